@@ -1,0 +1,79 @@
+/**
+ * Where the SDK takes its time from. Give your own in tests: `FakeClock` of `@video-io/videokit-nodejs/testing`.
+ *
+ * Two clocks, because each lies in its own way: the wall clock can be set, the monotonic one stops while a machine sleeps.
+ */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970-01-01T00:00:00Z. */
+  now(): number
+  /** Milliseconds since some fixed moment; never set back. */
+  monotonic(): number
+  /** Resolves after `ms` milliseconds, or at once when `signal` aborts. Never rejects, never keeps the process alive. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>
+}
+
+/** The machine's own clocks. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep: (ms, signal) =>
+    new Promise(resolve => {
+      if (signal?.aborted) return resolve()
+      const done = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', done)
+        resolve()
+      }
+      // Whoever waits for the outcome holds the process open (see process-hold.ts); a timer of ours never does.
+      const timer = setTimeout(done, ms)
+      timer.unref()
+      signal?.addEventListener('abort', done)
+    }),
+}
+
+/** A moment by which work must end, with a signal for those who do it. */
+export class Deadline {
+  readonly #clock: Clock
+  readonly #endsAt: number
+  readonly #work = new AbortController()
+  readonly #timer = new AbortController()
+
+  /** `reason()` makes what the work is aborted with when the time is up. */
+  constructor(clock: Clock, ms: number, reason: () => Error) {
+    this.#clock = clock
+    this.#endsAt = clock.monotonic() + ms
+    void clock.sleep(ms, this.#timer.signal).then(() => {
+      if (!this.#timer.signal.aborted) this.#work.abort(reason())
+    })
+  }
+
+  /** Aborts at the deadline, with `reason()`, or earlier through `cancel`. */
+  get signal(): AbortSignal {
+    return this.#work.signal
+  }
+
+  remainingMs(): number {
+    return Math.max(0, this.#endsAt - this.#clock.monotonic())
+  }
+
+  /** Ends the work now. */
+  cancel(reason: Error): void {
+    this.clear()
+    this.#work.abort(reason)
+  }
+
+  /** The work is done: the time need not be watched any longer. */
+  clear(): void {
+    this.#timer.abort()
+  }
+}
+
+/** Waits for `promise` no longer than until `signal` aborts, then rejects with its reason. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason as Error)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

@@ -1,0 +1,294 @@
+/** What a `VKitError` says in `code`: stable, documented, safe to `switch` over. */
+export type VKitErrorCode =
+  | 'VKIT_CONFIG'
+  | 'VKIT_INVALID_ARGUMENT'
+  | 'VKIT_INVALID_REQUEST'
+  | 'VKIT_UNAUTHENTICATED'
+  | 'VKIT_FORBIDDEN'
+  | 'VKIT_RATE_LIMITED'
+  | 'VKIT_UNAVAILABLE'
+  | 'VKIT_CONNECTION'
+  | 'VKIT_TLS'
+  | 'VKIT_TIMEOUT'
+  | 'VKIT_INVALID_RESPONSE'
+  | 'VKIT_IDENTITY_MISMATCH'
+  | 'VKIT_REDIRECT'
+  | 'VKIT_CLOSED'
+
+/** What is known of a failure beside its message. An error fits it, which is how errors are copied. */
+export interface VKitErrorDetails {
+  /** Which of its class's codes the error carries; a class with one code needs none. */
+  readonly code?: VKitErrorCode
+  readonly retryable?: boolean
+  readonly attempts?: number
+  readonly status?: number | undefined
+  readonly requestId?: string | undefined
+  readonly retryAfterMs?: number | undefined
+  /** Kept only if it comes from `sanitizeCause`: an error of somebody else's may carry the secret. */
+  readonly cause?: SanitizedCause | undefined
+}
+
+/** What `JSON.stringify` shows of a `VKitError`. */
+export interface VKitErrorJSON {
+  readonly name: string
+  readonly code: VKitErrorCode
+  readonly message: string
+  readonly retryable: boolean
+  readonly attempts: number
+  readonly status?: number
+  readonly requestId?: string
+  readonly retryAfterMs?: number
+}
+
+const brandOf = (name: string): symbol => Symbol.for(`@video-io/videokit-nodejs/${name}`)
+
+/**
+ * Makes `instanceof` hold between copies of this package: the `import` one, the `require` one, a bundled one.
+ *
+ * `Symbol.hasInstance` is inherited, so it speaks for `errorClass` alone and leaves a customer's subclass to the default.
+ */
+function brand(errorClass: { readonly prototype: VKitError }, name: string): void {
+  const symbol = brandOf(name)
+  Object.defineProperty(errorClass.prototype, symbol, { value: true })
+  // On the prototype and spelt out: a bundler may rename the class, and the stack's first line is made from it.
+  Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true })
+  Object.defineProperty(errorClass, Symbol.hasInstance, {
+    value(this: unknown, value: unknown): boolean {
+      if (this !== errorClass) return Function.prototype[Symbol.hasInstance].call(this, value)
+      return typeof value === 'object' && value !== null && symbol in value
+    },
+  })
+}
+
+/**
+ * The base of every error that this SDK makes. None carries the app secret or a session token, in any property.
+ *
+ * `retryable` says whether the same call may succeed later; the SDK has by then done its own retries, `attempts`
+ * requests in all. `retryAfterMs` (milliseconds) is set when a moment is known before which trying again is useless.
+ */
+export abstract class VKitError extends Error {
+  declare readonly name: string
+  readonly code: VKitErrorCode
+  readonly retryable: boolean
+  /** Requests sent to the gateway for this call. */
+  readonly attempts: number
+  /** HTTP status of the gateway's answer. */
+  declare readonly status?: number
+  /** The gateway's own id of the failed request, for its support. */
+  declare readonly requestId?: string
+  declare readonly retryAfterMs?: number
+  /** A fresh error with the name and code of what happened below, and nothing else of it. */
+  declare readonly cause?: SanitizedCause
+
+  static {
+    brand(this, 'VKitError')
+  }
+
+  protected constructor(message: string, details: VKitErrorDetails & { code: VKitErrorCode; retryable: boolean }) {
+    super(message)
+    this.code = details.code
+    this.retryable = details.retryable
+    this.attempts = details.attempts ?? 0
+    if (details.status !== undefined) this.status = details.status
+    if (details.requestId !== undefined) this.requestId = details.requestId
+    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs
+    if (details.cause !== undefined) {
+      Object.defineProperty(this, 'cause', { value: details.cause, configurable: true, writable: true })
+    }
+  }
+
+  /** Whether `value` is an error of this SDK, whichever copy of the package made it. */
+  static is(value: unknown): value is VKitError {
+    return value instanceof VKitError
+  }
+
+  toJSON(): VKitErrorJSON {
+    const { name, code, message, retryable, attempts, status, requestId, retryAfterMs } = this
+    return {
+      name,
+      code,
+      message,
+      retryable,
+      attempts,
+      ...(status !== undefined && { status }),
+      ...(requestId !== undefined && { requestId }),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    }
+  }
+}
+
+/** `VKIT_CONFIG`: a bad option, no secret, a session token given as the secret, a browser. Mend the set-up. */
+export class VKitConfigError extends VKitError {
+  declare readonly name: 'VKitConfigError'
+  declare readonly code: 'VKIT_CONFIG'
+  static {
+    brand(this, 'VKitConfigError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: false, ...details, code: 'VKIT_CONFIG' })
+  }
+}
+
+/** `VKIT_INVALID_ARGUMENT`: a bad identity, scope or option of a call. Mend the call. */
+export class VKitArgumentError extends VKitError {
+  declare readonly name: 'VKitArgumentError'
+  declare readonly code: 'VKIT_INVALID_ARGUMENT'
+  static {
+    brand(this, 'VKitArgumentError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: false, ...details, code: 'VKIT_INVALID_ARGUMENT' })
+  }
+}
+
+/** `VKIT_INVALID_REQUEST`: the gateway refused the request itself (400, 404, 422, any other 4xx, an `error` with 200). */
+export class VKitRequestError extends VKitError {
+  declare readonly name: 'VKitRequestError'
+  declare readonly code: 'VKIT_INVALID_REQUEST'
+  static {
+    brand(this, 'VKitRequestError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: false, ...details, code: 'VKIT_INVALID_REQUEST' })
+  }
+}
+
+/** `VKIT_UNAUTHENTICATED`: the gateway does not accept the app secret (401). */
+export class VKitAuthenticationError extends VKitError {
+  declare readonly name: 'VKitAuthenticationError'
+  declare readonly code: 'VKIT_UNAUTHENTICATED'
+  static {
+    brand(this, 'VKitAuthenticationError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: false, ...details, code: 'VKIT_UNAUTHENTICATED' })
+  }
+}
+
+/** `VKIT_FORBIDDEN`: the app may not mint this token (403). */
+export class VKitPermissionError extends VKitError {
+  declare readonly name: 'VKitPermissionError'
+  declare readonly code: 'VKIT_FORBIDDEN'
+  static {
+    brand(this, 'VKitPermissionError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: false, ...details, code: 'VKIT_FORBIDDEN' })
+  }
+}
+
+/** `VKIT_RATE_LIMITED`: too many requests (429); `retryAfterMs` is set when the gateway said how long. */
+export class VKitRateLimitError extends VKitError {
+  declare readonly name: 'VKitRateLimitError'
+  declare readonly code: 'VKIT_RATE_LIMITED'
+  static {
+    brand(this, 'VKitRateLimitError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: true, ...details, code: 'VKIT_RATE_LIMITED' })
+  }
+}
+
+/** `VKIT_UNAVAILABLE`: the gateway cannot answer now (408, 409, 425, 5xx), or the circuit is open after it could not. */
+export class VKitServerError extends VKitError {
+  declare readonly name: 'VKitServerError'
+  declare readonly code: 'VKIT_UNAVAILABLE'
+  static {
+    brand(this, 'VKitServerError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: true, ...details, code: 'VKIT_UNAVAILABLE' })
+  }
+}
+
+/** `VKIT_CONNECTION`: no whole answer came over the network. `VKIT_TLS`: certificate or handshake, not retryable. */
+export class VKitConnectionError extends VKitError {
+  declare readonly name: 'VKitConnectionError'
+  declare readonly code: 'VKIT_CONNECTION' | 'VKIT_TLS'
+  static {
+    brand(this, 'VKitConnectionError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    const code = details.code ?? 'VKIT_CONNECTION'
+    super(message, { retryable: code === 'VKIT_CONNECTION', ...details, code })
+  }
+}
+
+/** `VKIT_TIMEOUT`: an attempt (`timeoutMs`) or the whole call (`deadlineMs`) ran out of time. */
+export class VKitTimeoutError extends VKitError {
+  declare readonly name: 'VKitTimeoutError'
+  declare readonly code: 'VKIT_TIMEOUT'
+  static {
+    brand(this, 'VKitTimeoutError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: true, ...details, code: 'VKIT_TIMEOUT' })
+  }
+}
+
+/** An answer that is not the contract's: `VKIT_INVALID_RESPONSE`, `VKIT_IDENTITY_MISMATCH` or `VKIT_REDIRECT`. */
+export class VKitResponseError extends VKitError {
+  declare readonly name: 'VKitResponseError'
+  declare readonly code: 'VKIT_INVALID_RESPONSE' | 'VKIT_IDENTITY_MISMATCH' | 'VKIT_REDIRECT'
+  static {
+    brand(this, 'VKitResponseError')
+  }
+  constructor(message: string, details: VKitErrorDetails = {}) {
+    super(message, { retryable: false, ...details, code: details.code ?? 'VKIT_INVALID_RESPONSE' })
+  }
+}
+
+/** `VKIT_CLOSED`: the client was closed before or during the call. */
+export class VKitClosedError extends VKitError {
+  declare readonly name: 'VKitClosedError'
+  declare readonly code: 'VKIT_CLOSED'
+  static {
+    brand(this, 'VKitClosedError')
+  }
+  constructor(message = 'The client is closed. Make a new VKitClient to go on.', details: VKitErrorDetails = {}) {
+    super(message, { retryable: false, ...details, code: 'VKIT_CLOSED' })
+  }
+}
+
+/** What is left of a foreign error: its name and its code, where they look like ones. */
+export interface SanitizedCause extends Error {
+  readonly code?: string
+}
+
+/** A fresh error that tells what `error` was, from an allow-list; message and properties may hold the secret and stay behind. */
+export function sanitizeCause(error: unknown): SanitizedCause | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  const name = readWord(error, 'name', /^[A-Z][A-Za-z0-9]{0,63}$/) ?? 'Error'
+  const code = readWord(error, 'code', /^[A-Z][A-Z0-9_]{0,63}$/)
+  const cause = new Error(code ?? name)
+  Object.defineProperty(cause, 'name', { value: name })
+  // The frames would be ours, not those of the fault.
+  Object.defineProperty(cause, 'stack', { value: `${name}: ${cause.message}` })
+  return code === undefined ? cause : Object.assign(cause, { code })
+}
+
+function readWord(error: object, key: 'name' | 'code', shape: RegExp): string | undefined {
+  try {
+    const value: unknown = Reflect.get(error, key)
+    return typeof value === 'string' && shape.test(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** An own error object for one of several callers who share a failure, so that none sees what another does to it. */
+export function copyError<T>(error: T, changes: VKitErrorDetails = {}): T {
+  if (!(error instanceof VKitError)) return error
+  const errorClass = error.constructor as unknown as new (message: string, details: VKitErrorDetails) => T & VKitError
+  const { code, retryable, attempts, status, requestId, retryAfterMs, cause } = error
+  return new errorClass(error.message, {
+    code,
+    retryable,
+    attempts,
+    status,
+    requestId,
+    retryAfterMs,
+    cause,
+    ...changes,
+  })
+}

@@ -1,0 +1,41 @@
+/**
+ * Runs at most one task per key; callers arriving meanwhile share its outcome.
+ *
+ * A failure is shared too, then forgotten: the next call starts a new task.
+ */
+export class SingleFlight<T> {
+  readonly #flights = new Map<string, Promise<T>>()
+
+  get size(): number {
+    return this.#flights.size
+  }
+
+  /** The flight that a call with this key would join. */
+  get(key: string): Promise<T> | undefined {
+    return this.#flights.get(key)
+  }
+
+  run(key: string, task: (isCurrent: () => boolean) => Promise<T>): Promise<T> {
+    const running = this.#flights.get(key)
+    if (running) return running
+
+    // forget() may give the key to a newer flight; only the current one may write or clean up.
+    const isCurrent = (): boolean => this.#flights.get(key) === flight
+    const flight: Promise<T> = Promise.resolve()
+      .then(() => task(isCurrent))
+      .finally(() => {
+        if (isCurrent()) this.#flights.delete(key)
+      })
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  /** Lets new callers start afresh; callers already waiting still settle. */
+  forget(key: string): void {
+    this.#flights.delete(key)
+  }
+
+  clear(): void {
+    this.#flights.clear()
+  }
+}
