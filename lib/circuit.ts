@@ -1,0 +1,87 @@
+import type { Clock } from './clock.js'
+import { VKitError, VKitServerError } from './errors.js'
+import type { Events } from './events.js'
+
+const FAILURES_TO_OPEN = 5
+const FIRST_PROBE_MS = 1_000
+const LONGEST_PROBE_MS = 30_000
+
+export type CircuitState = 'closed' | 'open' | 'half-open'
+
+/**
+ * Stops asking a gateway that does not answer, and finds out when it does again.
+ *
+ * Five retryable failures in a row open it. While it is open a call fails at once, but for one probe after each
+ * full-jitter backoff; any success closes it. Failures that no wait would mend say nothing of the gateway's health.
+ */
+export class Circuit {
+  readonly #clock: Clock
+  readonly #events: Events
+  #failures = 0
+  #open = false
+  #probes = 0
+  #nextProbeAt = 0
+
+  constructor(clock: Clock, events: Events) {
+    this.#clock = clock
+    this.#events = events
+  }
+
+  get state(): CircuitState {
+    if (!this.#open) return 'closed'
+    return this.#untilProbeMs() > 0 ? 'open' : 'half-open'
+  }
+
+  /** Throws the error that `run` would, without using up the probe. */
+  check(): void {
+    const retryAfterMs = this.#untilProbeMs()
+    if (!this.#open || retryAfterMs <= 0) return
+    throw new VKitServerError('The gateway has failed repeatedly and is given a pause. Try again after retryAfterMs.', {
+      retryAfterMs: Math.ceil(retryAfterMs),
+    })
+  }
+
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    this.check()
+    // Set now and not when the probe fails: a probe that never settles must not be the last one.
+    if (this.#open) this.#scheduleProbe()
+    try {
+      const result = await task()
+      this.#close()
+      return result
+    } catch (error) {
+      if (error instanceof VKitError && error.retryable) this.#fail(error.retryAfterMs)
+      throw error
+    }
+  }
+
+  #fail(retryAfterMs = 0): void {
+    this.#failures++
+    if (!this.#open) {
+      if (this.#failures < FAILURES_TO_OPEN) return
+      this.#open = true
+      this.#probes = 0
+      this.#scheduleProbe()
+    }
+    this.#nextProbeAt = Math.max(this.#nextProbeAt, this.#clock.monotonic() + retryAfterMs)
+    if (this.#failures === FAILURES_TO_OPEN) {
+      this.#events.emit({ type: 'circuit-open', retryAfterMs: Math.ceil(this.#untilProbeMs()) })
+    }
+  }
+
+  #close(): void {
+    this.#failures = 0
+    if (!this.#open) return
+    this.#open = false
+    this.#events.emit({ type: 'circuit-close' })
+  }
+
+  #scheduleProbe(): void {
+    const ceiling = Math.min(LONGEST_PROBE_MS, FIRST_PROBE_MS * 2 ** this.#probes++)
+    this.#nextProbeAt = this.#clock.monotonic() + Math.random() * ceiling
+  }
+
+  #untilProbeMs(): number {
+    return this.#nextProbeAt - this.#clock.monotonic()
+  }
+}

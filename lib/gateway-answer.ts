@@ -1,0 +1,159 @@
+import {
+  VKitAuthenticationError,
+  VKitError,
+  VKitPermissionError,
+  VKitRateLimitError,
+  VKitRequestError,
+  VKitResponseError,
+  VKitServerError,
+  type VKitErrorDetails,
+} from './errors.js'
+import { parseHttpDate, parseRetryAfter } from './http-headers.js'
+import { scrub } from './scrub.js'
+
+/** An answer as it came over the wire, whole. */
+export interface RawAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly bytes: Uint8Array
+}
+
+/** A successful answer: a JSON object without an `error`. */
+export interface GatewayAnswer {
+  readonly body: object
+  /** `Date`, epoch milliseconds; missing where an `Age` says that the answer lay in a cache. */
+  readonly dateMs: number | undefined
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/**
+ * Reads an answer, or throws the error that it is.
+ *
+ * What the gateway says in an `error` member goes into the message, scrubbed; no other text of its does.
+ */
+export function readAnswer(raw: RawAnswer, secret: string, nowMs: number): GatewayAnswer {
+  const dateMs = parseHttpDate(header(raw, 'date'))
+  const details: VKitErrorDetails = {
+    status: raw.status,
+    requestId: readRequestId(raw, secret),
+    retryAfterMs: parseRetryAfter(header(raw, 'retry-after'), dateMs ?? nowMs),
+  }
+  const { status } = raw
+  if (status >= 300 && status < 400) {
+    throw new VKitResponseError(`The gateway answered ${status}, a redirect. None is followed: check baseUrl.`, {
+      ...details,
+      code: 'VKIT_REDIRECT',
+    })
+  }
+  if (status >= 400) throw failure(status, explanation(raw, secret), details)
+  // A gateway may well answer 201 to a POST; nothing but the body can show that any other status is a success.
+  if (status !== 200 && status !== 201) throw new VKitResponseError(`The gateway answered ${status}.`, details)
+
+  const body = parseObject(raw, details)
+  const error = readError(body, secret)
+  if (error !== undefined) throw new VKitRequestError(`The gateway refused the request${error}`, details)
+  return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
+}
+
+function failure(status: number, why: string, details: VKitErrorDetails): VKitError {
+  switch (status) {
+    case 401:
+      return new VKitAuthenticationError(
+        `The gateway does not accept the app secret (401)${why} Check it against the dashboard: Apps → Your App → API TOKEN.`,
+        details,
+      )
+    case 403:
+      return new VKitPermissionError(`The app may not mint this session token (403)${why}`, details)
+    case 408:
+    case 409:
+    case 425:
+      return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
+    case 429:
+      return new VKitRateLimitError(`Too many requests (429)${why}`, details)
+    case 501:
+    case 505:
+      return new VKitResponseError(`The gateway does not know such requests (${status})${why}`, details)
+  }
+  if (status < 500) return new VKitRequestError(`The gateway refused the request (${status})${why}`, details)
+  if (status < 600) return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
+  return new VKitResponseError(`The gateway answered ${status}, which is no HTTP status.`, details)
+}
+
+/** The gateway's own word of a failure, where its body is the contract's. */
+function explanation(raw: RawAnswer, secret: string): string {
+  try {
+    return readError(parseObject(raw, {}), secret) ?? '.'
+  } catch {
+    return '.'
+  }
+}
+
+function parseObject(raw: RawAnswer, details: VKitErrorDetails): object {
+  const encoding = header(raw, 'content-encoding')
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details)
+  }
+  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway answered with an empty body.', details)
+  const text = decode(raw.bytes, details)
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    // Pages of proxies and half-written answers: the next attempt may well get a real one.
+    throw new VKitResponseError('The gateway answered with something that is not JSON.', {
+      ...details,
+      retryable: true,
+    })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new VKitResponseError('The gateway answered with JSON that is not an object.', details)
+  }
+  return value
+}
+
+function decode(bytes: Uint8Array, details: VKitErrorDetails): string {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    throw new VKitResponseError('The gateway answered with invalid UTF-8.', details)
+  }
+}
+
+/** The text of an `error` member, ready to end a sentence; undefined where there is none. */
+function readError(body: object, secret: string): string | undefined {
+  const error = own(body, 'error')
+  if (!error) return undefined
+  const text = typeof error === 'string' ? error : describe(error)
+  const clean = text === undefined ? '' : scrub(text, secret)
+  return clean === '' ? '.' : `: ${/[.!?…]$/.test(clean) ? clean : `${clean}.`}`
+}
+
+/** Names the usual members only: an object may be of any depth, and hold anything. */
+function describe(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  const words = ['code', 'type', 'message', 'detail', 'description']
+    .map(key => own(error, key))
+    .filter(value => (typeof value === 'string' && value !== '') || typeof value === 'number')
+  return words.length > 0 ? words.join(' – ') : undefined
+}
+
+/** The usual names: what Video.io's own is called is not documented. */
+function readRequestId(raw: RawAnswer, secret: string): string | undefined {
+  const id = header(raw, 'x-request-id') ?? header(raw, 'request-id')
+  if (id === undefined || !/^[\w.:-]{1,64}$/.test(id)) return undefined
+  return isFreeOf(secret, id) ? id : undefined
+}
+
+function isFreeOf(secret: string, text: string): boolean {
+  return scrub(`${text} `, secret).startsWith(text) || /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+}
+
+function header(raw: RawAnswer, name: string): string | undefined {
+  const value = Object.hasOwn(raw.headers, name) ? raw.headers[name] : undefined
+  return typeof value === 'string' ? value : undefined
+}
+
+function own(value: object, key: string): unknown {
+  return Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
+}

@@ -1,0 +1,38 @@
+import { untilAborted, type Deadline } from './clock.js'
+import { copyError, VKitTimeoutError } from './errors.js'
+import { SingleFlight } from './single-flight.js'
+
+export interface SecretSourceOptions {
+  /** Gives the secret, checked, or rejects with a typed error. */
+  readonly read: () => Promise<string>
+  /** Whether another answer can be hoped for after the gateway has refused the first. */
+  readonly rotates: boolean
+}
+
+/** Where the app secret comes from. Mints that need it at the same time ask once. */
+export class SecretSource {
+  readonly rotates: boolean
+  readonly #read: () => Promise<string>
+  readonly #flight = new SingleFlight<string>()
+
+  constructor({ read, rotates }: SecretSourceOptions) {
+    this.#read = read
+    this.rotates = rotates
+  }
+
+  /** @throws VKitConfigError if there is none fit for use; VKitTimeoutError if none comes before the deadline. */
+  async read(deadline: Deadline): Promise<string> {
+    const flight = this.#flight.run(KEY, this.#read)
+    try {
+      return await untilAborted(flight, deadline.signal)
+    } catch (error) {
+      if (!deadline.signal.aborted) throw copyError(error)
+      // Nobody after us must wait for that answer.
+      if (this.#flight.get(KEY) === flight) this.#flight.forget(KEY)
+      if (!(error instanceof VKitTimeoutError)) throw error
+      throw new VKitTimeoutError('The app secret provider did not answer before the deadline.', { retryable: false })
+    }
+  }
+}
+
+const KEY = 'secret'

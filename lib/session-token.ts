@@ -1,0 +1,217 @@
+import { decodeJwt } from 'jose/jwt/decode'
+import { VKitResponseError } from './errors.js'
+import type { Events } from './events.js'
+import type { Scope, TokenRequest } from './token-request.js'
+
+/** A token for one end user, frozen, safe for `res.json(token)`. It is that user's key: give it to nobody else. */
+export interface SessionToken {
+  readonly sessionToken: string
+  /** RFC 3339, UTC. As the gateway wrote it where that could not be read; such a token is never cached. */
+  readonly expiresAt: string
+  /** The end user it was minted for, exactly as given to `getSessionToken`. */
+  readonly identity: string
+  /** The scopes asked for, sorted, each once. */
+  readonly scopes: readonly Scope[]
+}
+
+/** The same moment on both clocks, in milliseconds. */
+export interface Instant {
+  readonly wall: number
+  readonly monotonic: number
+}
+
+/** From when, and for how long, a token is valid, in our own time. */
+export interface Lifetime {
+  readonly start: Instant
+  readonly ms: number
+}
+
+export interface MintedToken {
+  readonly token: SessionToken
+  /** Missing where the token must not be cached. */
+  readonly lifetime?: Lifetime
+}
+
+/** What of the gateway's answer a token is made from. */
+export interface TokenAnswer {
+  readonly body: object
+  /** The answer's `Date`, where it has one that no cache on the way has aged. */
+  readonly dateMs?: number | undefined
+}
+
+const MAX_TOKEN_BYTES = 16 * 1024
+const MAX_EXPIRY_TEXT = 64
+const PLAUSIBLE_SKEW_MS = 24 * 3600_000
+const DATE_RESOLUTION_MS = 1_000
+
+/**
+ * Makes a token of the gateway's answer to `request`, which began at `start` and ended at `end`.
+ *
+ * @throws VKitResponseError if the answer is for another identity (which is not named), holds no token, or one that has expired.
+ */
+export function parseSessionToken(
+  answer: TokenAnswer,
+  request: TokenRequest,
+  { start, end, events }: { start: Instant; end: Instant; events: Events },
+): MintedToken {
+  const sessionToken = readToken(answer.body)
+  checkIdentity(readOwn(answer.body, 'identity'), request.identity)
+  const expiry = readExpiry(readOwn(answer.body, 'expiresAt'), sessionToken, events)
+  const token: SessionToken = Object.freeze({
+    sessionToken,
+    expiresAt: expiry.text,
+    identity: request.identity,
+    scopes: request.scopes,
+  })
+  if (expiry.ms === undefined) return { token }
+
+  const server = serverTime(answer.dateMs, start, end, events)
+  const elapsed = end.monotonic - start.monotonic
+  if (expiry.ms - server.earliest <= Math.max(0, elapsed)) {
+    throw new VKitResponseError('The gateway answered with a session token that has already expired.', {
+      retryable: true,
+    })
+  }
+  return { token, lifetime: { start, ms: expiry.ms - server.latest } }
+}
+
+function readToken(body: object): string {
+  const token = readOwn(body, 'sessionToken')
+  if (typeof token !== 'string' || token === '') throw invalid('holds no sessionToken')
+  // eslint-disable-next-line no-control-regex
+  if (/[\u0000-\u001f\u007f]/.test(token)) throw invalid('holds a sessionToken with control characters')
+  if (Buffer.byteLength(token) > MAX_TOKEN_BYTES) throw invalid('holds a sessionToken of more than 16 KiB')
+  return token
+}
+
+function checkIdentity(answered: unknown, asked: string): void {
+  if (typeof answered !== 'string') throw invalid('holds no identity')
+  if (answered === asked) return
+  throw new VKitResponseError('The gateway answered with a token for another identity than the one asked for.', {
+    code: 'VKIT_IDENTITY_MISMATCH',
+  })
+}
+
+interface Expiry {
+  readonly text: string
+  /** Epoch milliseconds; missing where the text could not be read. */
+  readonly ms?: number
+}
+
+/** The earlier of `expiresAt` and, where the token is a JWT, its `exp` (RFC 7519 section 4.1.4, epoch seconds). */
+function readExpiry(expiresAt: unknown, sessionToken: string, events: Events): Expiry {
+  const exp = readJwtExpiry(sessionToken)
+  if (expiresAt === undefined || expiresAt === null || expiresAt === '') {
+    if (exp === undefined) throw invalid('says nowhere when the session token expires')
+    return { text: formatExpiry(exp), ms: exp }
+  }
+  if (typeof expiresAt !== 'string' && typeof expiresAt !== 'number') throw invalid('holds no readable expiresAt')
+
+  const text = String(expiresAt)
+  if (text.length > MAX_EXPIRY_TEXT) throw invalid('holds no readable expiresAt')
+  const ms = parseExpiry(text)
+  if (ms === undefined) {
+    events.emit({ type: 'unreadable-expiry' })
+    return { text }
+  }
+  if (exp !== undefined && exp < ms) {
+    // A JWT counts whole seconds: less than one is rounding.
+    if (ms - exp >= 1000) events.emit({ type: 'expiry-mismatch', differenceMs: ms - exp })
+    return { text: formatExpiry(exp), ms: exp }
+  }
+  return { text: RFC_3339.test(text) && text.endsWith('Z') ? text : formatExpiry(ms), ms }
+}
+
+function readJwtExpiry(token: string): number | undefined {
+  try {
+    const { exp } = decodeJwt(token)
+    return typeof exp === 'number' && Math.abs(exp) < MAX_EPOCH_MS / 1000 ? exp * 1000 : undefined
+  } catch {
+    return undefined // Opaque tokens are as good.
+  }
+}
+
+const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/
+const MAX_EPOCH_MS = 253_402_300_800_000 // The year 10000, which RFC 3339 cannot write.
+
+/**
+ * Reads a moment: RFC 3339 with a zone, or epoch seconds or milliseconds, as epoch milliseconds.
+ *
+ * Strictly: `Date.parse` takes `5` for a day in 2001, and text without a zone for local time. A number is read as the
+ * unit in which it falls after September 2001; a smaller one is more likely a duration, which we never count from.
+ */
+export function parseExpiry(text: string): number | undefined {
+  if (/^\d+(?:\.\d+)?$/.test(text)) return parseEpoch(Number(text))
+  const match = RFC_3339.exec(text)
+  if (!match) return undefined
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ]
+  const offsetMinutes = Number(match[9] ?? 0) * 60 + Number(match[10] ?? 0)
+  const inRange =
+    month >= 1 &&
+    month <= 12 &&
+    day >= 1 &&
+    day <= daysIn(year, month) &&
+    hour <= 23 &&
+    minute <= 59 &&
+    second <= 60 && // A leap second.
+    Number(match[9] ?? 0) <= 23 &&
+    Number(match[10] ?? 0) <= 59
+  if (!inRange) return undefined
+
+  const date = new Date(0)
+  date.setUTCFullYear(year, month - 1, day)
+  date.setUTCHours(hour, minute, second, Number((match[7] ?? '').slice(0, 3).padEnd(3, '0')))
+  return date.getTime() - (match[8] === '-' ? -1 : 1) * offsetMinutes * 60_000
+}
+
+function parseEpoch(value: number): number | undefined {
+  if (value >= 1e9 && value < 1e11) return Math.floor(value * 1000)
+  if (value >= 1e12 && value < MAX_EPOCH_MS) return Math.floor(value)
+  return undefined
+}
+
+function daysIn(year: number, month: number): number {
+  return new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate()
+}
+
+/** Without a fraction where there is none: iOS' `ISO8601DateFormatter` takes none unless told to. */
+function formatExpiry(ms: number): string {
+  return new Date(ms).toISOString().replace('.000Z', 'Z')
+}
+
+/**
+ * The bounds of the server's time when the request began.
+ *
+ * Its `Date` is cut to whole seconds. Where it is the second that our own clock was in, that clock is the better one;
+ * where it is not, ours is off, and `latest` errs on the side on which no token is believed to live longer than it does.
+ */
+function serverTime(
+  dateMs: number | undefined,
+  start: Instant,
+  end: Instant,
+  events: Events,
+): { earliest: number; latest: number } {
+  const local = { earliest: start.wall, latest: start.wall }
+  if (dateMs === undefined || Math.abs(dateMs - end.wall) > PLAUSIBLE_SKEW_MS) return local
+  const ahead = dateMs - end.wall
+  const behind = start.wall - (dateMs + DATE_RESOLUTION_MS)
+  if (ahead <= 0 && behind < 0) return local
+  const skewMs = ahead > 0 ? ahead : -behind
+  if (Math.abs(skewMs) >= DATE_RESOLUTION_MS) events.emit({ type: 'clock-skew', skewMs })
+  return { earliest: dateMs, latest: dateMs + DATE_RESOLUTION_MS }
+}
+
+function readOwn(body: object, key: string): unknown {
+  return Object.hasOwn(body, key) ? (body as Record<string, unknown>)[key] : undefined
+}
+
+function invalid(what: string): VKitResponseError {
+  return new VKitResponseError(`The gateway's answer ${what}.`)
+}

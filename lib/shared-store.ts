@@ -1,0 +1,18 @@
+import type { MintedToken } from './session-token.js'
+import type { TokenRequest } from './token-request.js'
+
+/** The part of Keyv that a shared store needs: `new Keyv(new KeyvRedis(url))` fits as it is. */
+export interface TokenStore {
+  get(key: string): unknown
+  /** `ttlMs` is always positive and finite, in milliseconds. */
+  set(key: string, value: string, ttlMs: number): unknown
+  delete(key: string): unknown
+}
+
+/** Tokens that several processes share. None of its methods ever rejects: a store in trouble is a miss. */
+export interface SharedStore {
+  read(request: TokenRequest): Promise<MintedToken | undefined>
+  write(request: TokenRequest, minted: MintedToken): Promise<void>
+  /** With `sessionToken`: only if that is the token kept. */
+  remove(request: TokenRequest, sessionToken?: string): Promise<void>
+}
