@@ -1,0 +1,136 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { CircuitState } from './circuit.js'
+import { Events } from './events.js'
+import {
+  resolveCall,
+  resolveClientOptions,
+  resolveInvalidation,
+  type GetSessionTokenOptions,
+  type InvalidateOptions,
+  type ResolvedOptions,
+  type VKitClientOptions,
+} from './options.js'
+import { ProcessHold } from './process-hold.js'
+import type { SessionToken } from './session-token.js'
+import { TokenCache } from './token-cache.js'
+import { TokenMinter } from './token-minter.js'
+import type { Scope } from './token-request.js'
+import { Transport } from './transport.js'
+
+/** What the client has done since it was made, and how it stands. */
+export interface ClientStats {
+  /** Calls answered from the cache. */
+  readonly hits: number
+  /** Calls that started a flight. */
+  readonly misses: number
+  /** Calls that joined one. */
+  readonly coalesced: number
+  /** Background flights. */
+  readonly refreshes: number
+  /** Tokens that the gateway minted. */
+  readonly mints: number
+  readonly retries: number
+  /** Mints that failed for good. */
+  readonly failures: number
+  /** Tokens in the cache. */
+  readonly entries: number
+  /** Flights under way. */
+  readonly inFlight: number
+  readonly circuit: CircuitState
+}
+
+/**
+ * Hands each end user of yours a Video.io session token.
+ *
+ * Make one per app secret and keep it: the cache, the connections and the knowledge of an outage live in it. It holds no
+ * timer and keeps no process alive.
+ *
+ * ```ts
+ * const vkit = new VKitClient({ appSecret })
+ * const { sessionToken, expiresAt, identity } = await vkit.getSessionToken('END_USER_ID')
+ * ```
+ */
+export class VKitClient {
+  readonly #options: ResolvedOptions
+  readonly #events: Events
+  readonly #transport: Transport
+  readonly #minter: TokenMinter
+  readonly #cache: TokenCache
+  readonly #hold = new ProcessHold()
+
+  /** @throws VKitConfigError on a bad option. A missing secret is found at the first call. */
+  constructor(options?: VKitClientOptions) {
+    const resolved = resolveClientOptions(options)
+    const { clock } = resolved
+    const events = new Events(resolved.onEvent)
+    this.#options = resolved
+    this.#events = events
+    this.#transport = new Transport({ ...resolved, events })
+    this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
+    this.#cache = new TokenCache({
+      ...resolved,
+      mint: (request, deadline) => this.#minter.mint(request, deadline),
+      clock,
+      events,
+    })
+  }
+
+  /**
+   * The session token of one end user: from the cache while it is fresh, else minted.
+   *
+   * `identity` is any string of your own that is unique to the user; the same user must always get the same one, or their
+   * videos are not associated with them. Take it from your authentication, never from the request.
+   *
+   * @throws VKitArgumentError on a bad identity, scope or option
+   * @throws VKitError of any other class, as the table of errors tells; `signal.reason` where `signal` aborts
+   */
+  getSessionToken(identity: string, scopes?: readonly Scope[]): Promise<SessionToken>
+  getSessionToken(identity: string, options?: GetSessionTokenOptions): Promise<SessionToken>
+  async getSessionToken(identity: string, wishes?: readonly Scope[] | GetSessionTokenOptions): Promise<SessionToken> {
+    if (wishes === undefined) {
+      const token = this.#cache.peek(identity)
+      if (token !== undefined) return token
+    }
+    const { request, call } = resolveCall(identity, wishes, this.#options)
+    return this.#hold.during(this.#cache.get(request, call))
+  }
+
+  /**
+   * Forgets what `getSessionToken` would return for the same identity and scopes; a token under way is not kept either.
+   *
+   * The token itself stays valid until it expires: the gateway has no way to revoke it.
+   *
+   * @throws VKitArgumentError on a bad identity, scope or option
+   */
+  async invalidate(identity: string, options?: InvalidateOptions): Promise<void> {
+    const { request, sessionToken } = resolveInvalidation(identity, options)
+    await this.#hold.during(this.#cache.invalidate(request, sessionToken))
+  }
+
+  stats(): ClientStats {
+    const count = this.#events.count.bind(this.#events)
+    return {
+      hits: count('hit'),
+      misses: count('miss'),
+      coalesced: count('coalesced'),
+      refreshes: count('refresh'),
+      mints: count('mint'),
+      retries: count('retry'),
+      failures: count('failure'),
+      entries: this.#cache.size,
+      inFlight: this.#cache.inFlight,
+      circuit: this.#minter.circuit,
+    }
+  }
+
+  /** Forgets every token, ends what is under way with `VKIT_CLOSED`, and closes the connections. Later calls reject. */
+  async close(): Promise<void> {
+    this.#cache.close()
+    this.#transport.close()
+    return Promise.resolve()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}

@@ -1,0 +1,32 @@
+export { VKitClient, type ClientStats } from './client.js'
+export type { CircuitState } from './circuit.js'
+export type { Clock } from './clock.js'
+export {
+  VKitArgumentError,
+  VKitAuthenticationError,
+  VKitClosedError,
+  VKitConfigError,
+  VKitConnectionError,
+  VKitError,
+  VKitPermissionError,
+  VKitRateLimitError,
+  VKitRequestError,
+  VKitResponseError,
+  VKitServerError,
+  VKitTimeoutError,
+  type SanitizedCause,
+  type VKitErrorCode,
+  type VKitErrorDetails,
+  type VKitErrorJSON,
+} from './errors.js'
+export type { VKitEvent, VKitEventListener, VKitEventType } from './events.js'
+export type {
+  CacheOptions,
+  GetSessionTokenOptions,
+  InvalidateOptions,
+  SecretProvider,
+  VKitClientOptions,
+} from './options.js'
+export type { SessionToken } from './session-token.js'
+export type { TokenStore } from './shared-store.js'
+export type { CacheMode, Scope } from './token-request.js'

@@ -1,0 +1,389 @@
+import { decodeJwt } from 'jose/jwt/decode'
+import { systemClock, type Clock } from './clock.js'
+import { sanitizeCause, VKitArgumentError, VKitConfigError } from './errors.js'
+import type { VKitEventListener } from './events.js'
+import { SecretSource } from './secret-source.js'
+import type { TokenStore } from './shared-store.js'
+import type { CacheMode, Scope, TokenCall, TokenRequest } from './token-request.js'
+import type { Agents } from './transport.js'
+
+const DEFAULT_BASE_URL = 'https://gateway.video.io'
+/** Node's timers take no more than a signed 32-bit number of milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1
+const MAX_IDENTITY_BYTES = 1024
+const MAX_SECRET_BYTES = 8 * 1024
+const MAX_SCOPES = 100
+const MAX_SCOPE_LENGTH = 256
+
+/** Gives the app secret, asked per mint; for secret managers and rotation. Must not be slow: its time counts. */
+export type SecretProvider = () => string | Promise<string>
+
+/** How tokens are kept between calls. */
+export interface CacheOptions {
+  /** Tokens kept at most; the least recently used leaves first. Default 10,000. */
+  readonly maxEntries?: number | undefined
+  /** The part of a token's life, above 0 and at most 1, after which it is refreshed in the background. Default 0.5. */
+  readonly refreshAhead?: number | undefined
+  /** No token with less left is served while a new one can be had. Default: 60 s or a tenth of the token's life, whichever is less. */
+  readonly minValidityMs?: number | undefined
+  /** Shares tokens between processes, encrypted: anything with Keyv's `get`, `set(key, value, ttlMs)` and `delete`. */
+  readonly store?: TokenStore | undefined
+}
+
+export interface VKitClientOptions {
+  /**
+   * The app secret (dashboard: Apps → Your App → API TOKEN), or a function that gives it. It grants full control of your
+   * application: never send it to a client. Default: the environment's `VKIT_APP_SECRET`, read at the first call.
+   */
+  readonly appSecret?: string | SecretProvider | undefined
+  /** Default: the environment's `VKIT_BASE_URL`, read at the first call, else `https://gateway.video.io`. https, or a loopback host. */
+  readonly baseUrl?: string | URL | undefined
+  /** One attempt, from its dispatch on a connection to the last byte of the body. Default 5,000. */
+  readonly timeoutMs?: number | undefined
+  /** The whole call: secret provider, store, attempts and the waits between them. Default 15,000. */
+  readonly deadlineMs?: number | undefined
+  /** Attempts after the first; 0 means exactly one attempt. Default 2. */
+  readonly maxRetries?: number | undefined
+  /** `false`: every call mints. */
+  readonly cache?: false | CacheOptions | undefined
+  /** Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. Proxy variables of the environment are not read. */
+  readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
+  /** Told what happens inside; never given a secret, a token or an identity. What it throws is ignored. */
+  readonly onEvent?: VKitEventListener | undefined
+  /** Where time comes from; for tests. */
+  readonly clock?: Clock | undefined
+}
+
+/** Wishes for one call. */
+export interface GetSessionTokenOptions {
+  /** Default: none. */
+  readonly scopes?: readonly Scope[] | undefined
+  /** Ends the wait of this call with `signal.reason`; others who wait for the same token are not affected. */
+  readonly signal?: AbortSignal | undefined
+  /** Default: the client's. */
+  readonly deadlineMs?: number | undefined
+  /** The token must be valid for so long yet, if one can be had that is. Default: the client's. */
+  readonly minValidityMs?: number | undefined
+  /** `reload`: mint a new one, and keep it. `no-store`: mint a new one, and keep nothing. */
+  readonly cache?: CacheMode | undefined
+}
+
+export interface InvalidateOptions {
+  readonly scopes?: readonly Scope[] | undefined
+  /** Forget only this very session token: what has replaced it meanwhile is kept. */
+  readonly token?: string | undefined
+}
+
+/** `VKitClientOptions`, checked, with every default in place. */
+export interface ResolvedOptions {
+  readonly secret: SecretSource
+  readonly endpoint: () => URL
+  readonly timeoutMs: number
+  readonly deadlineMs: number
+  readonly maxRetries: number
+  readonly caching: boolean
+  readonly maxEntries: number
+  readonly refreshAhead: number
+  readonly minValidityMs: number | undefined
+  readonly store: TokenStore | undefined
+  readonly agents: Agents
+  readonly onEvent: VKitEventListener | undefined
+  readonly clock: Clock
+}
+
+/** @throws VKitConfigError naming the option, never its value: it may be the secret, put in the wrong place. */
+export function resolveClientOptions(given: VKitClientOptions | undefined): ResolvedOptions {
+  refuseBrowser()
+  const options = pickOwn<VKitClientOptions>(given ?? {}, CLIENT_KEYS, config)
+  const cache = options.cache === false ? {} : pickOwn<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config, 'cache.')
+  return Object.freeze({
+    secret: resolveSecret(options.appSecret),
+    endpoint: resolveEndpoint(options.baseUrl),
+    timeoutMs: duration(options.timeoutMs ?? 5_000, 'timeoutMs', config),
+    deadlineMs: duration(options.deadlineMs ?? 15_000, 'deadlineMs', config),
+    maxRetries: integer(options.maxRetries ?? 2, 'maxRetries', 0),
+    caching: options.cache !== false,
+    maxEntries: integer(cache.maxEntries ?? 10_000, 'cache.maxEntries', 1),
+    refreshAhead: part(cache.refreshAhead ?? 0.5, 'cache.refreshAhead'),
+    minValidityMs: optional(cache.minValidityMs, 'cache.minValidityMs', config),
+    store: resolveStore(cache.store),
+    agents: resolveAgents(options.agent),
+    onEvent: options.onEvent === undefined ? undefined : func(options.onEvent, 'onEvent'),
+    clock: resolveClock(options.clock),
+  })
+}
+
+/** @throws VKitArgumentError */
+export function resolveCall(
+  identity: unknown,
+  given: readonly Scope[] | GetSessionTokenOptions | undefined,
+  defaults: Pick<ResolvedOptions, 'caching' | 'deadlineMs'>,
+): { request: TokenRequest; call: TokenCall } {
+  const bag = Array.isArray(given) ? { scopes: given as readonly Scope[] } : (given ?? {})
+  const options = pickOwn<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
+  const { signal, cache = 'default' } = options
+  if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
+  if (!CACHE_MODES.has(cache)) throw argument("cache must be 'default', 'reload' or 'no-store'")
+  const mode = defaults.caching ? cache : 'no-store'
+  return {
+    request: resolveRequest(identity, options.scopes),
+    call: {
+      mode,
+      signal,
+      deadlineMs: duration(options.deadlineMs ?? defaults.deadlineMs, 'deadlineMs', argument),
+      minValidityMs: optional(options.minValidityMs, 'minValidityMs', argument),
+    },
+  }
+}
+
+/** @throws VKitArgumentError */
+export function resolveInvalidation(
+  identity: unknown,
+  given: InvalidateOptions | undefined,
+): { request: TokenRequest; sessionToken: string | undefined } {
+  const { scopes, token } = pickOwn<InvalidateOptions>(given ?? {}, INVALIDATE_KEYS, argument)
+  if (token !== undefined && (typeof token !== 'string' || token === '')) {
+    throw argument('token must be the text of a session token')
+  }
+  return { request: resolveRequest(identity, scopes), sessionToken: token }
+}
+
+/** @throws VKitArgumentError */
+export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest {
+  return { identity: checkIdentity(identity), scopes: scopes === undefined ? NO_SCOPES : checkScopes(scopes) }
+}
+
+const CLIENT_KEYS = new Set<string>([
+  'appSecret',
+  'baseUrl',
+  'timeoutMs',
+  'deadlineMs',
+  'maxRetries',
+  'cache',
+  'agent',
+  'onEvent',
+  'clock',
+] satisfies (keyof VKitClientOptions)[])
+const CACHE_KEYS = new Set<string>([
+  'maxEntries',
+  'refreshAhead',
+  'minValidityMs',
+  'store',
+] satisfies (keyof CacheOptions)[])
+const CALL_KEYS = new Set<string>([
+  'scopes',
+  'signal',
+  'deadlineMs',
+  'minValidityMs',
+  'cache',
+] satisfies (keyof GetSessionTokenOptions)[])
+const INVALIDATE_KEYS = new Set<string>(['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
+const CACHE_MODES = new Set<unknown>(['default', 'reload', 'no-store'] satisfies CacheMode[])
+const NO_SCOPES: readonly Scope[] = Object.freeze([])
+
+type Complain = (what: string) => Error
+const config: Complain = what => new VKitConfigError(`${what}.`)
+const argument: Complain = what => new VKitArgumentError(`${what}.`)
+
+/** The own properties alone: what somebody put on `Object.prototype` is no option of ours. */
+function pickOwn<T extends object>(given: unknown, keys: ReadonlySet<string>, complain: Complain, prefix = ''): T {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw complain(`${prefix === '' ? 'The options' : prefix.slice(0, -1)} must be an object`)
+  }
+  const own = Object.assign(Object.create(null) as object, given)
+  for (const key of Object.keys(own)) {
+    if (keys.has(key)) continue
+    // Only what looks like a name is repeated.
+    const name = /^[A-Za-z]{1,24}$/.test(key) ? ` "${prefix}${key}"` : ''
+    throw complain(`Unknown option${name}. Known are: ${[...keys].join(', ')}`)
+  }
+  return own as T
+}
+
+function checkIdentity(identity: unknown): string {
+  if (typeof identity !== 'string') throw argument(`identity must be a string, not ${kindOf(identity)}`)
+  if (identity === '') throw argument('identity must not be empty')
+  if (Buffer.byteLength(identity) > MAX_IDENTITY_BYTES) throw argument('identity must not be longer than 1 KiB')
+  if (!isCleanText(identity)) throw argument('identity must be well-formed Unicode without NUL')
+  return identity
+}
+
+function checkScopes(scopes: unknown): readonly Scope[] {
+  if (!Array.isArray(scopes)) throw argument(`scopes must be an array of strings, not ${kindOf(scopes)}`)
+  if (scopes.length > MAX_SCOPES) throw argument(`scopes must be no more than ${MAX_SCOPES}`)
+  // Array.from, for a hole in the array must not pass: `every` steps over it.
+  const list = Array.from<unknown>(scopes)
+  const isScope = (scope: unknown): scope is string =>
+    typeof scope === 'string' && scope !== '' && scope.length <= MAX_SCOPE_LENGTH && isCleanText(scope)
+  if (!list.every(isScope)) throw argument('scopes must be non-empty strings')
+  return list.length === 0 ? NO_SCOPES : Object.freeze([...new Set(list)].sort())
+}
+
+/** JSON cannot carry half a surrogate pair: two such identities could meet as one on the other side. */
+function isCleanText(text: string): boolean {
+  return !text.includes('\0') && !/\p{Surrogate}/u.test(text)
+}
+
+function resolveSecret(given: unknown): SecretSource {
+  if (typeof given === 'function')
+    return new SecretSource({ rotates: true, read: () => askProvider(given as SecretProvider) })
+  if (given !== undefined) {
+    const secret = checkSecret(given, 'appSecret')
+    return new SecretSource({ rotates: false, read: () => Promise.resolve(secret) })
+  }
+  return new SecretSource({ rotates: false, read: () => Promise.resolve().then(readSecretFromEnvironment) })
+}
+
+async function askProvider(provider: SecretProvider): Promise<string> {
+  let secret: unknown
+  try {
+    secret = await provider()
+  } catch (error) {
+    const cause = sanitizeCause(error)
+    throw new VKitConfigError(
+      'The app secret provider failed; its own error is not shown, for it may hold the secret.',
+      {
+        cause,
+      },
+    )
+  }
+  return checkSecret(secret, 'What the app secret provider gave')
+}
+
+function readSecretFromEnvironment(): string {
+  const secret = process.env['VKIT_APP_SECRET']
+  if (!secret) {
+    throw new VKitConfigError(
+      'No app secret. Give appSecret to VKitClient or set VKIT_APP_SECRET (dashboard: Apps → Your App → API TOKEN).',
+    )
+  }
+  return checkSecret(secret, 'VKIT_APP_SECRET')
+}
+
+function checkSecret(secret: unknown, what: string): string {
+  if (typeof secret !== 'string') {
+    throw config(`${what} must be a string${what === 'appSecret' ? ' or a function' : ''}, not ${kindOf(secret)}`)
+  }
+  if (secret === '') throw config(`${what} is empty`)
+  if (!/^[\x21-\x7e]+$/.test(secret)) {
+    throw config(`${what} holds spaces, line breaks or characters outside ASCII: copy it again, whole and alone`)
+  }
+  if (secret.length > MAX_SECRET_BYTES) throw config(`${what} is longer than 8 KiB`)
+  if (isSessionToken(secret)) {
+    throw config(`${what} is a session token. Give the API TOKEN of your app (dashboard: Apps → Your App → API TOKEN)`)
+  }
+  return secret
+}
+
+/** App secrets are JWTs with `role: "app"` and without `exp` (contract.md); what is no JWT is let through. */
+function isSessionToken(secret: string): boolean {
+  try {
+    const claims = decodeJwt(secret)
+    return claims.exp !== undefined || (claims['role'] !== undefined && claims['role'] !== 'app')
+  } catch {
+    return false
+  }
+}
+
+/** A given URL is checked at once; the environment is read at the first call, with the secret that goes there. */
+function resolveEndpoint(given: unknown): () => URL {
+  if (given !== undefined) {
+    const endpoint = endpointOf(given, 'baseUrl')
+    return () => endpoint
+  }
+  let endpoint: URL | undefined
+  return () => (endpoint ??= endpointOf(process.env['VKIT_BASE_URL'] || DEFAULT_BASE_URL, 'VKIT_BASE_URL'))
+}
+
+function endpointOf(given: unknown, what: string): URL {
+  if (typeof given !== 'string' && !(given instanceof URL)) throw config(`${what} must be a string or a URL`)
+  let url: URL
+  try {
+    url = new URL(given)
+  } catch {
+    throw config(`${what} is not a URL`)
+  }
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
+    throw config(`${what} must begin with https://; http:// is for loopback hosts alone, for it would show the secret`)
+  }
+  if (url.username || url.password || url.search || url.hash) {
+    throw config(`${what} must hold no credentials, query or fragment`)
+  }
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/v1/sessions`
+  return url
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
+}
+
+function resolveStore(store: unknown): TokenStore | undefined {
+  if (store === undefined) return undefined
+  if (!hasMethods(store, ['get', 'set', 'delete']))
+    throw config('cache.store must have the methods get, set and delete')
+  return store as TokenStore
+}
+
+function resolveAgents(given: unknown): Agents {
+  if (given === undefined) return {}
+  const agents = pickOwn<Agents>(given, new Set(['http', 'https']), config, 'agent.')
+  for (const [name, agent] of Object.entries(agents)) {
+    if (agent !== undefined && !hasMethods(agent, ['addRequest'])) throw config(`agent.${name} must be a Node agent`)
+  }
+  return agents
+}
+
+function resolveClock(clock: unknown): Clock {
+  if (clock === undefined) return systemClock
+  if (!hasMethods(clock, ['now', 'monotonic', 'sleep'])) throw config('clock must have now, monotonic and sleep')
+  return clock as Clock
+}
+
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return names.every(name => typeof Reflect.get(value, name) === 'function')
+}
+
+function isSignal(value: unknown): boolean {
+  return hasMethods(value, ['addEventListener', 'removeEventListener', 'throwIfAborted'])
+}
+
+function duration(value: unknown, name: string, complain: Complain): number {
+  if (typeof value === 'number' && value > 0 && value <= LONGEST_MS) return value
+  throw complain(`${name} must be a number of milliseconds above 0 and at most ${LONGEST_MS}`)
+}
+
+function optional(value: unknown, name: string, complain: Complain): number | undefined {
+  if (value === undefined || (typeof value === 'number' && value >= 0 && Number.isFinite(value))) return value
+  throw complain(`${name} must be a number of milliseconds, 0 or more`)
+}
+
+function integer(value: unknown, name: string, min: number): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= 2 ** 31) return value
+  throw config(`${name} must be a whole number, ${min} or more`)
+}
+
+function part(value: unknown, name: string): number {
+  if (typeof value === 'number' && value > 0 && value <= 1) return value
+  throw config(`${name} must be a number above 0 and at most 1`)
+}
+
+function func<F>(value: F, name: string): F {
+  if (typeof value === 'function') return value
+  throw config(`${name} must be a function`)
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  return Array.isArray(value) ? 'an array' : `of type ${typeof value}`
+}
+
+/** jsdom has a window too, but it has Node beneath it. */
+function refuseBrowser(): void {
+  const inNode = typeof process === 'object' && typeof process.versions === 'object' && 'node' in process.versions
+  if (!inNode && 'window' in globalThis) {
+    throw new VKitConfigError(
+      'VKitClient must not run in a browser: the app secret would be public. Mint tokens on your server.',
+    )
+  }
+}

@@ -1,0 +1,261 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { randomUUID } from 'node:crypto'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as wait } from 'node:timers/promises'
+import { SignJWT } from 'jose/jwt/sign'
+
+export interface GatewayEmulatorOptions {
+  /** The one app secret it accepts. Default: a JWT of its own making, in `emulator.appSecret`. */
+  readonly appSecret?: string
+  /** How long the session tokens it mints are valid, in milliseconds. Default one hour. */
+  readonly lifetimeMs?: number
+  /** Default 0: any free port. */
+  readonly port?: number
+  /** Default `127.0.0.1`. */
+  readonly host?: string
+  /** Where `expiresAt` and the `Date` header take the time from; give the `FakeClock` that the client has. */
+  readonly clock?: { now(): number }
+}
+
+/** A request to `POST /v1/sessions` as the emulator saw it. */
+export interface RecordedRequest {
+  readonly method: string
+  readonly path: string
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  /** The parsed JSON, or the text where it is none. */
+  readonly body: unknown
+  /** Epoch milliseconds, by the emulator's clock. */
+  readonly receivedAt: number
+  /** What was answered; 0 where nothing was. */
+  status: number
+}
+
+/** What goes wrong with one answer. Members can be combined; `reset` and `silence` leave nothing else to be seen. */
+export interface GatewayFault {
+  /** The answer's status instead of 200. */
+  readonly status?: number
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>
+  /** The whole body: text and bytes as they are, anything else as JSON. */
+  readonly body?: unknown
+  /** Members of an otherwise right answer, put in place of its own; `undefined` leaves one out. */
+  readonly answer?: Readonly<Record<string, unknown>>
+  /** Real milliseconds before the answer is sent. */
+  readonly delayMs?: number
+  /** The connection is reset: before an answer, or in the middle of its body. */
+  readonly reset?: boolean | 'in-body'
+  /** No answer ever comes. */
+  readonly silence?: boolean
+}
+
+const DEFAULT_LIFETIME_MS = 3_600_000
+const MAX_REQUEST_BYTES = 1024 * 1024
+
+/**
+ * A stand-in for the Video.io gateway, for tests and for developing without an account: a real HTTP server on a loopback
+ * port that checks the bearer and the body, and mints session tokens that are JWTs with the lifetime you choose.
+ *
+ * ```ts
+ * await using emulator = await new GatewayEmulator().start()
+ * const vkit = new VKitClient({ appSecret: emulator.appSecret, baseUrl: emulator.url })
+ * emulator.failNext({ status: 503 })
+ * ```
+ *
+ * The claims of its tokens are its own: which ones the real gateway's carry is not documented.
+ */
+export class GatewayEmulator {
+  /** Every request to `/v1/sessions` so far, oldest first. */
+  readonly requests: RecordedRequest[] = []
+  /** Lifetime of the tokens it mints from now on, in milliseconds. */
+  lifetimeMs: number
+  /** The secret it accepts; set it to rotate. */
+  appSecret: string
+  readonly #options: GatewayEmulatorOptions
+  readonly #clock: { now(): number }
+  readonly #signingKey = new TextEncoder().encode(randomUUID())
+  readonly #faults: GatewayFault[] = []
+  readonly #stopping = new AbortController()
+  #outage: GatewayFault | undefined
+  #server: http.Server | undefined
+
+  constructor(options: GatewayEmulatorOptions = {}) {
+    this.#options = options
+    this.#clock = options.clock ?? Date
+    this.lifetimeMs = options.lifetimeMs ?? DEFAULT_LIFETIME_MS
+    this.appSecret = options.appSecret ?? makeAppSecret(this.#clock.now())
+  }
+
+  /** `http://127.0.0.1:<port>`, once started. */
+  get url(): string {
+    const address = this.#server?.address() as AddressInfo | null | undefined
+    if (!address) throw new Error('The emulator is not running: await emulator.start() first.')
+    const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
+    return `http://${host}:${address.port}`
+  }
+
+  /** How many tokens it has minted. */
+  get mints(): number {
+    return this.requests.filter(request => request.status === 200).length
+  }
+
+  async start(): Promise<this> {
+    const server = http.createServer((req, res) => void this.#handle(req, res))
+    // A client keeps connections for as long as it likes; no test should race the server's own idle limit.
+    server.keepAliveTimeout = 0
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(this.#options.port ?? 0, this.#options.host ?? '127.0.0.1', resolve)
+    })
+    this.#server = server
+    return this
+  }
+
+  /** Ends every connection, answered or not. */
+  async stop(): Promise<void> {
+    this.#stopping.abort()
+    const server = this.#server
+    this.#server = undefined
+    if (!server) return
+    await new Promise<void>(resolve => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  /** The next request meets `fault`; called again, or with `times`, so do those after it, in order. */
+  failNext(fault: GatewayFault, times = 1): void {
+    for (let i = 0; i < times; i++) this.#faults.push(fault)
+  }
+
+  /** Every request meets `fault`, until `recover()`. Scripted faults of `failNext` come first. */
+  fail(fault: GatewayFault): void {
+    this.#outage = fault
+  }
+
+  /** Forgets all faults. */
+  recover(): void {
+    this.#outage = undefined
+    this.#faults.length = 0
+  }
+
+  async #handle(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
+    try {
+      const path = (req.url ?? '/').split('?')[0] ?? '/'
+      const body = await readBody(req)
+      if (path !== '/v1/sessions') return this.#send(res, 404, { error: 'No such resource.' })
+      const request: RecordedRequest = {
+        method: req.method ?? '',
+        path,
+        headers: req.headers,
+        body,
+        receivedAt: this.#clock.now(),
+        status: 0,
+      }
+      this.requests.push(request)
+      await this.#answer(request, res, this.#faults.shift() ?? this.#outage ?? {})
+    } catch {
+      // The client or stop() ended the connection.
+      res.destroy()
+    }
+  }
+
+  async #answer(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
+    if (fault.delayMs !== undefined) await wait(fault.delayMs, undefined, { signal: this.#stopping.signal })
+    if (fault.silence) return
+    if (fault.reset === true) return void res.socket?.resetAndDestroy()
+
+    const right = await this.#rightAnswer(request)
+    const status = fault.status ?? right.status
+    const body = 'body' in fault ? fault.body : merge(right.body, fault.answer)
+    request.status = status
+    if (fault.reset === 'in-body') return resetInBody(res, status, encode(body))
+    this.#send(res, status, body, fault.headers)
+  }
+
+  /** What the gateway answers when nothing is wrong with itself. */
+  async #rightAnswer(request: RecordedRequest): Promise<{ status: number; body: object }> {
+    if (request.method !== 'POST') return refusal(404, 'Only POST mints a session.')
+    if (request.headers['authorization'] !== `Bearer ${this.appSecret}`) return refusal(401, 'Invalid app token.')
+    if (!isSessionRequest(request.body)) return refusal(400, 'identity must be a string, scopes an array of strings.')
+    const { identity, scopes } = request.body
+    return { status: 200, body: await this.#mint(identity, scopes) }
+  }
+
+  async #mint(identity: string, scopes: readonly string[]): Promise<object> {
+    const now = this.#clock.now()
+    const expiresAt = now + this.lifetimeMs
+    const sessionToken = await new SignJWT({ identity, scopes, role: 'session' })
+      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+      .setIssuer('video.io')
+      .setIssuedAt(Math.floor(now / 1000))
+      // Whole seconds, so not before the expiresAt that goes with it.
+      .setExpirationTime(Math.ceil(expiresAt / 1000))
+      .setJti(randomUUID())
+      .sign(this.#signingKey)
+    return { sessionToken, expiresAt: new Date(expiresAt).toISOString(), identity }
+  }
+
+  #send(res: http.ServerResponse, status: number, body: unknown, headers: GatewayFault['headers'] = {}): void {
+    const bytes = encode(body)
+    res.sendDate = false
+    const all = {
+      'content-type': 'application/json',
+      'content-length': bytes.length,
+      date: new Date(this.#clock.now()).toUTCString(),
+      ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
+    }
+    res.writeHead(status, all as http.OutgoingHttpHeaders).end(status === 204 || status === 304 ? undefined : bytes)
+  }
+}
+
+/** The shape of a real one: HS256, `role: "app"`, no `exp`. What signs it nobody checks. */
+function makeAppSecret(nowMs: number): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const claims = { acid: randomUUID(), role: 'app', iat: Math.floor(nowMs / 1000), iss: 'video.io', jti: randomUUID() }
+  return `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}.${Buffer.from(randomUUID()).toString('base64url')}`
+}
+
+function refusal(status: number, error: string): { status: number; body: object } {
+  return { status, body: { error } }
+}
+
+function isSessionRequest(body: unknown): body is { identity: string; scopes: string[] } {
+  if (typeof body !== 'object' || body === null) return false
+  const { identity, scopes } = body as Record<string, unknown>
+  const areScopes = Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string')
+  return typeof identity === 'string' && identity !== '' && areScopes
+}
+
+async function readBody(req: http.IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > MAX_REQUEST_BYTES) throw new Error('request too large')
+    chunks.push(chunk)
+  }
+  const text = Buffer.concat(chunks).toString()
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function merge(body: object, changes: Readonly<Record<string, unknown>> | undefined): object {
+  return changes === undefined ? body : { ...body, ...changes }
+}
+
+function encode(body: unknown): Buffer {
+  if (body instanceof Uint8Array) return Buffer.from(body)
+  return Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body))
+}
+
+function resetInBody(res: http.ServerResponse, status: number, bytes: Buffer): void {
+  res.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length })
+  res.write(bytes.subarray(0, Math.ceil(bytes.length / 2)), () => res.socket?.resetAndDestroy())
+}

@@ -1,0 +1,7 @@
+export { FakeClock } from './fake-clock.js'
+export {
+  GatewayEmulator,
+  type GatewayEmulatorOptions,
+  type GatewayFault,
+  type RecordedRequest,
+} from './gateway-emulator.js'

@@ -1,0 +1,83 @@
+import { Circuit, type CircuitState } from './circuit.js'
+import type { Clock, Deadline } from './clock.js'
+import { copyError, VKitAuthenticationError, VKitError } from './errors.js'
+import type { Events } from './events.js'
+import { RetryBudget } from './retry-budget.js'
+import { retry } from './retry.js'
+import type { SecretSource } from './secret-source.js'
+import { parseSessionToken, type Instant, type MintedToken } from './session-token.js'
+import type { TokenRequest } from './token-request.js'
+import type { Transport } from './transport.js'
+
+export interface TokenMinterOptions {
+  readonly secret: SecretSource
+  /** Where sessions are minted; a function, for the environment is read at the first call. */
+  readonly endpoint: () => URL
+  readonly maxRetries: number
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly events: Events
+}
+
+/** Gets a token from the gateway: secret, then circuit, then attempts, then the parsed answer. */
+export class TokenMinter {
+  readonly #options: TokenMinterOptions
+  readonly #circuit: Circuit
+  readonly #budget = new RetryBudget()
+
+  constructor(options: TokenMinterOptions) {
+    this.#options = options
+    this.#circuit = new Circuit(options.clock, options.events)
+  }
+
+  get circuit(): CircuitState {
+    return this.#circuit.state
+  }
+
+  async mint(request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+    // An open circuit should not cost the provider a question either.
+    this.#circuit.check()
+    const secret = await this.#options.secret.read(deadline)
+    try {
+      return await this.#mintWith(secret, request, deadline)
+    } catch (error) {
+      if (!(error instanceof VKitAuthenticationError) || !this.#options.secret.rotates) throw error
+      const renewed = await this.#options.secret.read(deadline)
+      if (renewed === secret) throw error
+      this.#options.events.emit({ type: 'secret-rotation' })
+      return await this.#mintWith(renewed, request, deadline).catch((again: unknown) => {
+        throw again instanceof VKitError ? copyError(again, { attempts: error.attempts + again.attempts }) : again
+      })
+    }
+  }
+
+  async #mintWith(secret: string, request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+    const { clock, events, maxRetries } = this.#options
+    const policy = { maxRetries, budget: this.#budget, clock, events }
+    const started = clock.monotonic()
+    let attempts = 0
+    const attempt = (): Promise<MintedToken> => {
+      attempts++
+      return this.#attempt(secret, request, deadline)
+    }
+    const minted = await this.#circuit.run(() => retry(attempt, policy, deadline))
+    events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
+    return minted
+  }
+
+  async #attempt(secret: string, request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+    const { clock, events, endpoint, transport } = this.#options
+    const start = instant(clock)
+    const answer = await transport.exchange({
+      url: endpoint(),
+      secret,
+      body: JSON.stringify({ identity: request.identity, scopes: request.scopes }),
+      signal: deadline.signal,
+    })
+    return parseSessionToken(answer, request, { start, end: instant(clock), events })
+  }
+}
+
+function instant(clock: Clock): Instant {
+  return { wall: clock.now(), monotonic: clock.monotonic() }
+}
