@@ -1,0 +1,34 @@
+import { afterEach } from '@jest/globals'
+import { VKitClient, type VKitClientOptions, type VKitEvent } from '../../lib/index.js'
+import { GatewayEmulator, type GatewayEmulatorOptions } from '../../lib/testing/index.js'
+
+const cleanups: (() => Promise<void>)[] = []
+
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+})
+
+/** Runs `cleanup` after the test, whatever comes of it. */
+export function afterThisTest(cleanup: () => Promise<void>): void {
+  cleanups.push(cleanup)
+}
+
+/** An emulator that stops with the test. */
+export async function startGateway(options?: GatewayEmulatorOptions): Promise<GatewayEmulator> {
+  const gateway = await new GatewayEmulator(options).start()
+  afterThisTest(() => gateway.stop())
+  return gateway
+}
+
+/** A client of that emulator, closed with the test. */
+export function makeClient(gateway: GatewayEmulator, options?: VKitClientOptions): VKitClient {
+  const client = new VKitClient({ appSecret: gateway.appSecret, baseUrl: gateway.url, ...options })
+  afterThisTest(() => client.close())
+  return client
+}
+
+/** Collects what a client tells. */
+export function recordEvents(): { events: VKitEvent[]; types: () => string[]; onEvent: (event: VKitEvent) => void } {
+  const events: VKitEvent[] = []
+  return { events, types: () => events.map(event => event.type), onEvent: event => void events.push(event) }
+}
