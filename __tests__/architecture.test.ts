@@ -20,7 +20,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ],
   ['session-token', 'gateway-answer', 'network-error', 'retry', 'circuit', 'secret-source'],
   ['transport', 'shared-store'],
-  ['sealed-store'],
+  ['sealed-store', 'client-options'],
   ['token-cache', 'token-minter', 'options'],
   ['client'],
   ['handlers/', 'cli/'],

@@ -1,15 +1,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { CircuitState } from './circuit.js'
+import type { GetSessionTokenOptions, InvalidateOptions, VKitClientOptions } from './client-options.js'
 import { Events } from './events.js'
-import {
-  resolveCall,
-  resolveClientOptions,
-  resolveInvalidation,
-  type GetSessionTokenOptions,
-  type InvalidateOptions,
-  type ResolvedOptions,
-  type VKitClientOptions,
-} from './options.js'
+import { resolveCall, resolveClientOptions, resolveInvalidation, type ResolvedOptions } from './options.js'
 import { ProcessHold } from './process-hold.js'
 import type { SessionToken } from './session-token.js'
 import { TokenCache } from './token-cache.js'

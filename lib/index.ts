@@ -26,7 +26,7 @@ export type {
   InvalidateOptions,
   SecretProvider,
   VKitClientOptions,
-} from './options.js'
+} from './client-options.js'
 export type { SessionToken } from './session-token.js'
 export type { TokenStore } from './shared-store.js'
 export type { CacheMode, Scope } from './token-request.js'

@@ -8,7 +8,6 @@ import {
   VKitError,
   VKitResponseError,
   VKitServerError,
-  type VKitClientOptions,
 } from '../../lib/index.js'
 import { failureOf } from '../support/failure.js'
 import { makeClient, startGateway } from '../support/gateway.js'
@@ -76,7 +75,7 @@ describe('the constructor', () => {
     ['a misspelt option', { appsecret: SECRET }],
     ['a secret in place of the options', SECRET as unknown as object],
   ])('refuses %s', (_, options) => {
-    const error = errorOf(() => new VKitClient(options as VKitClientOptions))
+    const error = errorOf(() => new VKitClient(options))
     expect(error).toBeInstanceOf(VKitConfigError)
     expect(error.code).toBe('VKIT_CONFIG')
     expectNoSecret(error)

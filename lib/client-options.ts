@@ -1,0 +1,63 @@
+import type { Clock } from './clock.js'
+import type { VKitEventListener } from './events.js'
+import type { TokenStore } from './shared-store.js'
+import type { CacheMode, Scope } from './token-request.js'
+
+/** Gives the app secret, asked per mint; for secret managers and rotation. Must not be slow: its time counts. */
+export type SecretProvider = () => string | Promise<string>
+
+/** How tokens are kept between calls. */
+export interface CacheOptions {
+  /** Tokens kept at most; the least recently used leaves first. Default 10,000. */
+  readonly maxEntries?: number | undefined
+  /** The part of a token's life, above 0 and at most 1, after which it is refreshed in the background. Default 0.5. */
+  readonly refreshAhead?: number | undefined
+  /** No token with less left is served while a new one can be had. Default: 60 s or a tenth of the token's life, whichever is less. */
+  readonly minValidityMs?: number | undefined
+  /** Shares tokens between processes, encrypted: anything with Keyv's `get`, `set(key, value, ttlMs)` and `delete`. */
+  readonly store?: TokenStore | undefined
+}
+
+export interface VKitClientOptions {
+  /**
+   * The app secret (dashboard: Apps → Your App → API TOKEN), or a function that gives it. It grants full control of your
+   * application: never send it to a client. Default: the environment's `VKIT_APP_SECRET`, read at the first call.
+   */
+  readonly appSecret?: string | SecretProvider | undefined
+  /** Default: the environment's `VKIT_BASE_URL`, read at the first call, else `https://gateway.video.io`. https, or a loopback host. */
+  readonly baseUrl?: string | URL | undefined
+  /** One attempt, from its dispatch on a connection to the last byte of the body. Default 5,000. */
+  readonly timeoutMs?: number | undefined
+  /** The whole call: secret provider, store, attempts and the waits between them. Default 15,000. */
+  readonly deadlineMs?: number | undefined
+  /** Attempts after the first; 0 means exactly one attempt. Default 2. */
+  readonly maxRetries?: number | undefined
+  /** `false`: every call mints. */
+  readonly cache?: false | CacheOptions | undefined
+  /** Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. Proxy variables of the environment are not read. */
+  readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
+  /** Told what happens inside; never given a secret, a token or an identity. What it throws is ignored. */
+  readonly onEvent?: VKitEventListener | undefined
+  /** Where time comes from; for tests. */
+  readonly clock?: Clock | undefined
+}
+
+/** Wishes for one call. */
+export interface GetSessionTokenOptions {
+  /** Default: none. */
+  readonly scopes?: readonly Scope[] | undefined
+  /** Ends the wait of this call with `signal.reason`; others who wait for the same token are not affected. */
+  readonly signal?: AbortSignal | undefined
+  /** Default: the client's. */
+  readonly deadlineMs?: number | undefined
+  /** The token must be valid for so long yet, if one can be had that is. Default: the client's. */
+  readonly minValidityMs?: number | undefined
+  /** `reload`: mint a new one, and keep it. `no-store`: mint a new one, and keep nothing. */
+  readonly cache?: CacheMode | undefined
+}
+
+export interface InvalidateOptions {
+  readonly scopes?: readonly Scope[] | undefined
+  /** Forget only this very session token: what has replaced it meanwhile is kept. */
+  readonly token?: string | undefined
+}
