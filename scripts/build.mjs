@@ -1,45 +1,107 @@
-// lib/ → dist/: ESM file by file, with its dependencies left outside; CommonJS as one file an entry point, with the
-// ESM-only packages inlined, for `require` of them fails in Jest and in older Node 20.
+// lib/ → dist/, as `exports` and `bin` of package.json say: an entry point is added there, and nowhere here.
+//
+// ESM file by file, with its dependencies left outside. CommonJS as one file an entry point, with the ESM-only packages
+// inlined, for `require` of them fails in Jest and in older Node 20. A command as one ESM file, with everything inlined
+// that is no dependency of the package.
 import { execFileSync } from 'node:child_process'
-import { cp, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { build } from 'esbuild'
 
-const ENTRIES = { index: 'lib/index.ts', testing: 'lib/testing/index.ts' }
+const { bin = {}, dependencies, exports } = JSON.parse(await readFile('package.json', 'utf8'))
+const entries = Object.values(exports).filter(entry => entry.require)
+const SHARED = { bundle: true, platform: 'node', target: 'node20', metafile: true, legalComments: 'none' }
+
+/** So that `require` of an entry point does not even parse got: it is loaded at the first mint. */
+const gotInAFileOfItsOwn = {
+  name: 'got-in-a-file-of-its-own',
+  setup({ onResolve }) {
+    onResolve({ filter: /^got$/ }, ({ kind }) =>
+      kind === 'dynamic-import' ? { path: './got.cjs', external: true } : undefined,
+    )
+  },
+}
 
 await rm('dist', { recursive: true, force: true })
 execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+await keepPublicDeclarations()
+await bundleCommonJs()
+await bundleCommands()
 
-const { metafile } = await build({
-  entryPoints: ENTRIES,
-  outdir: 'dist/cjs',
-  outExtension: { '.js': '.cjs' },
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  format: 'cjs',
-  external: ['lru-cache'],
-  metafile: true,
-  legalComments: 'none',
-  logLevel: 'warning',
-})
-await writeFile('dist/cjs/THIRD-PARTY-LICENSES.txt', await licencesOf(metafile))
-await copyDeclarations()
-
-/** The same declarations, made CommonJS ones by the package.json beside them. */
-async function copyDeclarations() {
-  await mkdir('dist/cjs', { recursive: true })
-  await cp('dist/esm', 'dist/cjs', {
-    recursive: true,
-    filter: source => !path.extname(source) || source.endsWith('.d.ts'),
+/** `./dist/cjs/handlers.cjs` from `lib/handlers/index.ts`, whose ESM is what the `import` condition names. */
+async function bundleCommonJs() {
+  const sources = entries.map(entry => [nameOf(entry.require.default), sourceOf(entry.import.default)])
+  const { metafile } = await build({
+    ...SHARED,
+    entryPoints: { ...Object.fromEntries(sources), got: 'got' },
+    outdir: 'dist/cjs',
+    outExtension: { '.js': '.cjs' },
+    format: 'cjs',
+    external: ['lru-cache'],
+    plugins: [gotInAFileOfItsOwn],
+    supported: { 'dynamic-import': false }, // Jest has none in its CommonJS.
   })
   await writeFile('dist/cjs/package.json', '{ "type": "commonjs" }\n')
+  await writeLicences('dist/cjs', metafile)
 }
 
-async function licencesOf({ inputs }) {
-  const folders = new Set(Object.keys(inputs).flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))
-  const texts = await Promise.all([...folders].sort().map(licenceOf))
-  return `The CommonJS files hold code of these packages.\n\n${texts.join('\n')}`
+/** `./dist/cli/main.js` from `lib/cli/main.ts`. */
+async function bundleCommands() {
+  const files = Object.values(bin)
+  if (files.length === 0) return
+  const { metafile } = await build({
+    ...SHARED,
+    entryPoints: files.map(sourceOf),
+    outdir: 'dist/cli',
+    format: 'esm',
+    external: Object.keys(dependencies),
+    // CommonJS packages, inlined, ask for Node's own modules by `require`.
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
+  })
+  await writeLicences('dist/cli', metafile)
+  await Promise.all(files.map(file => chmod(file, 0o755)))
+}
+
+function nameOf(file) {
+  return path.basename(file, path.extname(file))
+}
+
+function sourceOf(file) {
+  return file.replace(/^\.\/dist\/(esm\/)?/, 'lib/').replace(/\.js$/, '.ts')
+}
+
+/** Ships the declarations that an entry point leads to, for `import` and, beside the bundles, for `require`. */
+async function keepPublicDeclarations() {
+  const kept = new Set()
+  for (const entry of entries) await follow(path.normalize(entry.import.types), kept)
+  for (const name of await readdir('dist/esm', { recursive: true })) {
+    const file = path.join('dist/esm', name)
+    if (!file.endsWith('.d.ts')) continue
+    if (!kept.has(file)) await rm(file)
+    else await copyTo(path.join('dist/cjs', name), file)
+  }
+}
+
+async function follow(file, kept) {
+  if (kept.has(file)) return
+  kept.add(file)
+  const text = await readFile(file, 'utf8')
+  for (const [, specifier] of text.matchAll(/(?:from\s+|import\s*\(?\s*)['"](\.[^'"]+)\.js['"]/g)) {
+    await follow(path.join(path.dirname(file), `${specifier}.d.ts`), kept)
+  }
+}
+
+async function copyTo(target, source) {
+  await mkdir(path.dirname(target), { recursive: true })
+  await copyFile(source, target)
+}
+
+async function writeLicences(folder, { inputs }) {
+  const packages = new Set(Object.keys(inputs).flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))
+  if (packages.size === 0) return
+  const texts = await Promise.all([...packages].sort().map(licenceOf))
+  const head = 'The bundled files in this folder hold code of these packages.'
+  await writeFile(`${folder}/THIRD-PARTY-LICENSES.txt`, `${head}\n\n${texts.join('\n')}`)
 }
 
 async function licenceOf(folder) {
