@@ -57,7 +57,7 @@ export class Deadline {
   }
 
   /** Ends the work now. */
-  cancel(reason: Error): void {
+  cancel(reason: unknown): void {
     this.clear()
     this.#work.abort(reason)
   }

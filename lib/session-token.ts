@@ -1,4 +1,5 @@
 import { decodeJwt } from 'jose/jwt/decode'
+import type { Clock } from './clock.js'
 import { VKitResponseError } from './errors.js'
 import type { Events } from './events.js'
 import type { Scope, TokenRequest } from './token-request.js'
@@ -18,6 +19,11 @@ export interface SessionToken {
 export interface Instant {
   readonly wall: number
   readonly monotonic: number
+}
+
+/** Now, on both clocks. */
+export function instant(clock: Clock): Instant {
+  return { wall: clock.now(), monotonic: clock.monotonic() }
 }
 
 /** From when, and for how long, a token is valid, in our own time. */

@@ -1,49 +1,30 @@
 import { LRUCache } from 'lru-cache'
-import { onAbort } from './abort-listeners.js'
-import { Deadline, type Clock } from './clock.js'
-import { copyError, VKitClosedError, VKitError, VKitTimeoutError } from './errors.js'
+import type { Clock, Deadline } from './clock.js'
+import { VKitClosedError, VKitError } from './errors.js'
 import type { Events } from './events.js'
-import type { Instant, Lifetime, MintedToken, SessionToken } from './session-token.js'
+import { Flights, type Flight } from './flights.js'
+import { CachedToken, type FreshnessPolicy } from './freshness.js'
+import { instant, type MintedToken, type SessionToken } from './session-token.js'
 import type { SharedStore } from './shared-store.js'
-import { SingleFlight } from './single-flight.js'
 import type { TokenCall, TokenRequest } from './token-request.js'
 
-export interface TokenCacheOptions {
+export interface TokenCacheOptions extends FreshnessPolicy {
   readonly mint: (request: TokenRequest, deadline: Deadline) => Promise<MintedToken>
   readonly maxEntries: number
-  /** The part of a token's life after which it is refreshed in the background. */
-  readonly refreshAhead: number
-  readonly minValidityMs?: number | undefined
   readonly deadlineMs: number
   readonly sharedStore?: SharedStore | undefined
   readonly clock: Clock
   readonly events: Events
 }
 
-/** Refreshes are drawn up to this much earlier, so that tokens made together are not refreshed together. */
-const REFRESH_SPREAD = 0.2
-const DEFAULT_MIN_VALIDITY_MS = 60_000
-const DEFAULT_MIN_VALIDITY_PART = 0.1
-const FIRST_BACKOFF_MS = 1_000
-const LONGEST_BACKOFF_MS = 30_000
 /** On these the gateway says that the user is no longer to have what was granted before. */
 const REFUSED = new Set([403, 404, 410])
 
-interface Entry {
-  readonly token: SessionToken
-  /** By either clock: an entry is as stale as the more pessimistic one says. */
-  readonly expiresAt: Instant
-  readonly refreshAt: Instant
-  readonly minValidityMs: number
-  failures: number
-  /** What the last refresh failed with, and until when, by the monotonic clock, the next one waits. */
-  failure?: { readonly error: VKitError; readonly retryAt: number }
-}
-
 interface FlightPlan {
-  readonly background: boolean
-  readonly skipStore: boolean
-  readonly deadlineMs: number
+  /** Nobody waits for it. */
+  readonly background?: boolean
+  readonly skipStore?: boolean
+  readonly deadlineMs?: number
 }
 
 /**
@@ -56,18 +37,19 @@ export class TokenCache {
   readonly #options: TokenCacheOptions
   readonly #clock: Clock
   readonly #events: Events
-  readonly #entries: LRUCache<string, Entry>
-  readonly #flights = new SingleFlight<MintedToken>()
-  readonly #deadlines = new Map<Promise<MintedToken>, Deadline>()
+  readonly #entries: LRUCache<string, CachedToken>
+  readonly #flights: Flights<MintedToken>
   #closed = false
 
   constructor(options: TokenCacheOptions) {
     this.#options = options
     this.#clock = options.clock
     this.#events = options.events
+    this.#flights = new Flights(options.clock)
     this.#entries = new LRUCache({
       max: options.maxEntries,
-      dispose: (_entry, _key, reason) => {
+      // After, and not while: a listener may well call the client, and so this cache.
+      disposeAfter: (_entry, _key, reason) => {
         if (reason === 'evict') this.#events.emit({ type: 'eviction', reason: 'capacity' })
       },
     })
@@ -78,16 +60,14 @@ export class TokenCache {
   }
 
   get inFlight(): number {
-    return this.#deadlines.size
+    return this.#flights.size
   }
 
   /** The fast path: the token of an identity without scopes, if it may be served and nothing else need be done. */
   peek(identity: string): SessionToken | undefined {
     if (typeof identity !== 'string') return undefined
     const entry = this.#entries.get(plainKey(identity))
-    if (entry === undefined) return undefined
-    const { refreshAt } = entry
-    if (this.#clock.now() >= refreshAt.wall || this.#clock.monotonic() >= refreshAt.monotonic) return undefined
+    if (!entry?.isQuiet(this.#clock)) return undefined
     this.#events.hit()
     return entry.token
   }
@@ -98,16 +78,17 @@ export class TokenCache {
     if (call.mode === 'no-store') return this.#getUncached(request, call)
 
     const key = keyOf(request)
-    if (call.mode === 'reload') this.#flights.forget(key)
-    const entry = call.mode === 'reload' ? undefined : this.#entries.get(key)
-    if (entry === undefined) return this.#getMinted(key, request, call)
-    if (this.#mayServe(entry, call)) {
-      this.#events.hit()
-      if (this.#isRefreshDue(key, entry)) this.#refresh(key, request)
-      return entry.token
+    if (call.mode === 'reload') {
+      this.#flights.forget(key)
+      return this.#getMinted(key, request, call)
     }
-    if (remainingMs(entry, this.#now()) <= 0) return this.#getMinted(key, request, call)
-    return this.#renew(key, request, call, entry)
+    const entry = this.#entries.get(key)
+    const now = instant(this.#clock)
+    if (entry === undefined || entry.remainingMs(now) <= 0) return this.#getMinted(key, request, call)
+    if (!entry.isServable(now, call.minValidityMs)) return this.#renew(key, request, call)
+    this.#events.hit()
+    if (entry.isDue(now)) this.#refresh(key, request)
+    return entry.token
   }
 
   /** With `sessionToken`: only if that is the token kept. */
@@ -126,99 +107,80 @@ export class TokenCache {
   /** Forgets every token and ends every flight with `VKIT_CLOSED`. */
   close(): void {
     this.#closed = true
-    for (const deadline of this.#deadlines.values()) deadline.cancel(new VKitClosedError())
-    this.#flights.clear()
+    this.#flights.cancel(new VKitClosedError())
     this.#entries.clear()
-  }
-
-  #mayServe(entry: Entry, call: TokenCall): boolean {
-    const remaining = remainingMs(entry, this.#now())
-    return remaining > 0 && remaining >= (call.minValidityMs ?? entry.minValidityMs)
-  }
-
-  #isRefreshDue(key: string, entry: Entry): boolean {
-    const { wall, monotonic } = this.#now()
-    if (wall < entry.refreshAt.wall && monotonic < entry.refreshAt.monotonic) return false
-    return !this.#flights.get(key) && monotonic >= (entry.failure?.retryAt ?? -Infinity)
   }
 
   #refresh(key: string, request: TokenRequest): void {
     this.#events.emit({ type: 'refresh' })
-    const plan = { background: true, skipStore: false, deadlineMs: this.#options.deadlineMs }
-    // Nobody waits for it; the flight has told what went wrong.
-    this.#launch(key, request, plan).catch(() => undefined)
+    // Nobody waits for it; the flight itself tells what went wrong.
+    void this.#launch(key, request, { background: true })
   }
 
   /** A new token, or, while minting fails for a reason that may pass, the old one as long as it is valid. */
-  async #renew(key: string, request: TokenRequest, call: TokenCall, entry: Entry): Promise<SessionToken> {
-    const { failure } = entry
-    if (failure?.error.retryable && this.#clock.monotonic() < failure.retryAt)
-      return this.#serveOld(entry, failure.error)
+  async #renew(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
+    const failure = this.#entries.peek(key)?.failureAt(instant(this.#clock))
+    const kept = failure && this.#findOld(key, failure)
+    if (kept) {
+      this.#events.hit()
+      return kept
+    }
     try {
       return await this.#getMinted(key, request, call)
     } catch (error) {
-      const canWait = error instanceof VKitError && error.retryable && !call.signal?.aborted
-      if (!canWait || this.#entries.peek(key) !== entry || remainingMs(entry, this.#now()) <= 0) throw error
-      return this.#serveOld(entry, error)
+      const old = call.signal?.aborted ? undefined : this.#findOld(key, error)
+      if (old) return old
+      throw error
     }
   }
 
-  #serveOld(entry: Entry, error: VKitError): SessionToken {
-    const remaining = remainingMs(entry, this.#now())
-    this.#events.emit({ type: 'served-while-failing', code: error.code, remainingMs: remaining })
-    return entry.token
+  /** What is kept now: while the call waited it may have been replaced, or forgotten. */
+  #findOld(key: string, error: unknown): SessionToken | undefined {
+    if (!(error instanceof VKitError) || !error.retryable) return undefined
+    const entry = this.#entries.peek(key)
+    const remainingMs = entry?.remainingMs(instant(this.#clock)) ?? 0
+    if (remainingMs <= 0) return undefined
+    this.#events.emit({ type: 'served-while-failing', code: error.code, remainingMs })
+    return entry?.token
   }
 
   async #getMinted(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
-    this.#events.emit({ type: this.#flights.get(key) ? 'coalesced' : 'miss' })
-    const plan = { background: false, skipStore: call.mode === 'reload', deadlineMs: call.deadlineMs }
-    const minted = await this.#wait(this.#launch(key, request, plan), call)
-    this.#reportShortLife(minted, call)
-    return minted.token
+    this.#events.emit({ type: this.#flights.has(key) ? 'coalesced' : 'miss' })
+    const flight = this.#launch(key, request, { deadlineMs: call.deadlineMs, skipStore: call.mode === 'reload' })
+    return this.#handOut(await this.#flights.wait(flight, call), call)
   }
 
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: 'miss' })
-    const deadline = this.#startDeadline(call.deadlineMs)
-    const flight = this.#mint(request, deadline, false)
-    this.#track(flight, deadline)
-    const minted = await this.#wait(flight, call)
-    this.#reportShortLife(minted, call)
-    return minted.token
+    return this.#handOut(await this.#flights.launchAlone(call, deadline => this.#mint(request, deadline)), call)
   }
 
-  /** Joins the flight of this key, or starts one. */
   #launch(key: string, request: TokenRequest, plan: FlightPlan): Promise<MintedToken> {
-    const running = this.#flights.get(key)
-    if (running) return running
-    const deadline = this.#startDeadline(plan.deadlineMs)
-    const flight = this.#flights.run(key, isCurrent => this.#fly(key, request, { ...plan, deadline, isCurrent }))
-    this.#track(flight, deadline)
-    return flight
+    if (!this.#flights.has(key)) this.#entries.peek(key)?.rest()
+    // Not the first caller's deadline alone: those who join must not suffer from his haste.
+    const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs ?? 0)
+    return this.#flights.launch(key, deadlineMs, flight => this.#fly(key, request, { ...plan, ...flight }))
   }
 
-  async #fly(
-    key: string,
-    request: TokenRequest,
-    { background, skipStore, deadline, isCurrent }: FlightPlan & { deadline: Deadline; isCurrent: () => boolean },
-  ): Promise<MintedToken> {
+  async #fly(key: string, request: TokenRequest, plan: FlightPlan & Flight): Promise<MintedToken> {
+    const { deadline, isCurrent } = plan
     const { sharedStore } = this.#options
-    const stored = skipStore ? undefined : await sharedStore?.read(request)
+    const stored = plan.skipStore ? undefined : await sharedStore?.read(request)
     if (stored && this.#isWorthKeeping(key, stored)) {
       if (isCurrent()) this.#keep(key, stored)
       return stored
     }
     try {
-      const minted = await this.#mint(request, deadline, background)
+      const minted = await this.#mint(request, deadline, plan.background)
       if (isCurrent() && this.#keep(key, minted)) void sharedStore?.write(request, minted)
       return minted
     } catch (error) {
-      if (isCurrent() && error instanceof VKitError) this.#noteFailure(key, request, error)
+      if (isCurrent()) this.#noteFailure(key, request, error)
       throw error
     }
   }
 
-  async #mint(request: TokenRequest, deadline: Deadline, background: boolean): Promise<MintedToken> {
+  async #mint(request: TokenRequest, deadline: Deadline, background = false): Promise<MintedToken> {
     try {
       return await this.#options.mint(request, deadline)
     } catch (error) {
@@ -231,95 +193,47 @@ export class TokenCache {
   }
 
   /** Another process's token is of use where it would not have to be replaced at once by ours. */
-  #isWorthKeeping(key: string, stored: MintedToken): boolean {
-    const entry = stored.lifetime && this.#makeEntry(stored.token, stored.lifetime)
-    if (!entry) return false
-    const remaining = remainingMs(entry, this.#now())
+  #isWorthKeeping(key: string, { token, lifetime }: MintedToken): boolean {
+    if (!lifetime) return false
+    const now = instant(this.#clock)
+    const theirs = new CachedToken(token, lifetime, this.#options)
     const ours = this.#entries.peek(key)
-    return remaining > entry.minValidityMs && (!ours || remaining > remainingMs(ours, this.#now()))
+    return theirs.isServable(now) && (!ours || theirs.remainingMs(now) > ours.remainingMs(now))
   }
 
   /** Returns whether there was anything to keep. */
   #keep(key: string, { token, lifetime }: MintedToken): boolean {
-    if (!lifetime || !(lifetime.ms > 0) || !Number.isFinite(lifetime.ms)) return false
-    this.#entries.set(key, this.#makeEntry(token, lifetime))
-    return true
-  }
-
-  #makeEntry(token: SessionToken, lifetime: Lifetime): Entry {
-    const byDefault = Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_PART * lifetime.ms)
-    const { minValidityMs = byDefault, refreshAhead } = this.#options
-    // What no token can fulfil would make every call mint.
-    const kept = minValidityMs < lifetime.ms ? minValidityMs : byDefault
-    const refreshAfter = lifetime.ms * refreshAhead * (1 - REFRESH_SPREAD * Math.random())
-    return {
-      token,
-      expiresAt: later(lifetime.start, lifetime.ms),
-      refreshAt: later(lifetime.start, Math.min(refreshAfter, lifetime.ms - kept)),
-      minValidityMs: kept,
-      failures: 0,
+    const now = instant(this.#clock)
+    const entry = lifetime && new CachedToken(token, lifetime, this.#options)
+    if (entry && entry.remainingMs(now) > 0) {
+      this.#entries.set(key, entry)
+      return true
     }
+    // Else every call would try again.
+    this.#entries.peek(key)?.noteFailure(now)
+    return false
   }
 
-  #noteFailure(key: string, request: TokenRequest, error: VKitError): void {
+  #noteFailure(key: string, request: TokenRequest, error: unknown): void {
     const entry = this.#entries.peek(key)
     if (!entry) return
-    if (error.status !== undefined && REFUSED.has(error.status)) {
-      this.#entries.delete(key)
-      void this.#options.sharedStore?.remove(request)
-      this.#events.emit({ type: 'eviction', reason: 'refused' })
-      return
+    const known = error instanceof VKitError ? error : undefined
+    if (known?.status === undefined || !REFUSED.has(known.status)) {
+      return entry.noteFailure(instant(this.#clock), known)
     }
-    const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** entry.failures++)
-    const backoff = Math.max(Math.random() * ceiling, error.retryAfterMs ?? 0)
-    entry.failure = { error, retryAt: this.#clock.monotonic() + backoff }
+    this.#entries.delete(key)
+    void this.#options.sharedStore?.remove(request)
+    this.#events.emit({ type: 'eviction', reason: 'refused' })
   }
 
-  #reportShortLife({ lifetime }: MintedToken, call: TokenCall): void {
+  /** Says so where even a new token is valid for less than was asked: another would be no better. */
+  #handOut({ token, lifetime }: MintedToken, call: TokenCall): SessionToken {
     const minValidityMs = call.minValidityMs ?? this.#options.minValidityMs
-    if (!lifetime || minValidityMs === undefined) return
-    const validityMs = lifetime.ms - (this.#clock.monotonic() - lifetime.start.monotonic)
-    if (validityMs < minValidityMs) this.#events.emit({ type: 'short-lived', validityMs, minValidityMs })
-  }
-
-  #startDeadline(ms: number): Deadline {
-    return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token came within ${ms} ms.`))
-  }
-
-  #track(flight: Promise<MintedToken>, deadline: Deadline): void {
-    this.#deadlines.set(flight, deadline)
-    const land = (): void => {
-      deadline.clear()
-      this.#deadlines.delete(flight)
+    if (lifetime && minValidityMs !== undefined) {
+      const validityMs = lifetime.ms - (this.#clock.monotonic() - lifetime.start.monotonic)
+      if (validityMs < minValidityMs) this.#events.emit({ type: 'short-lived', validityMs, minValidityMs })
     }
-    flight.then(land, land)
-  }
-
-  /** Waits for a flight by the caller's own signal and deadline; leaving it does not end it. */
-  #wait(flight: Promise<MintedToken>, { signal, deadlineMs }: TokenCall): Promise<MintedToken> {
-    const flightEndsFirst = (this.#deadlines.get(flight)?.remainingMs() ?? 0) <= deadlineMs
-    const shared = flight.catch((error: unknown) => {
-      throw copyError(error)
-    })
-    if (!signal && flightEndsFirst) return shared
-
-    const own = flightEndsFirst ? undefined : this.#startDeadline(deadlineMs)
-    return new Promise<MintedToken>((resolve, reject) => {
-      const leave = [signal, own?.signal].map(each => each && onAbort(each, () => settle(reject, each.reason)))
-      const settle = <V>(how: (value: V) => void, value: V): void => {
-        own?.clear()
-        for (const stop of leave) stop?.()
-        how(value)
-      }
-      shared.then(
-        minted => settle(resolve, minted),
-        (error: unknown) => settle(reject, error),
-      )
-    })
-  }
-
-  #now(): Instant {
-    return { wall: this.#clock.now(), monotonic: this.#clock.monotonic() }
+    return token
   }
 }
 
@@ -336,12 +250,4 @@ const BRACKET = '['.charCodeAt(0)
 
 function plainKey(identity: string): string {
   return identity.charCodeAt(0) === BRACKET ? JSON.stringify([identity, []]) : identity
-}
-
-function later(start: Instant, ms: number): Instant {
-  return { wall: start.wall + ms, monotonic: start.monotonic + ms }
-}
-
-function remainingMs({ expiresAt }: Entry, now: Instant): number {
-  return Math.min(expiresAt.wall - now.wall, expiresAt.monotonic - now.monotonic)
 }

@@ -5,7 +5,7 @@ import type { Events } from './events.js'
 import { RetryBudget } from './retry-budget.js'
 import { retry } from './retry.js'
 import type { SecretSource } from './secret-source.js'
-import { parseSessionToken, type Instant, type MintedToken } from './session-token.js'
+import { instant, parseSessionToken, type MintedToken } from './session-token.js'
 import type { TokenRequest } from './token-request.js'
 import type { Transport } from './transport.js'
 
@@ -35,6 +35,7 @@ export class TokenMinter {
   }
 
   async mint(request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+    deadline.signal.throwIfAborted()
     // An open circuit should not cost the provider a question either.
     this.#circuit.check()
     const secret = await this.#options.secret.read(deadline)
@@ -76,8 +77,4 @@ export class TokenMinter {
     })
     return parseSessionToken(answer, request, { start, end: instant(clock), events })
   }
-}
-
-function instant(clock: Clock): Instant {
-  return { wall: clock.now(), monotonic: clock.monotonic() }
 }

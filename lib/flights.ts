@@ -1,0 +1,114 @@
+import { onAbort } from './abort-listeners.js'
+import { Deadline, type Clock } from './clock.js'
+import { copyError, VKitTimeoutError } from './errors.js'
+import { SingleFlight } from './single-flight.js'
+
+/** By when, and by whose leave, a caller waits. */
+export interface Patience {
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a flight knows of itself. */
+export interface Flight {
+  readonly deadline: Deadline
+  /** False once the flight has been forgotten: what it brings is for those who waited, and not to be kept. */
+  readonly isCurrent: () => boolean
+}
+
+/**
+ * Work that several callers wait for, at most one per key.
+ *
+ * Each waits with its own signal and deadline, and leaves without ending it; it has a deadline of its own.
+ */
+export class Flights<T> {
+  readonly #clock: Clock
+  readonly #flights = new SingleFlight<T>()
+  readonly #deadlines = new Map<Promise<T>, Deadline>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** How many are under way, with those that were forgotten. */
+  get size(): number {
+    return this.#deadlines.size
+  }
+
+  has(key: string): boolean {
+    return this.#flights.get(key) !== undefined
+  }
+
+  /** Joins the flight of this key, or starts one. Nobody need wait for it: its failure is handled. */
+  launch(key: string, deadlineMs: number, task: (flight: Flight) => Promise<T>): Promise<T> {
+    const running = this.#flights.get(key)
+    if (running) return running
+    const deadline = this.#startDeadline(deadlineMs)
+    const flight = this.#flights.run(key, isCurrent => task({ deadline, isCurrent }))
+    this.#track(flight, deadline)
+    return flight
+  }
+
+  /** A flight that nobody can join, and that ends when its one caller leaves. */
+  async launchAlone({ signal, deadlineMs }: Patience, task: (deadline: Deadline) => Promise<T>): Promise<T> {
+    const deadline = this.#startDeadline(deadlineMs)
+    const flight = task(deadline)
+    this.#track(flight, deadline)
+    const stop = signal && onAbort(signal, () => deadline.cancel(signal.reason))
+    try {
+      return await flight
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw error
+    } finally {
+      stop?.()
+    }
+  }
+
+  /** The outcome of a flight; a failure as an error object of this caller's own. Leaving it does not end it. */
+  wait(flight: Promise<T>, { signal, deadlineMs }: Patience): Promise<T> {
+    const shared = flight.catch((error: unknown) => {
+      throw copyError(error)
+    })
+    const flightEndsFirst = (this.#deadlines.get(flight)?.remainingMs() ?? 0) <= deadlineMs
+    if (!signal && flightEndsFirst) return shared
+
+    const own = flightEndsFirst ? undefined : this.#startDeadline(deadlineMs)
+    return new Promise<T>((resolve, reject) => {
+      const leave = [signal, own?.signal].map(each => each && onAbort(each, () => settle(reject, each.reason)))
+      const settle = <V>(how: (value: V) => void, value: V): void => {
+        own?.clear()
+        for (const stop of leave) stop?.()
+        how(value)
+      }
+      shared.then(
+        result => settle(resolve, result),
+        (error: unknown) => settle(reject, error),
+      )
+    })
+  }
+
+  /** Lets new callers start afresh; callers already waiting still settle. */
+  forget(key: string): void {
+    this.#flights.forget(key)
+  }
+
+  /** Ends them all. */
+  cancel(reason: Error): void {
+    for (const deadline of this.#deadlines.values()) deadline.cancel(reason)
+    this.#flights.clear()
+  }
+
+  #startDeadline(ms: number): Deadline {
+    return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token came within ${ms} ms.`))
+  }
+
+  #track(flight: Promise<T>, deadline: Deadline): void {
+    this.#deadlines.set(flight, deadline)
+    const land = (): void => {
+      deadline.clear()
+      this.#deadlines.delete(flight)
+    }
+    flight.then(land, land)
+  }
+}
