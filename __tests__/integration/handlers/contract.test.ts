@@ -1,0 +1,305 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import type { EndUser, TokenSource } from '../../../lib/handlers/index.js'
+import {
+  VKitError,
+  type Scope,
+  type SessionToken,
+  type VKitClient,
+  type VKitClientOptions,
+} from '../../../lib/index.js'
+import type { GatewayEmulator, GatewayFault } from '../../../lib/testing/index.js'
+import { reasonOf } from '../../support/failure.js'
+import { afterThisTest, makeClient, startGateway } from '../../support/gateway.js'
+import { SERVERS, type Reply, type RunningServer, type Server } from './servers.js'
+
+/** Users of an imaginary customer, by what their requests carry. */
+const USERS: Readonly<Record<string, EndUser>> = {
+  'Bearer alice': 'user-alice',
+  'Bearer bob': { identity: 'user-bob', scopes: ['videos.create'] },
+  'Bearer carol': { identity: 'user-carol' },
+}
+const ALICE = { headers: { authorization: 'Bearer alice' } }
+
+interface Wishes {
+  readonly authenticate?: (authorization: string | undefined) => unknown
+  readonly scopes?: readonly Scope[]
+  readonly client?: VKitClientOptions
+  /** Comes between the handler and the client. */
+  readonly between?: (vkit: VKitClient) => TokenSource
+}
+
+interface World extends RunningServer {
+  readonly gateway: GatewayEmulator
+  readonly vkit: VKitClient
+  readonly told: unknown[]
+  readonly toldByApp: unknown[]
+}
+
+async function setUp(server: Server, wishes: Wishes = {}): Promise<World> {
+  const gateway = await startGateway()
+  const vkit = makeClient(gateway, { maxRetries: 0, ...wishes.client })
+  const told: unknown[] = []
+  const toldByApp: unknown[] = []
+  const byHeader = (authorization = ''): EndUser => USERS[authorization] ?? null
+  const running = await server.start({
+    vkit: wishes.between?.(vkit) ?? vkit,
+    authenticate: (wishes.authenticate as typeof byHeader | undefined) ?? byHeader,
+    ...(wishes.scopes && { scopes: wishes.scopes }),
+    onError: error => void told.push(error),
+    appHook: error => void toldByApp.push(error),
+  })
+  afterThisTest(() => running.stop())
+  return { ...running, gateway, vkit, told, toldByApp }
+}
+
+function expectRefusal(reply: Reply, status: number, code: string): void {
+  expect(reply.status).toBe(status)
+  expect(reply.headers['content-type']).toBe('application/json')
+  expect(reply.text).toBe(JSON.stringify({ error: { code } }))
+  expectSafe(reply)
+}
+
+function expectSafe(reply: Reply): void {
+  expect(reply.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+}
+
+describe.each(SERVERS)('the token endpoint on $name', server => {
+  let printed: jest.SpiedFunction<typeof console.error>
+  beforeEach(() => {
+    printed = jest.spyOn(console, 'error').mockReturnValue()
+  })
+  afterEach(() => {
+    const calls = [...printed.mock.calls]
+    printed.mockRestore()
+    expect(calls).toEqual([])
+  })
+
+  describe('a user who is known', () => {
+    it.each(['GET', 'POST'])('gets the three strings of the contract with %s', async method => {
+      const { send, gateway } = await setUp(server)
+      const reply = await send({ ...ALICE, method })
+
+      expect(reply.status).toBe(200)
+      expect(reply.headers['content-type']).toBe('application/json')
+      expectSafe(reply)
+      const token = JSON.parse(reply.text) as SessionToken
+      expect(Object.keys(token)).toEqual(['sessionToken', 'expiresAt', 'identity'])
+      expect(token.identity).toBe('user-alice')
+      expect(token.sessionToken.split('.')).toHaveLength(3)
+      expect(Date.parse(token.expiresAt)).toBeGreaterThan(Date.now())
+      expect(gateway.requests[0]?.body).toEqual({ identity: 'user-alice', scopes: [] })
+    })
+
+    it('is who authenticate says, whatever the request claims', async () => {
+      const { send, gateway } = await setUp(server)
+      const claims = JSON.stringify({ identity: 'user-admin', userId: 'user-admin', user: { id: 'user-admin' } })
+      const reply = await send({
+        method: 'POST',
+        path: '/token?identity=user-admin&user=user-admin',
+        headers: { ...ALICE.headers, 'content-type': 'application/json', 'x-identity': 'user-admin' },
+        body: claims,
+      })
+      expect(reply.status).toBe(200)
+      expect(JSON.parse(reply.text)).toMatchObject({ identity: 'user-alice' })
+      expect(JSON.stringify(gateway.requests.map(request => request.body))).not.toContain('admin')
+    })
+
+    it('may be found out asynchronously', async () => {
+      const { send } = await setUp(server, { authenticate: async () => Promise.resolve('user-dave') })
+      expect(JSON.parse((await send()).text)).toMatchObject({ identity: 'user-dave' })
+    })
+
+    it('gets the scopes of authenticate before those of the options', async () => {
+      const { send, gateway } = await setUp(server, { scopes: ['videos.read'] })
+      for (const user of ['alice', 'bob', 'carol']) await send({ headers: { authorization: `Bearer ${user}` } })
+      expect(gateway.requests.map(request => request.body)).toEqual([
+        { identity: 'user-alice', scopes: ['videos.read'] },
+        { identity: 'user-bob', scopes: ['videos.create'] },
+        { identity: 'user-carol', scopes: ['videos.read'] },
+      ])
+    })
+
+    it('is never answered 304, so that no token outlives its place in a cache', async () => {
+      const { send } = await setUp(server)
+      const first = await send(ALICE)
+      const again = await send({ headers: { ...ALICE.headers, 'if-none-match': first.headers['etag'] ?? '*' } })
+      expect(again.status).toBe(200)
+      expect(again.headers['etag']).toBeUndefined()
+      expect(again.text).toBe(first.text)
+    })
+
+    it('mints once for 1,000 concurrent requests', async () => {
+      let waiting = 0
+      const { opened: allAreHere, open } = openLater()
+      const authenticate = async (): Promise<EndUser> => {
+        if (++waiting === 1000) open()
+        await allAreHere
+        return 'user-alice'
+      }
+      const { send, gateway, vkit } = await setUp(server, { authenticate })
+      const replies = await Promise.all(Array.from({ length: 1000 }, () => send()))
+
+      expect(new Set(replies.map(reply => reply.status))).toEqual(new Set([200]))
+      expect(new Set(replies.map(reply => reply.text)).size).toBe(1)
+      expect(gateway.requests).toHaveLength(1)
+      expect(vkit.stats().mints).toBe(1)
+    })
+  })
+
+  describe('nobody known', () => {
+    it.each([null, undefined])('is answered 401, and nothing is minted (%p)', async nobody => {
+      const { send, gateway, told } = await setUp(server, { authenticate: () => nobody })
+      expectRefusal(await send(), 401, 'UNAUTHENTICATED')
+      expect(gateway.requests).toHaveLength(0)
+      expect(told).toEqual([])
+    })
+  })
+
+  describe('another method', () => {
+    it.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])(
+      '%s is answered 405 with Allow, before authenticate',
+      async method => {
+        const authenticate = jest.fn(() => 'user-alice')
+        const { send, gateway } = await setUp(server, { authenticate })
+        const reply = await send({ method })
+        expectRefusal(reply, 405, 'METHOD_NOT_ALLOWED')
+        expect(reply.headers['allow']).toBe('GET, POST')
+        expect(authenticate).not.toHaveBeenCalled()
+        expect(gateway.requests).toHaveLength(0)
+      },
+    )
+
+    it('HEAD is answered 405 too, without a body', async () => {
+      const { send, gateway } = await setUp(server)
+      const reply = await send({ ...ALICE, method: 'HEAD' })
+      expect(reply).toMatchObject({ status: 405, text: '' })
+      expect(reply.headers['allow']).toBe('GET, POST')
+      expectSafe(reply)
+      expect(gateway.requests).toHaveLength(0)
+    })
+  })
+
+  describe('what is no identity', () => {
+    it.each<[string, unknown]>([
+      ['an empty string', ''],
+      ['a number', 42],
+      ['false', false],
+      ['an empty object', {}],
+      ['an object without identity', { id: 'user-alice' }],
+      ['an array', ['user-alice']],
+      ['an identity of more than 1 KiB', 'x'.repeat(1025)],
+      ['scopes that are a string', { identity: 'user-alice', scopes: 'videos.read' }],
+    ])('%s is our mistake: 500, and no token', async (_, user) => {
+      const { send, gateway, told } = await setUp(server, { authenticate: () => user })
+      expectRefusal(await send(), 500, 'VKIT_INVALID_ARGUMENT')
+      expect(told).toMatchObject([{ code: 'VKIT_INVALID_ARGUMENT' }])
+      expect(gateway.requests).toHaveLength(0)
+    })
+  })
+
+  describe('authenticate throwing', () => {
+    it.each<[string, () => unknown, object]>([
+      ['an error', () => Promise.reject(new Error('the database is down')), { message: 'the database is down' }],
+      [
+        'what is no error',
+        () => {
+          // eslint-disable-next-line @typescript-eslint/only-throw-error -- Express takes next('route') for a command.
+          throw 'route'
+        },
+        { message: 'authenticate threw something that is not an error.', cause: 'route' },
+      ],
+    ])('%s: 500, and the app hears of it', async (_, authenticate, error) => {
+      const { send, gateway, told, toldByApp } = await setUp(server, { authenticate })
+      const reply = await send()
+      expectRefusal(reply, 500, server.hasAppHook ? 'FROM_THE_APP' : 'INTERNAL')
+      expect(told).toMatchObject([error])
+      expect(toldByApp).toMatchObject(server.hasAppHook ? [error] : [])
+      expect(gateway.requests).toHaveLength(0)
+    })
+  })
+
+  describe('a gateway that fails', () => {
+    it.each<[string, GatewayFault, number, string]>([
+      ['503', { status: 503, body: { error: 'UPSTREAM TEXT' } }, 503, 'VKIT_UNAVAILABLE'],
+      ['429', { status: 429, body: { error: 'UPSTREAM TEXT' } }, 503, 'VKIT_RATE_LIMITED'],
+      ['a reset connection', { reset: true }, 503, 'VKIT_CONNECTION'],
+      ['401', { status: 401, body: { error: 'UPSTREAM TEXT' } }, 500, 'VKIT_UNAUTHENTICATED'],
+      ['403', { status: 403, body: { error: 'UPSTREAM TEXT' } }, 500, 'VKIT_FORBIDDEN'],
+      ['422', { status: 422, body: { error: 'UPSTREAM TEXT' } }, 500, 'VKIT_INVALID_REQUEST'],
+      ['a redirect', { status: 302, headers: { location: 'http://evil.example' } }, 500, 'VKIT_REDIRECT'],
+      ['another identity', { answer: { identity: 'user-admin' } }, 500, 'VKIT_IDENTITY_MISMATCH'],
+    ])('with %s: answered without a word of it', async (_, fault, status, code) => {
+      const { send, gateway, told } = await setUp(server)
+      gateway.failNext(fault)
+      const reply = await send(ALICE)
+      expectRefusal(reply, status, code)
+      expect(told).toMatchObject([{ code }])
+      const retryAfter = reply.headers['retry-after']
+      if (status === 503) expect(['1', '2', '3', '4', '5']).toContain(retryAfter)
+      else expect(retryAfter).toBeUndefined()
+      // And it was forgotten.
+      expect((await send(ALICE)).status).toBe(200)
+    })
+
+    it('for a known time: Retry-After says so', async () => {
+      const { send, gateway } = await setUp(server)
+      gateway.failNext({ status: 429, headers: { 'retry-after': '86400' } })
+      const reply = await send(ALICE)
+      expectRefusal(reply, 503, 'VKIT_RATE_LIMITED')
+      expect(reply.headers['retry-after']).toBe('86400')
+    })
+
+    it('does not matter to a user whose token is cached', async () => {
+      const { send, gateway } = await setUp(server)
+      const before = await send(ALICE)
+      gateway.fail({ status: 503 })
+      expect((await send(ALICE)).text).toBe(before.text)
+    })
+  })
+
+  it('answers 503 while the client is closed, for another process may be up', async () => {
+    const { send, vkit } = await setUp(server)
+    await vkit.close()
+    const reply = await send(ALICE)
+    expectRefusal(reply, 503, 'VKIT_CLOSED')
+    expect(reply.headers['retry-after']).toMatch(/^[1-5]$/)
+  })
+
+  it.each(['GET', 'POST'])('stops waiting when a client hangs up, and the flight goes on (%s)', async method => {
+    const gate = openLater()
+    const asked = openLater()
+    let wait: Promise<unknown> | undefined
+    const { send, gateway, vkit, told, toldByApp } = await setUp(server, {
+      client: { appSecret: () => gate.opened.then(() => gateway.appSecret) },
+      between: client => ({
+        getSessionToken: (identity: string, options?: object) => {
+          const token = client.getSessionToken(identity, options)
+          wait ??= reasonOf(token)
+          asked.open()
+          return token
+        },
+      }),
+    })
+    const hangUp = new AbortController()
+    const body =
+      method === 'POST' ? { body: '{}', headers: { ...ALICE.headers, 'content-type': 'application/json' } } : {}
+    const sent = reasonOf(send({ ...ALICE, ...body, method, signal: hangUp.signal }))
+    await asked.opened
+    hangUp.abort()
+
+    expect(await sent).toMatchObject({ name: 'AbortError' })
+    // Whatever the framework gives as the reason: not an error of ours.
+    expect(VKitError.is(await wait)).toBe(false)
+    expect(vkit.stats()).toMatchObject({ inFlight: 1, entries: 0 })
+    gate.open()
+    expect((await send(ALICE)).status).toBe(200)
+    expect(gateway.requests).toHaveLength(1)
+    expect([...told, ...toldByApp]).toEqual([])
+  })
+})
+
+function openLater(): { opened: Promise<void>; open: () => void } {
+  let open = (): void => undefined
+  const opened = new Promise<void>(resolve => (open = resolve))
+  return { opened, open }
+}

@@ -1,0 +1,3 @@
+export { createFetchTokenHandler, type FetchRequest, type FetchTokenHandler } from './fetch-handler.js'
+export { createTokenHandler, type NodeRequest, type NodeResponse, type TokenHandler } from './node-handler.js'
+export type { EndUser, TokenHandlerOptions, TokenSource } from './token-endpoint.js'

@@ -1,0 +1,77 @@
+import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
+
+/** What of Node's `IncomingMessage` is to be relied on. Your framework's own request type may be had by naming it. */
+export interface NodeRequest {
+  readonly method?: string | undefined
+  readonly url?: string | undefined
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+}
+
+/** What of Node's `ServerResponse` is used. */
+export interface NodeResponse {
+  statusCode: number
+  readonly headersSent: boolean
+  readonly writableEnded: boolean
+  readonly destroyed: boolean
+  setHeader(name: string, value: string): unknown
+  end(text: string): unknown
+  once(event: 'close', listener: () => void): unknown
+  removeListener(event: 'close', listener: () => void): unknown
+}
+
+export type TokenHandler<Req> = (req: Req, res: NodeResponse, next?: (error?: unknown) => void) => Promise<void>
+
+/**
+ * A token endpoint for Express 4 and 5, Connect, plain `node:http` and whatever else has Node's request and response.
+ *
+ * ```ts
+ * app.all('/token', createTokenHandler(vkit, { authenticate: req => req.user?.id }))
+ * ```
+ *
+ * Answers `GET` and `POST` with `{ sessionToken, expiresAt, identity }`; other methods with 405, nobody known with 401,
+ * trouble of the gateway with 503 and `Retry-After`, any other with 500. What `authenticate` throws goes to `next`, where
+ * there is one. When the client hangs up nothing more is written. The promise never rejects by itself.
+ *
+ * @throws VKitConfigError on a bad option
+ */
+export function createTokenHandler<Req extends { readonly method?: string | undefined } = NodeRequest>(
+  vkit: TokenSource,
+  options: TokenHandlerOptions<Req>,
+): TokenHandler<Req> {
+  const endpoint = new TokenEndpoint(vkit, options)
+  return async (req, res, next) => {
+    // At once, for the app's error hook or a timeout of its own may answer instead.
+    if (isOpen(res)) setHeaders(res, SAFE_HEADERS)
+    const hangUp = watchForHangUp(res)
+    const { answer, failure } = await endpoint.answer(req, hangUp.signal)
+    hangUp.stop()
+
+    const raise = failure?.ofApp && isOpen(res) ? next : undefined
+    if (failure) endpoint.report(failure.error, req, raise && ignore)
+    if (raise) return raise(failure?.error)
+    if (!answer || !isOpen(res)) return
+    res.statusCode = answer.status
+    setHeaders(res, answer.headers)
+    res.end(answer.body)
+  }
+}
+
+function watchForHangUp(res: NodeResponse): { readonly signal: AbortSignal; readonly stop: () => void } {
+  const controller = new AbortController()
+  const abort = (): void => controller.abort()
+  if (res.destroyed) abort()
+  res.once('close', abort)
+  return { signal: controller.signal, stop: () => res.removeListener('close', abort) }
+}
+
+function isOpen({ headersSent, writableEnded, destroyed }: NodeResponse): boolean {
+  return !headersSent && !writableEnded && !destroyed
+}
+
+function setHeaders(res: NodeResponse, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+}
+
+function ignore(): void {
+  // The app's own hook is about to hear of it.
+}
