@@ -1,3 +1,4 @@
+export { assertNoSecret } from './assert-no-secret.js'
 export { FakeClock } from './fake-clock.js'
 export {
   GatewayEmulator,

@@ -1,0 +1,55 @@
+/** One way in which a secret may be written. */
+export interface SecretForm {
+  readonly name: string
+  readonly text: string
+}
+
+const SHORTEST_PART = 16
+
+/** Every usual way to write `secret`, or so much of it that the rest does not matter. */
+export function formsOf(secret: string): SecretForm[] {
+  const parts = tellingPartsOf(secret).flatMap(part => encodingsOf(part, 'part of it, '))
+  return [...encodingsOf(secret, ''), ...parts].filter(({ text }) => text !== '')
+}
+
+export function findForm(forms: readonly SecretForm[], text: string): SecretForm | undefined {
+  return forms.find(form => text.includes(form.text))
+}
+
+/** Of a JWT the signature: what is before it may be the same in another one. */
+function tellingPartsOf(secret: string): string[] {
+  const segments = secret.split('.')
+  const middle = Math.ceil(secret.length / 2)
+  const parts = segments.length === 3 ? segments.slice(2) : [secret.slice(0, middle), secret.slice(middle)]
+  return parts.filter(part => part.length >= SHORTEST_PART)
+}
+
+function encodingsOf(text: string, prefix: string): SecretForm[] {
+  const bytes = Buffer.from(text)
+  const hex = bytes.toString('hex')
+  const pairs = hex.match(/../g) ?? []
+  const percent = encodeURIComponent(text)
+  const base64 = [0, 1, 2].map(offset => base64Inside(bytes, offset))
+  const named: Record<string, readonly string[]> = {
+    plain: [text, JSON.stringify(text).slice(1, -1)],
+    base64: [...base64, ...base64.map(each => each.replaceAll('+', '-').replaceAll('/', '_'))],
+    hex: [hex, hex.toUpperCase(), pairs.join(' '), pairs.join(':')],
+    'percent-encoded': [percent, ...[percent, pairs.map(pair => `%${pair}`).join('')].flatMap(inBothCases)],
+    'a list of bytes': [bytes.join(','), bytes.join(', ')],
+  }
+  return Object.entries(named).flatMap(([name, texts]) =>
+    [...new Set(texts)].map(each => ({ name: prefix + name, text: each })),
+  )
+}
+
+/** What of base64 depends on `bytes` alone, where they begin at `offset` (modulo 3) of something longer: `user:secret`. */
+function base64Inside(bytes: Buffer, offset: number): string {
+  const padded = Buffer.concat([Buffer.alloc(offset), bytes])
+  const text = padded.toString('base64').replace(/=+$/, '')
+  return text.slice([0, 2, 3][offset], padded.length % 3 === 0 ? undefined : -1)
+}
+
+function inBothCases(percent: string): string[] {
+  const to = (change: (escape: string) => string): string => percent.replace(/%[0-9A-Fa-f]{2}/g, change)
+  return [to(escape => escape.toUpperCase()), to(escape => escape.toLowerCase())]
+}
