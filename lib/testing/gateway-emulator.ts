@@ -1,7 +1,8 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { randomUUID } from 'node:crypto'
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import https from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { SignJWT } from 'jose/jwt/sign'
 
@@ -10,10 +11,12 @@ export interface GatewayEmulatorOptions {
   readonly appSecret?: string
   /** How long the session tokens it mints are valid, in milliseconds. Default one hour. */
   readonly lifetimeMs?: number
-  /** Default 0: any free port. */
+  /** Default 0: any free port, and the same one again after `stop()` and `start()`. */
   readonly port?: number
   /** Default `127.0.0.1`. */
   readonly host?: string
+  /** Speaks https with this key and certificate (PEM); the client trusts it by `agent: { https: new https.Agent({ ca }) }`. */
+  readonly tls?: { readonly key: string; readonly cert: string }
   /** Where `expiresAt` and the `Date` header take the time from; give the `FakeClock` that the client has. */
   readonly clock?: { now(): number }
 }
@@ -44,8 +47,8 @@ export interface GatewayFault {
   readonly delayMs?: number
   /** The connection is reset: before an answer, or in the middle of its body. */
   readonly reset?: boolean | 'in-body'
-  /** No answer ever comes. */
-  readonly silence?: boolean
+  /** No answer ever comes, or it stops in the middle of its body. */
+  readonly silence?: boolean | 'in-body'
 }
 
 const DEFAULT_LIFETIME_MS = 3_600_000
@@ -74,23 +77,25 @@ export class GatewayEmulator {
   readonly #clock: { now(): number }
   readonly #signingKey = new TextEncoder().encode(randomUUID())
   readonly #faults: GatewayFault[] = []
-  readonly #stopping = new AbortController()
+  #stopping = new AbortController()
   #outage: GatewayFault | undefined
   #server: http.Server | undefined
+  #port: number
 
   constructor(options: GatewayEmulatorOptions = {}) {
     this.#options = options
     this.#clock = options.clock ?? Date
+    this.#port = options.port ?? 0
     this.lifetimeMs = options.lifetimeMs ?? DEFAULT_LIFETIME_MS
     this.appSecret = options.appSecret ?? makeAppSecret(this.#clock.now())
   }
 
-  /** `http://127.0.0.1:<port>`, once started. */
+  /** `http://127.0.0.1:<port>`, or `https://…` with `tls`, once started. */
   get url(): string {
     const address = this.#server?.address() as AddressInfo | null | undefined
     if (!address) throw new Error('The emulator is not running: await emulator.start() first.')
     const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
-    return `http://${host}:${address.port}`
+    return `${this.#options.tls ? 'https' : 'http'}://${host}:${address.port}`
   }
 
   /** How many tokens it has minted. */
@@ -98,19 +103,25 @@ export class GatewayEmulator {
     return this.requests.filter(request => request.status === 200).length
   }
 
+  /** After `stop()`, listens on the same port again: that is an outage which a client can live through. */
   async start(): Promise<this> {
-    const server = http.createServer((req, res) => void this.#handle(req, res))
+    if (this.#server) throw new Error('The emulator is running already.')
+    const handle = (req: http.IncomingMessage, res: http.ServerResponse): void => void this.#handle(req, res)
+    const { tls } = this.#options
+    const server = tls ? https.createServer(tls, handle) : http.createServer(handle)
+    this.#stopping = new AbortController()
     // A client keeps connections for as long as it likes; no test should race the server's own idle limit.
     server.keepAliveTimeout = 0
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
-      server.listen(this.#options.port ?? 0, this.#options.host ?? '127.0.0.1', resolve)
+      server.listen(this.#port, this.#options.host ?? '127.0.0.1', resolve)
     })
     this.#server = server
+    this.#port = (server.address() as AddressInfo).port
     return this
   }
 
-  /** Ends every connection, answered or not. */
+  /** Ends every connection, answered or not; connections are refused until `start()`. */
   async stop(): Promise<void> {
     this.#stopping.abort()
     const server = this.#server
@@ -165,14 +176,18 @@ export class GatewayEmulator {
 
   async #answer(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
     if (fault.delayMs !== undefined) await wait(fault.delayMs, undefined, { signal: this.#stopping.signal })
-    if (fault.silence) return
+    if (fault.silence === true) return
     if (fault.reset === true) return void res.socket?.resetAndDestroy()
 
     const right = await this.#rightAnswer(request)
     const status = fault.status ?? right.status
     const body = 'body' in fault ? fault.body : merge(right.body, fault.answer)
     request.status = status
-    if (fault.reset === 'in-body') return resetInBody(res, status, encode(body))
+    if (fault.reset === 'in-body' || fault.silence === 'in-body') {
+      const sent = await sendHalf(res, status, encode(body))
+      if (fault.reset) sent.resetAndDestroy()
+      return
+    }
     this.#send(res, status, body, fault.headers)
   }
 
@@ -255,7 +270,14 @@ function encode(body: unknown): Buffer {
   return Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body))
 }
 
-function resetInBody(res: http.ServerResponse, status: number, bytes: Buffer): void {
+/** The head of an answer and half of its body. */
+function sendHalf(res: http.ServerResponse, status: number, bytes: Buffer): Promise<Socket> {
+  const half = bytes.subarray(0, Math.ceil(bytes.length / 2))
   res.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length })
-  res.write(bytes.subarray(0, Math.ceil(bytes.length / 2)), () => res.socket?.resetAndDestroy())
+  return new Promise((resolve, reject) => {
+    res.write(half, error => {
+      if (res.socket && !error) resolve(res.socket)
+      else reject(error ?? new Error('The client has left.'))
+    })
+  })
 }
