@@ -21,7 +21,7 @@ const LEVELS: readonly (readonly string[])[] = [
   ['session-token', 'gateway-answer', 'network-error', 'retry', 'circuit', 'secret-source', 'flights'],
   ['transport', 'shared-store', 'freshness'],
   ['sealed-store', 'client-options'],
-  ['token-cache', 'token-minter', 'options'],
+  ['token-cache', 'token-minter', 'token-batch', 'options'],
   ['client'],
   ['handlers/', 'cli/'],
   ['index'],

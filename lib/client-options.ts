@@ -1,5 +1,7 @@
 import type { Clock } from './clock.js'
+import type { VKitError } from './errors.js'
 import type { VKitEventListener } from './events.js'
+import type { SessionToken } from './session-token.js'
 import type { TokenStore } from './shared-store.js'
 import type { CacheMode, Scope } from './token-request.js'
 
@@ -55,6 +57,31 @@ export interface GetSessionTokenOptions {
   /** `reload`: mint a new one, and keep it. `no-store`: mint a new one, and keep nothing. */
   readonly cache?: CacheMode | undefined
 }
+
+/** What a run of `getSessionTokens` does while the gateway does not answer. */
+export type OutageMode = 'wait' | 'fail'
+
+/** Wishes for many tokens. */
+export interface GetSessionTokensOptions {
+  /** Identities under way at a time, 1 to 1,000. Default 16. More than 50 wait for one of the client's 50 connections. */
+  readonly concurrency?: number | undefined
+  /** For every one of the identities. Default: none. */
+  readonly scopes?: readonly Scope[] | undefined
+  /** Ends the run with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined
+  /**
+   * `wait`: failures that may pass (an outage, a rate limit) are tried again until they do. `fail`: each is the result of
+   * its identity. Default `wait`.
+   */
+  readonly onOutage?: OutageMode | undefined
+  /** How long `wait` waits for a first success before it goes on as `fail` does, until something succeeds. Default 600,000. */
+  readonly maxOutageMs?: number | undefined
+}
+
+/** What became of one of many identities: a `token` or an `error`. */
+export type SessionTokenResult =
+  | { readonly identity: string; readonly token: SessionToken; readonly error?: undefined }
+  | { readonly identity: string; readonly error: VKitError; readonly token?: undefined }
 
 export interface InvalidateOptions {
   readonly scopes?: readonly Scope[] | undefined

@@ -1,10 +1,26 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { onAbort } from './abort-listeners.js'
 import type { CircuitState } from './circuit.js'
-import type { GetSessionTokenOptions, InvalidateOptions, VKitClientOptions } from './client-options.js'
+import type {
+  GetSessionTokenOptions,
+  GetSessionTokensOptions,
+  InvalidateOptions,
+  SessionTokenResult,
+  VKitClientOptions,
+} from './client-options.js'
+import { VKitClosedError } from './errors.js'
 import { Events } from './events.js'
-import { resolveCall, resolveClientOptions, resolveInvalidation, type ResolvedOptions } from './options.js'
+import {
+  resolveBatch,
+  resolveCall,
+  resolveClientOptions,
+  resolveInvalidation,
+  resolveRequest,
+  type ResolvedOptions,
+} from './options.js'
 import { ProcessHold } from './process-hold.js'
 import type { SessionToken } from './session-token.js'
+import { TokenBatch } from './token-batch.js'
 import { TokenCache } from './token-cache.js'
 import { TokenMinter } from './token-minter.js'
 import type { Scope } from './token-request.js'
@@ -50,22 +66,17 @@ export class VKitClient {
   readonly #minter: TokenMinter
   readonly #cache: TokenCache
   readonly #hold = new ProcessHold()
+  readonly #closing = new AbortController()
 
   /** @throws VKitConfigError on a bad option. A missing secret is found at the first call. */
   constructor(options?: VKitClientOptions) {
     const resolved = resolveClientOptions(options)
-    const { clock } = resolved
     const events = new Events(resolved.onEvent)
     this.#options = resolved
     this.#events = events
     this.#transport = new Transport({ ...resolved, events })
     this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
-    this.#cache = new TokenCache({
-      ...resolved,
-      mint: (request, deadline) => this.#minter.mint(request, deadline),
-      clock,
-      events,
-    })
+    this.#cache = this.#makeCache()
   }
 
   /**
@@ -86,6 +97,45 @@ export class VKitClient {
     }
     const { request, call } = resolveCall(identity, wishes, this.#options)
     return this.#hold.during(this.#cache.get(request, call))
+  }
+
+  /**
+   * A token for each of many identities, as they come: not in the order of `identities`, one result for each.
+   *
+   * Memory is bounded and `identities` may be endless: it is pulled no faster than results are consumed. What comes twice
+   * is minted once as long as the cache keeps it; with `cache: false` the run has a cache of its own, for 10,000.
+   * An identity that fails gives its error, and the run goes on; a rate limit or an outage makes all of it wait.
+   * Breaking out of the loop ends the run.
+   *
+   * @throws VKitArgumentError on a bad option, VKitConfigError where no mint could succeed, VKitClosedError; `signal.reason`
+   * where `signal` aborts; what `identities` throws, after the results under way
+   */
+  async *getSessionTokens(
+    identities: Iterable<string> | AsyncIterable<string>,
+    options?: GetSessionTokensOptions,
+  ): AsyncGenerator<SessionTokenResult, void, undefined> {
+    const { scopes, signal, ...plan } = resolveBatch(identities, options)
+    const { clock, deadlineMs, caching } = this.#options
+    const cache = caching ? this.#cache : this.#makeCache()
+    const leave = onAbort(this.#closing.signal, () => cache.close())
+    const batch = new TokenBatch({
+      ...plan,
+      getToken: async (identity, cancel) => {
+        const request = { ...resolveRequest(identity, undefined), scopes }
+        return cache.get(request, { mode: 'default', deadlineMs, signal: cancel })
+      },
+      quietUntil: () => this.#minter.quietUntil,
+      deadlineMs,
+      signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],
+      clock,
+      hold: this.#hold,
+    })
+    try {
+      yield* batch.run(identities)
+    } finally {
+      leave()
+      if (cache !== this.#cache) cache.close()
+    }
   }
 
   /**
@@ -118,9 +168,15 @@ export class VKitClient {
 
   /** Forgets every token, ends what is under way with `VKIT_CLOSED`, and closes the connections. Later calls reject. */
   async close(): Promise<void> {
+    this.#closing.abort(new VKitClosedError())
     this.#cache.close()
     this.#transport.close()
     return Promise.resolve()
+  }
+
+  #makeCache(): TokenCache {
+    const mint = this.#minter.mint.bind(this.#minter)
+    return new TokenCache({ ...this.#options, mint, events: this.#events })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

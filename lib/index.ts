@@ -23,8 +23,11 @@ export type { VKitEvent, VKitEventListener, VKitEventType } from './events.js'
 export type {
   CacheOptions,
   GetSessionTokenOptions,
+  GetSessionTokensOptions,
   InvalidateOptions,
+  OutageMode,
   SecretProvider,
+  SessionTokenResult,
   VKitClientOptions,
 } from './client-options.js'
 export type { SessionToken } from './session-token.js'

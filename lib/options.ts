@@ -2,7 +2,9 @@ import { decodeJwt } from 'jose/jwt/decode'
 import type {
   CacheOptions,
   GetSessionTokenOptions,
+  GetSessionTokensOptions,
   InvalidateOptions,
+  OutageMode,
   SecretProvider,
   VKitClientOptions,
 } from './client-options.js'
@@ -19,6 +21,7 @@ const DEFAULT_BASE_URL = 'https://gateway.video.io'
 const LONGEST_MS = 2 ** 31 - 1
 const MAX_IDENTITY_BYTES = 1024
 const MAX_SECRET_BYTES = 8 * 1024
+const MAX_CONCURRENCY = 1_000
 const MAX_SCOPES = 100
 const MAX_SCOPE_LENGTH = 256
 
@@ -84,6 +87,37 @@ export function resolveCall(
   }
 }
 
+/** `GetSessionTokensOptions`, checked, with every default in place. */
+export interface ResolvedBatch {
+  readonly concurrency: number
+  readonly scopes: readonly Scope[]
+  readonly signal: AbortSignal | undefined
+  readonly onOutage: OutageMode
+  readonly maxOutageMs: number
+}
+
+/** @throws VKitArgumentError */
+export function resolveBatch(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
+  // A string is iterable too, by its characters.
+  if (typeof identities !== 'object' || identities === null || !isIterable(identities)) {
+    throw argument(`identities must be an array, an iterable or an async iterable, not ${kindOf(identities)}`)
+  }
+  const options = pickOwn<GetSessionTokensOptions>(given ?? {}, BATCH_KEYS, argument)
+  const { concurrency = 16, signal, onOutage = 'wait' } = options
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
+    throw argument(`concurrency must be a whole number from 1 to ${MAX_CONCURRENCY}`)
+  }
+  if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
+  if (!OUTAGE_MODES.has(onOutage)) throw argument("onOutage must be 'wait' or 'fail'")
+  return {
+    concurrency,
+    scopes: options.scopes === undefined ? NO_SCOPES : checkScopes(options.scopes),
+    signal,
+    onOutage,
+    maxOutageMs: duration(options.maxOutageMs ?? 600_000, 'maxOutageMs', argument),
+  }
+}
+
 /** @throws VKitArgumentError */
 export function resolveInvalidation(
   identity: unknown,
@@ -125,6 +159,14 @@ const CALL_KEYS = new Set<string>([
   'minValidityMs',
   'cache',
 ] satisfies (keyof GetSessionTokenOptions)[])
+const BATCH_KEYS = new Set<string>([
+  'concurrency',
+  'scopes',
+  'signal',
+  'onOutage',
+  'maxOutageMs',
+] satisfies (keyof GetSessionTokensOptions)[])
+const OUTAGE_MODES = new Set<unknown>(['wait', 'fail'] satisfies OutageMode[])
 const INVALIDATE_KEYS = new Set<string>(['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
 const CACHE_MODES = new Set<unknown>(['default', 'reload', 'no-store'] satisfies CacheMode[])
 const NO_SCOPES: readonly Scope[] = Object.freeze([])
@@ -287,9 +329,13 @@ function resolveClock(clock: unknown): Clock {
   return clock as Clock
 }
 
-function hasMethods(value: unknown, names: readonly string[]): boolean {
+function hasMethods(value: unknown, names: readonly PropertyKey[]): boolean {
   if (typeof value !== 'object' || value === null) return false
   return names.every(name => typeof Reflect.get(value, name) === 'function')
+}
+
+function isIterable(value: object): boolean {
+  return hasMethods(value, [Symbol.asyncIterator]) || hasMethods(value, [Symbol.iterator])
 }
 
 function isSignal(value: unknown): boolean {

@@ -1,6 +1,6 @@
 import { Circuit, type CircuitState } from './circuit.js'
 import type { Clock, Deadline } from './clock.js'
-import { copyError, VKitAuthenticationError, VKitError } from './errors.js'
+import { copyError, VKitAuthenticationError, VKitError, VKitRateLimitError } from './errors.js'
 import type { Events } from './events.js'
 import { RetryBudget } from './retry-budget.js'
 import { retry } from './retry.js'
@@ -24,6 +24,7 @@ export class TokenMinter {
   readonly #options: TokenMinterOptions
   readonly #circuit: Circuit
   readonly #budget = new RetryBudget()
+  #quietUntil = -Infinity
 
   constructor(options: TokenMinterOptions) {
     this.#options = options
@@ -32,6 +33,11 @@ export class TokenMinter {
 
   get circuit(): CircuitState {
     return this.#circuit.state
+  }
+
+  /** Until when, by the monotonic clock, the gateway asked with `Retry-After` to be spared (429). */
+  get quietUntil(): number {
+    return this.#quietUntil
   }
 
   async mint(request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
@@ -59,11 +65,19 @@ export class TokenMinter {
     let attempts = 0
     const attempt = (): Promise<MintedToken> => {
       attempts++
-      return this.#attempt(secret, request, deadline)
+      return this.#attempt(secret, request, deadline).catch((error: unknown) => {
+        this.#noteRateLimit(error)
+        throw error
+      })
     }
     const minted = await this.#circuit.run(() => retry(attempt, policy, deadline))
     events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
     return minted
+  }
+
+  #noteRateLimit(error: unknown): void {
+    if (!(error instanceof VKitRateLimitError) || error.retryAfterMs === undefined) return
+    this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.monotonic() + error.retryAfterMs)
   }
 
   async #attempt(secret: string, request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
