@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { compileBlocks, LANGUAGES } from './support/docs/compile-blocks.js'
+import { readAnchors, readBlocks, readLinks, type CodeBlock } from './support/docs/markdown.js'
+import { installCopy } from './support/docs/package-copy.js'
+import { runBlocks, type RunOutcome } from './support/docs/run-blocks.js'
+import { runTranscripts, type Transcript } from './support/docs/run-transcripts.js'
+
+const MINUTES = 60_000
+
+const guides = pagesBelow('docs/guides')
+const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', ...pagesBelow('docs'), ...pagesBelow('examples')]
+const blocks = ['README.md', ...guides].flatMap(readBlocks)
+const code = blocks.filter(block => LANGUAGES.has(block.language))
+const named = (list: readonly CodeBlock[]): [string, CodeBlock][] =>
+  list.map(block => [`${block.file}:${block.line}`, block])
+
+function pagesBelow(folder: string): string[] {
+  if (!existsSync(folder)) return []
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter(file => file.endsWith('.md') && !file.includes('node_modules'))
+    .map(file => path.posix.join(folder, file))
+    .sort()
+}
+
+let folder: string
+beforeAll(async () => {
+  folder = await installCopy()
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+describe('code in the README and the guides', () => {
+  let problems: Map<CodeBlock, string[]>
+  let outcomes: Map<CodeBlock, RunOutcome>
+  const wrong: CodeBlock = {
+    file: 'wrong.md',
+    line: 1,
+    language: 'ts',
+    code: 'const token: number = await vkit.getSessionToken("")\n',
+    answers: [],
+  }
+
+  beforeAll(async () => {
+    problems = compileBlocks([...code, wrong])
+    outcomes = await runBlocks([...code.filter(block => block.compileOnly === undefined), wrong], folder)
+  }, 5 * MINUTES)
+
+  it('is marked as what it is', () => {
+    expect(blocks.filter(({ language }) => language === '').map(({ file, line }) => `${file}:${line}`)).toEqual([])
+  })
+
+  it.each(named(code))('compiles: %s', (_, block) => {
+    expect(problems.get(block)).toEqual([])
+  })
+
+  it.each(named(code.filter(block => block.compileOnly === undefined)))('runs: %s', (_, block) => {
+    const { ok, output } = outcomes.get(block) ?? { ok: false, output: 'not run' }
+    expect(ok ? 'ran' : output).toBe('ran')
+  })
+
+  it('would be found wrong', () => {
+    expect(problems.get(wrong)).toEqual(["wrong.md:2: Type 'SessionToken' is not assignable to type 'number'."])
+    expect(outcomes.get(wrong)).toMatchObject({
+      ok: false,
+      output: expect.stringContaining('VKitArgumentError: identity'),
+    })
+  })
+
+  it('is nearly always run', () => {
+    const compiledOnly = code.filter(block => block.compileOnly !== undefined)
+    expect(compiledOnly.length).toBeLessThanOrEqual(code.length / 8)
+  })
+})
+
+describe('commands in the documentation', () => {
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> }
+
+  it.each(pages)('name scripts that there are: %s', page => {
+    const names = [...readFileSync(page, 'utf8').matchAll(/\bnpm run ([\w:-]+)/g)].map(([, name = '']) => name)
+    expect(names.filter(name => !(name in scripts))).toEqual([])
+  })
+})
+
+describe('transcripts of the command line', () => {
+  const sessions = blocks.filter(({ language }) => language === 'console')
+  let transcripts: Map<CodeBlock, Transcript>
+
+  beforeAll(async () => {
+    transcripts = await runTranscripts(sessions)
+  }, 5 * MINUTES)
+
+  it('are found, wherever a page shows one', () => {
+    const shown = ['README.md', ...guides].filter(page => /^\s*\$ (npx )?vkit /m.test(readFileSync(page, 'utf8')))
+    expect(shown.filter(page => !sessions.some(({ file }) => file === page))).toEqual([])
+  })
+
+  it('are what the command line prints', () => {
+    for (const [block, { shown, printed }] of transcripts) {
+      expect({ at: `${block.file}:${block.line}`, text: printed }).toEqual({
+        at: `${block.file}:${block.line}`,
+        text: shown,
+      })
+    }
+  })
+})
+
+describe('links within the repository', () => {
+  it.each(pages)('lead somewhere: %s', page => {
+    expect(
+      readLinks(page)
+        .map(({ line, target }) => ({ at: `${page}:${line}`, target }))
+        .filter(({ target }) => !leadsSomewhere(page, target)),
+    ).toEqual([])
+  })
+
+  it('would be found broken', () => {
+    expect(leadsSomewhere('README.md', 'docs/nowhere.md')).toBe(false)
+    expect(leadsSomewhere('README.md', 'docs/architecture.md#nowhere')).toBe(false)
+    expect(leadsSomewhere('README.md', 'docs/architecture.md#levels')).toBe(true)
+  })
+})
+
+function leadsSomewhere(page: string, target: string): boolean {
+  if (/^[a-z][a-z+.-]*:/i.test(target)) return true
+  const [file = '', anchor] = decodeURIComponent(target).split('#')
+  const place = file === '' ? page : path.posix.join(path.posix.dirname(page), file)
+  if (place.startsWith('..') || /^(?:dist|node_modules|coverage)\b/.test(place) || !existsSync(place)) return false
+  return anchor === undefined || readAnchors(place).has(anchor)
+}

@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs'
+
+/** A fenced block of a page, and what the comment right above it asks for. */
+export interface CodeBlock {
+  /** Relative to the repository. */
+  readonly file: string
+  /** Of the opening fence, counted from 1. */
+  readonly line: number
+  readonly language: string
+  readonly code: string
+  /** Why it is compiled and not run: `<!-- compile only: why -->`. */
+  readonly compileOnly?: string
+  /** What its server must answer: `<!-- answers: GET /token 200 -->`. */
+  readonly answers: readonly ExpectedAnswer[]
+}
+
+export interface ExpectedAnswer {
+  readonly method: string
+  readonly path: string
+  readonly status: number
+}
+
+export interface Link {
+  readonly line: number
+  readonly target: string
+}
+
+interface Line {
+  readonly number: number
+  readonly text: string
+}
+
+const FENCE = /^(\s*)(`{3,})\s*([\w-]*)/
+
+export function readBlocks(file: string): CodeBlock[] {
+  const lines = readFileSync(file, 'utf8').split('\n')
+  const blocks: CodeBlock[] = []
+  for (let start = 0; start < lines.length; start++) {
+    const [, indent = '', fence, language = ''] = FENCE.exec(lines[start] ?? '') ?? []
+    if (fence === undefined) continue
+    let end = start + 1
+    while (end < lines.length && lines[end]?.trim() !== fence) end++
+    const code = lines.slice(start + 1, end).map(line => (line.startsWith(indent) ? line.slice(indent.length) : line))
+    blocks.push({
+      file,
+      line: start + 1,
+      language: language.toLowerCase(),
+      code: `${code.join('\n')}\n`,
+      ...readWishes(lines.slice(0, start)),
+    })
+    start = end
+  }
+  return blocks
+}
+
+/** The comments that stand right above a block. */
+function readWishes(above: readonly string[]): Pick<CodeBlock, 'compileOnly' | 'answers'> {
+  const comments: string[] = []
+  for (let i = above.length - 1; i >= 0; i--) {
+    const text = above[i]?.trim() ?? ''
+    const [, comment] = /^<!--\s*(.*?)\s*-->$/.exec(text) ?? []
+    if (text !== '' && comment === undefined) break
+    if (comment !== undefined) comments.unshift(comment)
+  }
+  const compileOnly = comments.map(comment => /^compile only: (.{10,})$/.exec(comment)?.[1]).find(Boolean)
+  const answers = comments.flatMap(comment => {
+    const [, method, path, status] = /^answers: ([A-Z]+) (\/\S*) (\d{3})$/.exec(comment) ?? []
+    return method && path ? [{ method, path, status: Number(status) }] : []
+  })
+  return compileOnly === undefined ? { answers } : { answers, compileOnly }
+}
+
+/** The lines outside fenced blocks. */
+function proseOf(file: string): Line[] {
+  const prose: Line[] = []
+  let fence: string | undefined
+  for (const [index, text] of readFileSync(file, 'utf8').split('\n').entries()) {
+    const opening = FENCE.exec(text)?.[2]
+    if (fence === undefined && opening === undefined) prose.push({ number: index + 1, text })
+    if (fence === undefined) fence = opening
+    else if (text.trim() === fence) fence = undefined
+  }
+  return prose
+}
+
+export function readLinks(file: string): Link[] {
+  return proseOf(file).flatMap(({ number, text }) => {
+    const plain = text.replace(/(`+).+?\1/g, code => (code.includes('](') ? '' : code))
+    const inline = [...plain.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)]
+    const definitions = [...plain.matchAll(/^\s*\[[^\]]+\]:\s*<?(\S+?)>?$/g)]
+    const html = [...plain.matchAll(/\b(?:href|src)="([^"]+)"/g)]
+    return [...inline, ...definitions, ...html].map(([, target = '']) => ({ line: number, target }))
+  })
+}
+
+/** The anchors that GitHub gives a page: one for each heading, and those it sets itself. */
+export function readAnchors(file: string): Set<string> {
+  const anchors = new Set<string>()
+  for (const { text } of proseOf(file)) {
+    for (const [, id = ''] of text.matchAll(/<a\s+(?:id|name)="([^"]+)"/g)) anchors.add(id)
+    const [, heading] = /^\s{0,3}#{1,6}\s+(.*?)\s*#*$/.exec(text) ?? []
+    if (heading === undefined) continue
+    const slug = slugOf(heading)
+    let unique = slug
+    for (let i = 1; anchors.has(unique); i++) unique = `${slug}-${i}`
+    anchors.add(unique)
+  }
+  return anchors
+}
+
+function slugOf(heading: string): string {
+  return heading
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/<[^>]+>/g, '')
+    .replace(/\\(.)/g, '$1')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{M}\p{N}\p{Pc}\- ]/gu, '')
+    .replaceAll(' ', '-')
+}

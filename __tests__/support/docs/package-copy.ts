@@ -1,0 +1,66 @@
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { build } from 'esbuild'
+
+const PACKAGE = JSON.parse(readFileSync('package.json', 'utf8')) as {
+  readonly name: string
+  readonly exports: Readonly<Record<string, string | Readonly<Record<string, unknown>>>>
+}
+
+interface EntryPoint {
+  readonly specifier: string
+  /** In lib/. */
+  readonly source: string
+  /** What `import` and `require` load, relative to the package. */
+  readonly esm: string
+  readonly cjs: string
+}
+
+/** What package.json exports, and the source that each of it is built from. */
+export function entryPoints(): EntryPoint[] {
+  return Object.entries(PACKAGE.exports).flatMap(([name, conditions]) => {
+    const esm = targetOf(conditions, 'import')
+    const cjs = targetOf(conditions, 'require')
+    if (!esm || !cjs) return []
+    const source = esm.replace('dist/esm/', 'lib/').replace(/\.js$/, '.ts')
+    return [{ specifier: path.posix.join(PACKAGE.name, name), source, esm, cjs }]
+  })
+}
+
+function targetOf(conditions: unknown, kind: 'import' | 'require'): string | undefined {
+  if (typeof conditions !== 'object' || conditions === null) return undefined
+  const { [kind]: chosen } = conditions as Record<string, { readonly default?: string } | undefined>
+  return chosen?.default?.replace(/^\.\//, '')
+}
+
+/** A folder below this repository's own node_modules, in which the package is installed as it is in lib/ now. */
+export async function installCopy(): Promise<string> {
+  const cache = path.resolve('node_modules/.cache')
+  mkdirSync(cache, { recursive: true })
+  const folder = mkdtempSync(path.join(cache, 'docs-'))
+  const target = path.join(folder, 'node_modules', PACKAGE.name)
+  mkdirSync(target, { recursive: true })
+  writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n')
+  writeFileSync(path.join(target, 'package.json'), readFileSync('package.json'))
+  await Promise.all([bundle('esm', target), bundle('cjs', target)])
+  return folder
+}
+
+/** Made as scripts/build.mjs makes them, but that the ESM files are bundled too: it is quicker. */
+async function bundle(format: 'esm' | 'cjs', target: string): Promise<void> {
+  await build({
+    entryPoints: entryPoints().map(entry => ({
+      in: entry.source,
+      out: entry[format].replace(/\.(js|cjs)$/, ''),
+    })),
+    outdir: target,
+    outExtension: { '.js': format === 'cjs' ? '.cjs' : '.js' },
+    bundle: true,
+    splitting: format === 'esm',
+    platform: 'node',
+    target: 'node20',
+    format,
+    ...(format === 'esm' ? { packages: 'external' } : { external: ['lru-cache'] }),
+    logLevel: 'warning',
+  })
+}

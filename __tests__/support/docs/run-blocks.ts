@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { text } from 'node:stream/consumers'
+import ts from 'typescript'
+import { extensionOf, nameOf } from './compile-blocks.js'
+import type { CodeBlock, ExpectedAnswer } from './markdown.js'
+
+const RUNNER = path.resolve('__tests__/support/docs/runner/main.mjs')
+const JEST = path.resolve('node_modules/jest/bin/jest.js')
+
+export interface RunOutcome {
+  readonly ok: boolean
+  /** What it printed, and why it failed. */
+  readonly output: string
+}
+
+export interface RunnableFile {
+  readonly file: string
+  readonly answers: readonly ExpectedAnswer[]
+}
+
+/** A page for a test framework is run by that framework; any other block is run as a program of its own. */
+function frameworkOf({ code }: CodeBlock): 'jest' | 'node:test' | undefined {
+  if (/from ['"]@jest\/globals['"]/.test(code)) return 'jest'
+  return /from ['"]node:test['"]/.test(code) ? 'node:test' : undefined
+}
+
+/** Runs `blocks` inside `folder`, in which the package is installed, each against an emulator of its own. */
+export async function runBlocks(blocks: readonly CodeBlock[], folder: string): Promise<Map<CodeBlock, RunOutcome>> {
+  const programs = blocks.filter(block => !frameworkOf(block))
+  const jobs = programs.map(block => ({ file: write(block, folder), answers: block.answers }))
+  const [lines, ...tests] = await Promise.all([
+    runPrograms(jobs, folder),
+    ...blocks.filter(frameworkOf).map(async block => [block, await runTestFile(block, folder)] as const),
+  ])
+  return new Map([...programs.map((block, i) => [block, lines[i] ?? NOT_RUN] as const), ...tests])
+}
+
+const NOT_RUN: RunOutcome = { ok: false, output: 'the runner did not come to it' }
+
+async function runPrograms(jobs: readonly RunnableFile[], folder: string): Promise<RunOutcome[]> {
+  const list = path.join(folder, 'jobs.json')
+  writeFileSync(list, JSON.stringify(jobs))
+  const { ok, output } = await run(process.execPath, [RUNNER, list], folder)
+  if (!ok) throw new Error(`The runner of the examples failed:\n${output}`)
+  return output
+    .split('\n')
+    .filter(line => line.startsWith('{"ok":'))
+    .map(line => JSON.parse(line) as RunOutcome)
+}
+
+async function runTestFile(block: CodeBlock, folder: string): Promise<RunOutcome> {
+  const own = path.join(folder, nameOf(block).replaceAll('.', '-'))
+  mkdirSync(own)
+  // Jest leaves out what lies below node_modules, unless it is told twice.
+  const jest = { transform: {}, testPathIgnorePatterns: ['^$'], haste: { retainAllFiles: true } }
+  writeFileSync(path.join(own, 'package.json'), JSON.stringify({ type: 'module', jest }))
+  const name = `example.test${jsExtensionOf(block)}`
+  writeFileSync(path.join(own, name), runnable(block))
+  const args =
+    frameworkOf(block) === 'jest'
+      ? ['--experimental-vm-modules', JEST, '--rootDir', own, '--testMatch', `**/${name}`, '--no-cache']
+      : ['--test', name]
+  return run(process.execPath, args, own)
+}
+
+function write(block: CodeBlock, folder: string): string {
+  const file = path.join(folder, nameOf(block) + jsExtensionOf(block))
+  writeFileSync(file, runnable(block))
+  return file
+}
+
+function jsExtensionOf(block: CodeBlock): string {
+  return extensionOf(block).replace('ts', 'js')
+}
+
+function runnable(block: CodeBlock): string {
+  if (!extensionOf(block).endsWith('ts')) return block.code
+  const module = extensionOf(block) === '.cts' ? ts.ModuleKind.CommonJS : ts.ModuleKind.ESNext
+  const compilerOptions = { module, target: ts.ScriptTarget.ES2022 }
+  return ts.transpileModule(block.code, { compilerOptions }).outputText
+}
+
+async function run(command: string, args: readonly string[], cwd: string): Promise<RunOutcome> {
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VKIT|JEST|NODE)_/.test(name)))
+  const child = spawn(command, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+  const [stdout, stderr, code] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<number | null>(resolve => child.once('close', resolve)),
+  ])
+  return { ok: code === 0, output: stdout + stderr }
+}

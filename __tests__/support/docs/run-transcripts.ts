@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { text } from 'node:stream/consumers'
+import { GatewayEmulator } from '../../../lib/testing/index.js'
+import type { CodeBlock } from './markdown.js'
+
+/** A terminal session as a page shows it, and as it went when the same was typed; both without what differs each time. */
+export interface Transcript {
+  readonly shown: string
+  readonly printed: string
+}
+
+/** Types what the `$ ` lines say, in the order of the pages; the blocks of one page share a folder and a gateway. */
+export async function runTranscripts(blocks: readonly CodeBlock[]): Promise<Map<CodeBlock, Transcript>> {
+  const transcripts = new Map<CodeBlock, Transcript>()
+  for (const page of new Set(blocks.map(({ file }) => file))) {
+    await using session = await startSession()
+    for (const block of blocks.filter(({ file }) => file === page)) {
+      const printed: string[] = []
+      for (const { command, lines } of commandsOf(block)) {
+        printed.push(`$ ${command}`, ...(await session.type(command, lines)))
+      }
+      transcripts.set(block, { shown: normalize(block.code.trimEnd()), printed: normalize(printed.join('\n')) })
+    }
+  }
+  return transcripts
+}
+
+/** A line that ends with a backslash is continued by the next. */
+function commandsOf({ code }: CodeBlock): { command: string; lines: number }[] {
+  return code
+    .trimEnd()
+    .split(/^\$ /m)
+    .slice(1)
+    .map(part => {
+      const [, command = ''] = /^((?:.*\\\n)*.*)/.exec(part) ?? []
+      const output = part.slice(command.length).trim()
+      return { command, lines: output === '' ? 0 : output.split('\n').length }
+    })
+}
+
+async function startSession(): Promise<AsyncDisposable & { type(command: string, lines: number): Promise<string[]> }> {
+  const emulator = await new GatewayEmulator().start()
+  const folder = mkdtempSync(path.join(tmpdir(), 'vkit-docs-'))
+  const bin = path.join(folder, '.bin')
+  mkdirSync(bin)
+  writeProgram(path.join(bin, 'vkit'), `exec "${process.execPath}" "${commandLine()}" "$@"`)
+  writeProgram(path.join(bin, 'npx'), 'exec "$@"')
+  const env = {
+    ...process.env,
+    PATH: `${bin}:${process.env['PATH'] ?? ''}`,
+    VKIT_APP_SECRET: emulator.appSecret,
+    VKIT_BASE_URL: emulator.url,
+    NO_COLOR: '1',
+  }
+  return {
+    type: (command, lines) => type(command, lines, { cwd: folder, env }),
+    async [Symbol.asyncDispose]() {
+      await emulator.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** What the command prints. One that does not end by itself is interrupted when it has printed what the page shows. */
+async function type(command: string, lines: number, options: { cwd: string; env: NodeJS.ProcessEnv }) {
+  const child = spawn('bash', ['-c', `exec 2>&1\n${command}`], {
+    ...options,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let seen = 0
+  child.stdout.on('data', (chunk: Buffer) => {
+    seen += chunk.toString().split('\n').length - 1
+    if (seen >= lines && /\bvkit emulator\b/.test(command) && child.pid) process.kill(-child.pid, 'SIGINT')
+  })
+  const printed = (await text(child.stdout)).trimEnd()
+  return printed === '' ? [] : printed.split('\n').slice(0, /\bvkit emulator\b/.test(command) ? lines : undefined)
+}
+
+function commandLine(): string {
+  const { bin } = JSON.parse(readFileSync('package.json', 'utf8')) as { bin?: Record<string, string> }
+  return path.resolve(bin?.['vkit'] ?? 'dist/cli/main.js')
+}
+
+function writeProgram(file: string, body: string): void {
+  writeFileSync(file, `#!/usr/bin/env bash\n${body}\n`)
+  chmodSync(file, 0o755)
+}
+
+/** Without tokens, moments, durations, rates and ports, which differ each time. */
+function normalize(session: string): string {
+  return session
+    .replace(/\beyJ[\w-]*(?:\.[\w-]+){0,2}…?/g, '<token>')
+    .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?/g, '<moment>')
+    .replace(/\b\d\d:\d\d:\d\d(?:\.\d+)?/g, '<time>')
+    .replace(/(127\.0\.0\.1|localhost):\d+/g, '$1:<port>')
+    .replace(/\b\d[\d.,]*\s?(ms|s|min|\/s)\b/g, '<n> $1')
+    .replace(/\bv?\d+\.\d+\.\d+\b/g, '<version>')
+    .replace(/[ \t]+$/gm, '')
+}

@@ -1,0 +1,39 @@
+// Runs one program. Its servers listen on free ports, answer what the page says they do, and are stopped.
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import net from 'node:net'
+import { pathToFileURL } from 'node:url'
+import { workerData } from 'node:worker_threads'
+
+const { file, answers } = workerData
+const servers = new Set()
+const { listen } = net.Server.prototype
+
+net.Server.prototype.listen = function (where, ...rest) {
+  servers.add(this)
+  const port = typeof where === 'object' && where !== null ? { ...where, port: 0 } : 0
+  return listen.call(this, port, ...rest.filter(value => typeof value === 'function'))
+}
+
+// The page's own client, for blocks that go on from there; made from VKIT_APP_SECRET and VKIT_BASE_URL.
+const { VKitClient } = createRequire(file)('@video-io/videokit-nodejs')
+let vkit
+Object.defineProperty(globalThis, 'vkit', { get: () => (vkit ??= new VKitClient()), configurable: true })
+
+await import(pathToFileURL(file).href)
+
+for (const server of servers) if (!server.listening) await once(server, 'listening')
+if (answers.length > 0 && servers.size === 0) throw new Error('It starts no server that could answer.')
+for (const server of servers) for (const answer of answers) await ask(server, answer)
+for (const server of servers) {
+  server.close()
+  server.closeAllConnections?.()
+}
+
+async function ask(server, { method, path, status }) {
+  const { port, address, family } = server.address()
+  const host = family === 'IPv6' ? '[::1]' : address === '0.0.0.0' ? '127.0.0.1' : address
+  const answer = await fetch(`http://${host}:${port}${path}`, { method, headers: { authorization: 'Bearer example' } })
+  const body = await answer.text()
+  if (answer.status !== status) throw new Error(`${method} ${path} answered ${answer.status}, not ${status}: ${body}`)
+}
