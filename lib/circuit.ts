@@ -6,6 +6,7 @@ const FAILURES_TO_OPEN = 5
 const FIRST_PROBE_MS = 1_000
 const LONGEST_PROBE_MS = 30_000
 
+/** `closed`: mints go through. `open`: they fail at once. `half-open`: the next one is a probe. */
 export type CircuitState = 'closed' | 'open' | 'half-open'
 
 /**

@@ -20,13 +20,17 @@ export interface CacheOptions {
   readonly store?: TokenStore | undefined
 }
 
+/** Every option of a client; all have a default but the secret. Durations are in milliseconds. */
 export interface VKitClientOptions {
   /**
    * The app secret (dashboard: Apps → Your App → API TOKEN), or a function that gives it. It grants full control of your
    * application: never send it to a client. Default: the environment's `VKIT_APP_SECRET`, read at the first call.
    */
   readonly appSecret?: string | SecretProvider | undefined
-  /** Default: the environment's `VKIT_BASE_URL`, read at the first call, else `https://gateway.video.io`. https, or a loopback host. */
+  /**
+   * Where the gateway is: https, or http on a loopback host. Default: the environment's `VKIT_BASE_URL`, read at the
+   * first call, else `https://gateway.video.io`.
+   */
   readonly baseUrl?: string | URL | undefined
   /** One attempt, from its dispatch on a connection to the last byte of the body. Default 5,000. */
   readonly timeoutMs?: number | undefined
@@ -34,27 +38,30 @@ export interface VKitClientOptions {
   readonly deadlineMs?: number | undefined
   /** Attempts after the first; 0 means exactly one attempt. Default 2. */
   readonly maxRetries?: number | undefined
-  /** `false`: every call mints. */
+  /** How tokens are kept between calls; `false`: not at all, every call mints. Default: kept, as below. */
   readonly cache?: false | CacheOptions | undefined
-  /** Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. Proxy variables of the environment are not read. */
+  /**
+   * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. Proxy variables
+   * of the environment are not read. Default: own ones, with kept-alive connections, 50 at most.
+   */
   readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
   /** Told what happens inside; never given a secret, a token or an identity. What it throws is ignored. */
   readonly onEvent?: VKitEventListener | undefined
-  /** Where time comes from; for tests. */
+  /** Where time comes from; for tests. Default: the machine's clocks. */
   readonly clock?: Clock | undefined
 }
 
 /** Wishes for one call. */
 export interface GetSessionTokenOptions {
-  /** Default: none. */
+  /** What the token allows its bearer to do. Default: none asked for, `[]` is sent. */
   readonly scopes?: readonly Scope[] | undefined
   /** Ends the wait of this call with `signal.reason`; others who wait for the same token are not affected. */
   readonly signal?: AbortSignal | undefined
-  /** Default: the client's. */
+  /** This call's deadline. Default: the client's. */
   readonly deadlineMs?: number | undefined
   /** The token must be valid for so long yet, if one can be had that is. Default: the client's. */
   readonly minValidityMs?: number | undefined
-  /** `reload`: mint a new one, and keep it. `no-store`: mint a new one, and keep nothing. */
+  /** `'reload'`: mint a new one, and keep it. `'no-store'`: mint a new one, and keep nothing. Default: `'default'`. */
   readonly cache?: CacheMode | undefined
 }
 
@@ -83,7 +90,9 @@ export type SessionTokenResult =
   | { readonly identity: string; readonly token: SessionToken; readonly error?: undefined }
   | { readonly identity: string; readonly error: VKitError; readonly token?: undefined }
 
+/** Which of an identity's tokens to forget. */
 export interface InvalidateOptions {
+  /** Those that the token was asked for with. Default: none. */
   readonly scopes?: readonly Scope[] | undefined
   /** Forget only this very session token: what has replaced it meanwhile is kept. */
   readonly token?: string | undefined

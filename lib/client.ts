@@ -38,6 +38,7 @@ export interface ClientStats {
   readonly refreshes: number
   /** Tokens that the gateway minted. */
   readonly mints: number
+  /** Attempts after the first of a mint. */
   readonly retries: number
   /** Mints that failed for good. */
   readonly failures: number
@@ -45,6 +46,7 @@ export interface ClientStats {
   readonly entries: number
   /** Flights under way. */
   readonly inFlight: number
+  /** `open`: the gateway failed repeatedly, and mints fail at once. */
   readonly circuit: CircuitState
 }
 
@@ -150,6 +152,7 @@ export class VKitClient {
     await this.#hold.during(this.#cache.invalidate(request, sessionToken))
   }
 
+  /** Counts since the client was made; a snapshot, cheap enough for every scrape of a metrics endpoint. */
   stats(): ClientStats {
     const count = this.#events.count.bind(this.#events)
     return {
@@ -179,6 +182,7 @@ export class VKitClient {
     return new TokenCache({ ...this.#options, mint, events: this.#events })
   }
 
+  /** `close()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

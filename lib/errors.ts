@@ -19,10 +19,15 @@ export type VKitErrorCode =
 export interface VKitErrorDetails {
   /** Which of its class's codes the error carries; a class with one code needs none. */
   readonly code?: VKitErrorCode
+  /** Default: what the class says of itself. */
   readonly retryable?: boolean
+  /** Default 0. */
   readonly attempts?: number
+  /** HTTP status of the gateway's answer. */
   readonly status?: number | undefined
+  /** The gateway's own id of the failed request. */
   readonly requestId?: string | undefined
+  /** Milliseconds before which trying again is useless. */
   readonly retryAfterMs?: number | undefined
   /** Kept only if it comes from `sanitizeCause`: an error of somebody else's may carry the secret. */
   readonly cause?: SanitizedCause | undefined
@@ -30,13 +35,21 @@ export interface VKitErrorDetails {
 
 /** What `JSON.stringify` shows of a `VKitError`. */
 export interface VKitErrorJSON {
+  /** Its class. */
   readonly name: string
+  /** What it is, to `switch` over. */
   readonly code: VKitErrorCode
+  /** For people; may change in any version. */
   readonly message: string
+  /** Whether the same call may succeed later. */
   readonly retryable: boolean
+  /** Requests sent to the gateway for this call. */
   readonly attempts: number
+  /** HTTP status of the gateway's answer. */
   readonly status?: number
+  /** The gateway's own id of the failed request. */
   readonly requestId?: string
+  /** Milliseconds before which trying again is useless. */
   readonly retryAfterMs?: number
 }
 
@@ -67,8 +80,11 @@ function brand(errorClass: { readonly prototype: VKitError }, name: string): voi
  * requests in all. `retryAfterMs` (milliseconds) is set when a moment is known before which trying again is useless.
  */
 export abstract class VKitError extends Error {
+  /** Its class, the same in a minified bundle. */
   declare readonly name: string
+  /** What it is, to `switch` over. */
   readonly code: VKitErrorCode
+  /** Whether the same call may succeed later; the SDK has done its own retries by then. */
   readonly retryable: boolean
   /** Requests sent to the gateway for this call. */
   readonly attempts: number
@@ -76,6 +92,7 @@ export abstract class VKitError extends Error {
   declare readonly status?: number
   /** The gateway's own id of the failed request, for its support. */
   declare readonly requestId?: string
+  /** Milliseconds before which trying again is useless, where that is known. */
   declare readonly retryAfterMs?: number
   /** A fresh error with the name and code of what happened below, and nothing else of it. */
   declare readonly cause?: SanitizedCause
@@ -84,6 +101,7 @@ export abstract class VKitError extends Error {
     brand(this, 'VKitError')
   }
 
+  /** For the classes below. Make one of those in tests of your own error handling: `new VKitServerError('down')`. */
   protected constructor(message: string, details: VKitErrorDetails & { code: VKitErrorCode; retryable: boolean }) {
     super(message)
     this.code = details.code
@@ -102,6 +120,7 @@ export abstract class VKitError extends Error {
     return value instanceof VKitError
   }
 
+  /** What `JSON.stringify` and most loggers show: no stack, no cause. */
   toJSON(): VKitErrorJSON {
     const { name, code, message, retryable, attempts, status, requestId, retryAfterMs } = this
     return {
@@ -117,7 +136,11 @@ export abstract class VKitError extends Error {
   }
 }
 
-/** `VKIT_CONFIG`: a bad option, no secret, a session token given as the secret, a browser. Mend the set-up. */
+/**
+ * `VKIT_CONFIG`: a bad option, no secret, a session token given as the secret, a browser.
+ *
+ * Mend the set-up; the message says what.
+ */
 export class VKitConfigError extends VKitError {
   declare readonly name: 'VKitConfigError'
   declare readonly code: 'VKIT_CONFIG'
@@ -129,7 +152,11 @@ export class VKitConfigError extends VKitError {
   }
 }
 
-/** `VKIT_INVALID_ARGUMENT`: a bad identity, scope or option of a call. Mend the call. */
+/**
+ * `VKIT_INVALID_ARGUMENT`: a bad identity, scope or option of a call.
+ *
+ * Mend the call; the message says what.
+ */
 export class VKitArgumentError extends VKitError {
   declare readonly name: 'VKitArgumentError'
   declare readonly code: 'VKIT_INVALID_ARGUMENT'
@@ -141,7 +168,11 @@ export class VKitArgumentError extends VKitError {
   }
 }
 
-/** `VKIT_INVALID_REQUEST`: the gateway refused the request itself (400, 404, 422, any other 4xx, an `error` with 200). */
+/**
+ * `VKIT_INVALID_REQUEST`: the gateway refused the request itself (400, 404, 422, any other 4xx, an `error` with 200).
+ *
+ * Read the message, which repeats the gateway's own words; check identity, scopes and `baseUrl`.
+ */
 export class VKitRequestError extends VKitError {
   declare readonly name: 'VKitRequestError'
   declare readonly code: 'VKIT_INVALID_REQUEST'
@@ -153,7 +184,11 @@ export class VKitRequestError extends VKitError {
   }
 }
 
-/** `VKIT_UNAUTHENTICATED`: the gateway does not accept the app secret (401). */
+/**
+ * `VKIT_UNAUTHENTICATED`: the gateway does not accept the app secret (401).
+ *
+ * Compare it with the dashboard: Apps → Your App → API TOKEN.
+ */
 export class VKitAuthenticationError extends VKitError {
   declare readonly name: 'VKitAuthenticationError'
   declare readonly code: 'VKIT_UNAUTHENTICATED'
@@ -165,7 +200,11 @@ export class VKitAuthenticationError extends VKitError {
   }
 }
 
-/** `VKIT_FORBIDDEN`: the app may not mint this token (403). */
+/**
+ * `VKIT_FORBIDDEN`: the app may not mint this token (403).
+ *
+ * Check the scopes, and what the dashboard grants your app. A token that was cached for this user has been dropped.
+ */
 export class VKitPermissionError extends VKitError {
   declare readonly name: 'VKitPermissionError'
   declare readonly code: 'VKIT_FORBIDDEN'
@@ -177,7 +216,11 @@ export class VKitPermissionError extends VKitError {
   }
 }
 
-/** `VKIT_RATE_LIMITED`: too many requests (429); `retryAfterMs` is set when the gateway said how long. */
+/**
+ * `VKIT_RATE_LIMITED`: too many requests (429); `retryAfterMs` is set when the gateway said how long.
+ *
+ * Wait for `retryAfterMs`, then try again; mint fewer tokens at once.
+ */
 export class VKitRateLimitError extends VKitError {
   declare readonly name: 'VKitRateLimitError'
   declare readonly code: 'VKIT_RATE_LIMITED'
@@ -189,7 +232,11 @@ export class VKitRateLimitError extends VKitError {
   }
 }
 
-/** `VKIT_UNAVAILABLE`: the gateway cannot answer now (408, 409, 425, 5xx), or the circuit is open after it could not. */
+/**
+ * `VKIT_UNAVAILABLE`: the gateway cannot answer now (408, 409, 425, 5xx), or the circuit is open after it could not.
+ *
+ * Answer your own caller with 503 and try again later, not before `retryAfterMs`.
+ */
 export class VKitServerError extends VKitError {
   declare readonly name: 'VKitServerError'
   declare readonly code: 'VKIT_UNAVAILABLE'
@@ -201,7 +248,13 @@ export class VKitServerError extends VKitError {
   }
 }
 
-/** `VKIT_CONNECTION`: no whole answer came over the network. `VKIT_TLS`: certificate or handshake, not retryable. */
+/**
+ * `VKIT_CONNECTION`: no whole answer came over the network (DNS, refused, reset, cut short). `VKIT_TLS`: the certificate
+ * or the handshake is not to be trusted.
+ *
+ * `VKIT_CONNECTION`: try again later; if it stays, check DNS, firewall and proxy. `VKIT_TLS`: look at the code in
+ * `cause`; behind a proxy that breaks TLS open, give its CA to an `agent`.
+ */
 export class VKitConnectionError extends VKitError {
   declare readonly name: 'VKitConnectionError'
   declare readonly code: 'VKIT_CONNECTION' | 'VKIT_TLS'
@@ -214,7 +267,11 @@ export class VKitConnectionError extends VKitError {
   }
 }
 
-/** `VKIT_TIMEOUT`: an attempt (`timeoutMs`) or the whole call (`deadlineMs`) ran out of time. */
+/**
+ * `VKIT_TIMEOUT`: an attempt (`timeoutMs`) or the whole call (`deadlineMs`) ran out of time.
+ *
+ * Try again later; if it stays, check the network, and whether the secret provider is slow.
+ */
 export class VKitTimeoutError extends VKitError {
   declare readonly name: 'VKitTimeoutError'
   declare readonly code: 'VKIT_TIMEOUT'
@@ -226,7 +283,14 @@ export class VKitTimeoutError extends VKitError {
   }
 }
 
-/** An answer that is not the contract's: `VKIT_INVALID_RESPONSE`, `VKIT_IDENTITY_MISMATCH` or `VKIT_REDIRECT`. */
+/**
+ * `VKIT_INVALID_RESPONSE`: an answer that is not the contract's; retryable where the next one may well be (no JSON, a
+ * token already expired). `VKIT_IDENTITY_MISMATCH`: a token for somebody else, which is neither returned nor kept.
+ * `VKIT_REDIRECT`: a 3xx; none is followed, for the secret would go along.
+ *
+ * `VKIT_INVALID_RESPONSE`: check what stands between you and the gateway, such as a proxy that answers itself.
+ * `VKIT_IDENTITY_MISMATCH`: tell Video.io's support. `VKIT_REDIRECT`: check `baseUrl`.
+ */
 export class VKitResponseError extends VKitError {
   declare readonly name: 'VKitResponseError'
   declare readonly code: 'VKIT_INVALID_RESPONSE' | 'VKIT_IDENTITY_MISMATCH' | 'VKIT_REDIRECT'
@@ -238,7 +302,11 @@ export class VKitResponseError extends VKitError {
   }
 }
 
-/** `VKIT_CLOSED`: the client was closed before or during the call. */
+/**
+ * `VKIT_CLOSED`: the client was closed before or during the call.
+ *
+ * Make a new `VKitClient`, or close it later.
+ */
 export class VKitClosedError extends VKitError {
   declare readonly name: 'VKitClosedError'
   declare readonly code: 'VKIT_CLOSED'
@@ -252,6 +320,7 @@ export class VKitClosedError extends VKitError {
 
 /** What is left of a foreign error: its name and its code, where they look like ones. */
 export interface SanitizedCause extends Error {
+  /** Such as `ECONNREFUSED` or `CERT_HAS_EXPIRED`. */
   readonly code?: string
 }
 

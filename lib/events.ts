@@ -60,7 +60,9 @@ export type VKitEvent =
   /** A token came from the shared store. */
   | { readonly type: 'store-hit' }
 
+/** What an event is called; its `diagnostics_channel` is `videokit:<type>`. */
 export type VKitEventType = VKitEvent['type']
+/** Told each event as it happens, inside the call: it must be quick. What it throws or rejects with is ignored. */
 export type VKitEventListener = (event: VKitEvent) => void
 
 const HIT: VKitEvent = Object.freeze({ type: 'hit' })

@@ -6,6 +6,7 @@ import type { Scope, TokenRequest } from './token-request.js'
 
 /** A token for one end user, frozen, safe for `res.json(token)`. It is that user's key: give it to nobody else. */
 export interface SessionToken {
+  /** What the client SDKs start their session with. */
   readonly sessionToken: string
   /** RFC 3339, UTC. As the gateway wrote it where that could not be read; such a token is never cached. */
   readonly expiresAt: string

@@ -3,9 +3,11 @@ import type { TokenRequest } from './token-request.js'
 
 /** The part of Keyv that a shared store needs: `new Keyv(new KeyvRedis(url))` fits as it is. */
 export interface TokenStore {
+  /** The text last set, or nothing; a promise of it too. */
   get(key: string): unknown
   /** `ttlMs` is always positive and finite, in milliseconds. */
   set(key: string, value: string, ttlMs: number): unknown
+  /** What it returns is ignored, but waited for. */
   delete(key: string): unknown
 }
 

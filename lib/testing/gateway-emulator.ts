@@ -6,6 +6,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { SignJWT } from 'jose/jwt/sign'
 
+/** How an emulator starts; all have a default. */
 export interface GatewayEmulatorOptions {
   /** The one app secret it accepts. Default: a JWT of its own making, in `emulator.appSecret`. */
   readonly appSecret?: string
@@ -23,8 +24,11 @@ export interface GatewayEmulatorOptions {
 
 /** A request to `POST /v1/sessions` as the emulator saw it. */
 export interface RecordedRequest {
+  /** `POST`, unless somebody asks wrongly. */
   readonly method: string
+  /** Without the query. */
   readonly path: string
+  /** As Node gives them, names in lower case; with the secret. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
   /** The parsed JSON, or the text where it is none. */
   readonly body: unknown
@@ -38,6 +42,7 @@ export interface RecordedRequest {
 export interface GatewayFault {
   /** The answer's status instead of 200. */
   readonly status?: number
+  /** Beside, or in place of, the usual ones. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
   /** The whole body: text and bytes as they are, anything else as JSON. */
   readonly body?: unknown
@@ -82,6 +87,7 @@ export class GatewayEmulator {
   #server: http.Server | undefined
   #port: number
 
+  /** Does not listen yet: `start()` does. */
   constructor(options: GatewayEmulatorOptions = {}) {
     this.#options = options
     this.#clock = options.clock ?? Date
@@ -133,6 +139,7 @@ export class GatewayEmulator {
     })
   }
 
+  /** `stop()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }

@@ -1,0 +1,30 @@
+// Fills what stands between `<!-- generated: name -->` and `<!-- end -->` in the README and the guides.
+import { readFile, readdir } from 'node:fs/promises'
+import { errorTable, eventTable, optionTable, statsTable } from './tables.mjs'
+
+const PART = /(<!-- generated: ([\w-]+)[^>]*-->\n)[\s\S]*?(<!-- end -->)/g
+
+const TABLES = {
+  errors: errorTable,
+  events: eventTable,
+  stats: statsTable,
+  'client-options': () => optionTable('VKitClientOptions'),
+  'cache-options': () => optionTable('CacheOptions', 'cache.'),
+  'call-options': () => optionTable('GetSessionTokenOptions'),
+}
+
+/** Returns the text of each page, by its place in the repository. */
+export async function fillTables() {
+  const guides = (await readdir('docs/guides')).filter(name => name.endsWith('.md'))
+  const pages = ['README.md', ...guides.map(name => `docs/guides/${name}`)]
+  return Promise.all(pages.map(async page => [page, await fill(await readFile(page, 'utf8'), page)]))
+}
+
+async function fill(text, page) {
+  const tables = new Map()
+  for (const [, , name] of text.matchAll(PART)) {
+    if (!(name in TABLES)) throw new Error(`${page} asks for a table "${name}" that nobody makes`)
+    tables.set(name, await TABLES[name]())
+  }
+  return text.replace(PART, (_, before, name, after) => `${before}\n${tables.get(name)}\n\n${after}`)
+}

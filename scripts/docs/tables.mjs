@@ -1,0 +1,93 @@
+// The tables of the README and the guides, from the declarations, the docstrings and the code itself.
+import ts from 'typescript'
+import { declaration, docstring, load, parse } from './source.mjs'
+
+/** A row for each code: when, whether to try again, what to do. The docstring's first paragraph says when. */
+export async function errorTable() {
+  const errors = await load('lib/errors.ts')
+  const classes = parse('lib/errors.ts').statements.filter(
+    each => ts.isClassDeclaration(each) && each.name.text !== 'VKitError',
+  )
+  const rows = classes.flatMap(each => {
+    const name = each.name.text
+    const [when, what] = docstring(each).map(byCode)
+    return [...when.keys()].map(code => [
+      `\`${name}\``,
+      `\`${code}\``,
+      new errors[name]('', { code }).retryable ? 'yes' : 'no',
+      sentence(when.get(code)),
+      sentence(what?.get(code) ?? what?.get('')),
+    ])
+  })
+  const told = new Set(rows.map(([, code]) => code))
+  const codes = declaration('lib/errors.ts', 'VKitErrorCode').type.types.map(type => `\`${type.literal.text}\``)
+  const untold = codes.filter(code => !told.has(code))
+  if (untold.length > 0) throw new Error(`The docstrings of lib/errors.ts do not tell of ${untold.join(', ')}`)
+  return table(['class', 'code', 'retryable', 'when', 'what to do'], rows)
+}
+
+/** Splits "`CODE`: text. `CODE`: text." at the codes; text without one is kept under ''. */
+function byCode(paragraph) {
+  const parts = paragraph.split(/`(VKIT_\w+)`: /)
+  const told = new Map()
+  if (parts[0]) told.set('', parts[0].trim())
+  for (let i = 1; i < parts.length; i += 2) told.set(parts[i], parts[i + 1].trim())
+  return told
+}
+
+/** A row for each option; the defaults that are numbers are those that the code itself fills in. */
+export async function optionTable(name, prefix = '') {
+  const { resolveClientOptions } = await load('lib/options.ts')
+  const resolved = name === 'GetSessionTokenOptions' ? {} : resolveClientOptions(undefined)
+  const rows = declaration('lib/client-options.ts', name).members.map(member => {
+    const option = member.name.text
+    const [, text, told = ''] = /^(.*?)\s*(?:Default:? (.*?)\.?)?$/.exec(docstring(member).join(' '))
+    const value = resolved[option]
+    const inCode = typeof value === 'number' ? value.toLocaleString('en-US') : undefined
+    if (inCode !== undefined && inCode !== told) {
+      throw new Error(`The docstring of ${prefix}${option} says Default ${told}, the code says ${inCode}`)
+    }
+    return [`\`${prefix}${option}\``, typeOf(member), told || '–', sentence(text) || '–']
+  })
+  return table(['option', 'type', 'default', 'meaning'], rows)
+}
+
+export function eventTable() {
+  const { types } = declaration('lib/events.ts', 'VKitEvent').type
+  const rows = types.map((type, i) => {
+    const [kind, ...fields] = type.members
+    const list = fields.map(field => `\`${field.name.text}\``).join(', ')
+    return [
+      `\`${kind.type.literal.text}\``,
+      list || '–',
+      sentence(docstring(type, types[i - 1]?.end ?? type.parent.pos).join(' ')),
+    ]
+  })
+  return table(['event', 'beside `type`', 'when'], rows)
+}
+
+export function statsTable() {
+  const rows = declaration('lib/client.ts', 'ClientStats').members.map(member => [
+    `\`${member.name.text}\``,
+    sentence(docstring(member).join(' ')),
+  ])
+  return table(['count', 'of what'], rows)
+}
+
+function typeOf({ type }) {
+  const text = type
+    .getText()
+    .replace(/\breadonly /g, '')
+    .replace(/ \| undefined\b/g, '')
+    .replace(/\s+/g, ' ')
+  return `\`${text}\``
+}
+
+function sentence(text) {
+  return text ? text[0].toUpperCase() + text.slice(1) : ''
+}
+
+function table(head, rows) {
+  const line = cells => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  return [line(head), line(head.map(() => '--')), ...rows.map(line)].join('\n')
+}
