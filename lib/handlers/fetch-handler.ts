@@ -2,11 +2,13 @@ import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource
 
 /** What of a `Request` is used; give an object of your own to hand `authenticate` what your framework knows. */
 export interface FetchRequest {
+  /** In capitals, as HTTP has it. */
   readonly method: string
   /** Aborts when the client hangs up. */
   readonly signal?: AbortSignal | undefined
 }
 
+/** Answers a request; never rejects. */
 export type FetchTokenHandler<Req> = (request: Req) => Promise<Response>
 
 /** What nginx logs for a client that did not wait; nobody receives it. */

@@ -2,23 +2,35 @@ import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource
 
 /** What of Node's `IncomingMessage` is to be relied on. Your framework's own request type may be had by naming it. */
 export interface NodeRequest {
+  /** In capitals, as HTTP has it. */
   readonly method?: string | undefined
+  /** Path and query. */
   readonly url?: string | undefined
+  /** Names in lower case. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
 }
 
 /** What of Node's `ServerResponse` is used. */
 export interface NodeResponse {
+  /** Set before `end`. */
   statusCode: number
+  /** Somebody else has begun to answer. */
   readonly headersSent: boolean
+  /** Somebody else has answered. */
   readonly writableEnded: boolean
+  /** The client has hung up. */
   readonly destroyed: boolean
+  /** One header of the answer. */
   setHeader(name: string, value: string): unknown
+  /** Sends the answer. */
   end(text: string): unknown
+  /** Tells of a client that hangs up. */
   once(event: 'close', listener: () => void): unknown
+  /** The counterpart of `once`. */
   removeListener(event: 'close', listener: () => void): unknown
 }
 
+/** Answers a request; `next` is given what `authenticate` throws. Never rejects by itself. */
 export type TokenHandler<Req> = (req: Req, res: NodeResponse, next?: (error?: unknown) => void) => Promise<void>
 
 /**

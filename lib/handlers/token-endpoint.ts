@@ -10,6 +10,7 @@ export type TokenSource = Pick<VKitClient, 'getSessionToken'>
 export type EndUser =
   { readonly identity: string; readonly scopes?: readonly Scope[] | undefined } | string | null | undefined
 
+/** How a token endpoint knows its users, and what it grants them. */
 export interface TokenHandlerOptions<Req> {
   /**
    * Your own authentication: says who is asking, from a session cookie, a bearer token, or what a middleware of yours

@@ -5,7 +5,8 @@ import path from 'node:path'
 import { Application, LogLevel, ReflectionKind } from 'typedoc'
 
 const DOCUMENTED =
-  ReflectionKind.SomeType |
+  ReflectionKind.TypeAlias |
+  ReflectionKind.ClassOrInterface |
   ReflectionKind.FunctionOrMethod |
   ReflectionKind.Variable |
   ReflectionKind.Property |
