@@ -19,7 +19,9 @@ import {
   type ResolvedOptions,
 } from './options.js'
 import { ProcessHold } from './process-hold.js'
+import { SealedStore } from './sealed-store.js'
 import type { SessionToken } from './session-token.js'
+import type { SharedStore } from './shared-store.js'
 import { TokenBatch } from './token-batch.js'
 import { TokenCache } from './token-cache.js'
 import { TokenMinter } from './token-minter.js'
@@ -66,6 +68,7 @@ export class VKitClient {
   readonly #events: Events
   readonly #transport: Transport
   readonly #minter: TokenMinter
+  readonly #sharedStore: SharedStore | undefined
   readonly #cache: TokenCache
   readonly #hold = new ProcessHold()
   readonly #closing = new AbortController()
@@ -78,6 +81,7 @@ export class VKitClient {
     this.#events = events
     this.#transport = new Transport({ ...resolved, events })
     this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
+    this.#sharedStore = resolved.store && new SealedStore({ ...resolved, store: resolved.store, events })
     this.#cache = this.#makeCache()
   }
 
@@ -174,12 +178,13 @@ export class VKitClient {
     this.#closing.abort(new VKitClosedError())
     this.#cache.close()
     this.#transport.close()
-    return Promise.resolve()
+    // Before the caller closes the connection to the store.
+    await this.#sharedStore?.flush()
   }
 
   #makeCache(): TokenCache {
     const mint = this.#minter.mint.bind(this.#minter)
-    return new TokenCache({ ...this.#options, mint, events: this.#events })
+    return new TokenCache({ ...this.#options, mint, sharedStore: this.#sharedStore, events: this.#events })
   }
 
   /** `close()`, for `await using`. */

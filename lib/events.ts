@@ -49,16 +49,26 @@ export type VKitEvent =
   | { readonly type: 'circuit-open'; readonly retryAfterMs: number }
   /** The gateway answers again. */
   | { readonly type: 'circuit-close' }
-  /** The shared store failed or held a record that is not to be trusted; it was treated as a miss. */
+  /** The shared store failed, or held a record that is not to be trusted; it was treated as a miss. */
   | {
       readonly type: 'store-failure'
       readonly operation: 'get' | 'set' | 'delete'
-      readonly reason: 'error' | 'timeout' | 'corrupt' | 'mismatch' | 'expired'
+      readonly reason: StoreFailureReason
     }
-  /** The shared store is left alone for a while, or asked again. */
+  /** The shared store failed repeatedly and is left alone for a while. */
   | { readonly type: 'store-pause'; readonly durationMs: number }
+  /** The shared store answers again. */
+  | { readonly type: 'store-resume' }
   /** A token came from the shared store. */
   | { readonly type: 'store-hit' }
+
+/**
+ * `error`: it threw or rejected. `timeout`: nothing came within 100 ms. The rest are records that were refused: `corrupt`
+ * (altered, cut short, or sealed under another key), `version` (of another version of this package), `mismatch` (for
+ * somebody else), `expired`, `clock-skew` (from the future), `invalidated` (forgotten by this process already).
+ */
+export type StoreFailureReason =
+  'error' | 'timeout' | 'corrupt' | 'version' | 'mismatch' | 'expired' | 'clock-skew' | 'invalidated'
 
 /** What an event is called; its `diagnostics_channel` is `videokit:<type>`. */
 export type VKitEventType = VKitEvent['type']

@@ -19,7 +19,7 @@ export {
   type VKitErrorDetails,
   type VKitErrorJSON,
 } from './errors.js'
-export type { VKitEvent, VKitEventListener, VKitEventType } from './events.js'
+export type { StoreFailureReason, VKitEvent, VKitEventListener, VKitEventType } from './events.js'
 export type {
   CacheOptions,
   GetSessionTokenOptions,

@@ -14,17 +14,23 @@ export class SecretSource {
   readonly rotates: boolean
   readonly #read: () => Promise<string>
   readonly #flight = new SingleFlight<string>()
+  #latest: string | undefined
 
   constructor({ read, rotates }: SecretSourceOptions) {
     this.#read = read
     this.rotates = rotates
   }
 
+  /** What was given last, for those who need not ask again. */
+  get latest(): string | undefined {
+    return this.#latest
+  }
+
   /** @throws VKitConfigError if there is none fit for use; VKitTimeoutError if none comes before the deadline. */
   async read(deadline: Deadline): Promise<string> {
     const flight = this.#flight.run(KEY, this.#read)
     try {
-      return await untilAborted(flight, deadline.signal)
+      return (this.#latest = await untilAborted(flight, deadline.signal))
     } catch (error) {
       if (!deadline.signal.aborted) throw copyError(error)
       // Nobody after us must wait for that answer.

@@ -1,3 +1,4 @@
+import type { Deadline } from './clock.js'
 import type { MintedToken } from './session-token.js'
 import type { TokenRequest } from './token-request.js'
 
@@ -5,7 +6,7 @@ import type { TokenRequest } from './token-request.js'
 export interface TokenStore {
   /** The text last set, or nothing; a promise of it too. */
   get(key: string): unknown
-  /** `ttlMs` is always positive and finite, in milliseconds. */
+  /** `ttlMs` is always a positive whole number of milliseconds. */
   set(key: string, value: string, ttlMs: number): unknown
   /** What it returns is ignored, but waited for. */
   delete(key: string): unknown
@@ -13,8 +14,11 @@ export interface TokenStore {
 
 /** Tokens that several processes share. None of its methods ever rejects: a store in trouble is a miss. */
 export interface SharedStore {
-  read(request: TokenRequest): Promise<MintedToken | undefined>
-  write(request: TokenRequest, minted: MintedToken): Promise<void>
+  read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined>
+  /** Nobody waits for it. */
+  write(request: TokenRequest, minted: MintedToken): void
   /** With `sessionToken`: only if that is the token kept. */
   remove(request: TokenRequest, sessionToken?: string): Promise<void>
+  /** Resolves when all that was to be written has been handed to the store. */
+  flush(): Promise<void>
 }

@@ -24,6 +24,7 @@ interface FlightPlan {
   /** Nobody waits for it. */
   readonly background?: boolean
   readonly skipStore?: boolean
+  readonly minValidityMs?: number | undefined
   readonly deadlineMs?: number
 }
 
@@ -146,7 +147,8 @@ export class TokenCache {
 
   async #getMinted(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: this.#flights.has(key) ? 'coalesced' : 'miss' })
-    const flight = this.#launch(key, request, { deadlineMs: call.deadlineMs, skipStore: call.mode === 'reload' })
+    const { deadlineMs, minValidityMs } = call
+    const flight = this.#launch(key, request, { deadlineMs, minValidityMs, skipStore: call.mode === 'reload' })
     return this.#handOut(await this.#flights.wait(flight, call), call)
   }
 
@@ -165,14 +167,15 @@ export class TokenCache {
   async #fly(key: string, request: TokenRequest, plan: FlightPlan & Flight): Promise<MintedToken> {
     const { deadline, isCurrent } = plan
     const { sharedStore } = this.#options
-    const stored = plan.skipStore ? undefined : await sharedStore?.read(request)
-    if (stored && this.#isWorthKeeping(key, stored)) {
+    const stored = plan.skipStore ? undefined : await sharedStore?.read(request, deadline)
+    if (stored && this.#isWorthKeeping(key, stored, plan.minValidityMs)) {
+      this.#events.emit({ type: 'store-hit' })
       if (isCurrent()) this.#keep(key, stored)
       return stored
     }
     try {
       const minted = await this.#mint(request, deadline, plan.background)
-      if (isCurrent() && this.#keep(key, minted)) void sharedStore?.write(request, minted)
+      if (isCurrent() && this.#keep(key, minted)) sharedStore?.write(request, minted)
       return minted
     } catch (error) {
       if (isCurrent()) this.#noteFailure(key, request, error)
@@ -193,12 +196,15 @@ export class TokenCache {
   }
 
   /** Another process's token is of use where it would not have to be replaced at once by ours. */
-  #isWorthKeeping(key: string, { token, lifetime }: MintedToken): boolean {
+  #isWorthKeeping(key: string, { token, lifetime }: MintedToken, minValidityMs?: number): boolean {
     if (!lifetime) return false
     const now = instant(this.#clock)
     const theirs = new CachedToken(token, lifetime, this.#options)
     const ours = this.#entries.peek(key)
-    return theirs.isServable(now) && (!ours || theirs.remainingMs(now) > ours.remainingMs(now))
+    if (!theirs.isServable(now, minValidityMs)) return false
+    // Ours come back is not newer, whatever the clocks of those it has been with say.
+    if (ours?.token.sessionToken === token.sessionToken) return false
+    return !ours || theirs.remainingMs(now) > ours.remainingMs(now)
   }
 
   /** Returns whether there was anything to keep. */

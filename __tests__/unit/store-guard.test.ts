@@ -1,0 +1,149 @@
+import { describe, expect, it } from '@jest/globals'
+import { Events } from '../../lib/events.js'
+import { StoreGuard } from '../../lib/store-guard.js'
+import { FakeClock } from '../../lib/testing/index.js'
+import { recordEvents } from '../support/gateway.js'
+
+const never = (): Promise<unknown> => new Promise(() => undefined)
+const idle = new AbortController().signal
+
+function setUp(get: () => unknown = () => 'value') {
+  const clock = new FakeClock()
+  const { events, types, onEvent } = recordEvents()
+  const calls: string[] = []
+  const store = {
+    get: (key: string) => (calls.push(`get ${key}`), store.answer()),
+    set: (key: string) => (calls.push(`set ${key}`), store.answer()),
+    delete: (key: string) => (calls.push(`delete ${key}`), store.answer()),
+    answer: get,
+  }
+  return { clock, events, types, calls, store, guard: new StoreGuard({ store, clock, events: new Events(onEvent) }) }
+}
+
+/** What `promise` gives, and how many milliseconds of the clock it took. */
+async function timed<T>(clock: FakeClock, promise: Promise<T>): Promise<[T, number]> {
+  const start = clock.monotonic()
+  let end: number | undefined
+  const settled = promise.then(value => ((end = clock.monotonic()), value))
+  while (end === undefined) {
+    await clock.advance(0)
+    if (end === undefined) await clock.advance(1)
+  }
+  return [await settled, end - start]
+}
+
+describe('StoreGuard', () => {
+  it('hands on what the store says', async () => {
+    const { guard, types } = setUp(() => Promise.resolve('value'))
+    expect(await guard.get('key', idle)).toBe('value')
+    expect(await guard.set('key', 'value', 1).value).toBe('value')
+    expect(await guard.delete('key').value).toBe('value')
+    expect(types()).toEqual([])
+  })
+
+  it('waits 100 ms for a store that hangs, twice, and not again', async () => {
+    const { guard, clock, events, calls } = setUp(never)
+    const costs: number[] = []
+    for (let call = 0; call < 20; call++) costs.push((await timed(clock, guard.get('key', idle)))[1])
+    expect(costs).toEqual([100, 100, ...Array<number>(18).fill(0)])
+    expect(calls).toHaveLength(2)
+    const failure = { type: 'store-failure', operation: 'get', reason: 'timeout' }
+    expect(events).toEqual([failure, failure, { type: 'store-pause', durationMs: expect.any(Number) }])
+  })
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('boom')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('boom'))],
+    [
+      'gives a thenable that throws',
+      () => ({
+        then: () => {
+          throw new Error('boom')
+        },
+      }),
+    ],
+  ])('takes it for nothing where the store %s', async (_, answer) => {
+    const { guard, clock, events } = setUp(answer)
+    expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 0])
+    expect(await timed(clock, guard.set('key', 'value', 1).value)).toEqual([undefined, 0])
+    expect(events.slice(0, 2)).toEqual([
+      { type: 'store-failure', operation: 'get', reason: 'error' },
+      { type: 'store-failure', operation: 'set', reason: 'error' },
+    ])
+  })
+
+  it('does not pause for one failure between successes', async () => {
+    const { guard, store, types } = setUp()
+    for (let round = 0; round < 5; round++) {
+      store.answer = () => Promise.reject(new Error('boom'))
+      await guard.get('key', idle)
+      store.answer = () => 'value'
+      expect(await guard.get('key', idle)).toBe('value')
+    }
+    expect(types()).not.toContain('store-pause')
+  })
+
+  it('tries a paused store again without making anybody wait, and longer and longer apart', async () => {
+    const { guard, clock, events, calls } = setUp(never)
+    await timed(clock, guard.get('key', idle))
+    await timed(clock, guard.get('key', idle))
+    for (let second = 0; second < 300; second++) {
+      await clock.advance(1_000)
+      expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 0])
+    }
+    const pauses = events.flatMap(event => (event.type === 'store-pause' ? [event.durationMs] : []))
+    for (const [index, ms] of pauses.entries()) {
+      const ceiling = Math.min(30_000, 1_000 * 2 ** index)
+      expect(ms).toBeGreaterThanOrEqual(ceiling / 2)
+      expect(ms).toBeLessThanOrEqual(ceiling)
+    }
+    expect(calls.length).toBeLessThan(30)
+  })
+
+  it('uses the store again once a trial has been answered', async () => {
+    const { guard, clock, store, types } = setUp(never)
+    await timed(clock, guard.get('key', idle))
+    await timed(clock, guard.get('key', idle))
+    store.answer = () => 'value'
+    expect(await guard.get('key', idle)).toBeUndefined()
+    await clock.advance(1_000)
+    expect(await guard.get('key', idle)).toBeUndefined()
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
+    expect(await guard.get('key', idle)).toBe('value')
+  })
+
+  it('sends removals even while paused, and nobody waits for them', async () => {
+    const { guard, clock, calls } = setUp(never)
+    await timed(clock, guard.get('key', idle))
+    await timed(clock, guard.get('key', idle))
+    expect(await timed(clock, guard.delete('key').value)).toEqual([undefined, 0])
+    await timed(clock, guard.set('key', 'value', 1).value)
+    expect(calls).toEqual(['get key', 'get key', 'delete key'])
+  })
+
+  it('does not hold the end of a call against the store', async () => {
+    const { guard, events, clock } = setUp(never)
+    const call = new AbortController()
+    const value = guard.get('key', call.signal)
+    call.abort(new Error('deadline'))
+    expect(await value).toBeUndefined()
+    await clock.advance(1_000)
+    expect(events).toEqual([])
+    expect(clock.sleepers).toBe(0)
+  })
+
+  it('handles a rejection that comes too late', async () => {
+    let fail: (error: Error) => void = () => undefined
+    const { guard, clock } = setUp(() => new Promise((_, reject) => (fail = reject)))
+    const { value, settled } = guard.set('key', 'value', 1)
+    await timed(clock, value)
+    fail(new Error('late'))
+    await expect(settled).rejects.toThrow('late')
+  })
+})
