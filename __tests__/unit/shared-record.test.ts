@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { readRecord, writeRecord, type RecordReader } from '../../lib/shared-record.js'
-import type { Lifetime, MintedToken } from '../../lib/session-token.js'
+import type { MintedToken } from '../../lib/session-token.js'
 
 const NOON = Date.parse('2030-01-01T12:00:00Z')
 const HOUR = 3_600_000
@@ -22,7 +22,8 @@ function read(record: string, wall: number, reader: Partial<RecordReader> = {}):
 }
 
 function remainingMs({ lifetime }: MintedToken, wall: number): number[] {
-  const { start, ms } = lifetime as Lifetime
+  if (!lifetime) throw new Error('expected a lifetime')
+  const { start, ms } = lifetime
   return [start.wall + ms - wall, start.monotonic + ms - 5]
 }
 

@@ -23,13 +23,14 @@ function setUp(get: () => unknown = () => 'value') {
 /** What `promise` gives, and how many milliseconds of the clock it took. */
 async function timed<T>(clock: FakeClock, promise: Promise<T>): Promise<[T, number]> {
   const start = clock.monotonic()
-  let end: number | undefined
-  const settled = promise.then(value => ((end = clock.monotonic()), value))
-  while (end === undefined) {
+  const ends: number[] = []
+  const settled = promise.finally(() => ends.push(clock.monotonic()))
+  for (;;) {
     await clock.advance(0)
-    if (end === undefined) await clock.advance(1)
+    const [end] = ends
+    if (end !== undefined) return [await settled, end - start]
+    await clock.advance(1)
   }
-  return [await settled, end - start]
 }
 
 describe('StoreGuard', () => {
