@@ -19,7 +19,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'process-hold',
     'mutation-order',
   ],
-  ['session-token', 'gateway-answer', 'network-error', 'retry', 'circuit', 'secret-source', 'flights'],
+  ['session-token', 'gateway-answer', 'network-error', 'retry', 'circuit', 'secret-source', 'flights', 'cache-key'],
   ['transport', 'shared-store', 'record-seal', 'freshness'],
   ['store-guard', 'shared-record', 'client-options'],
   ['sealed-store', 'token-cache', 'token-minter', 'token-batch', 'options'],

@@ -97,12 +97,14 @@ export class VKitClient {
   getSessionToken(identity: string, scopes?: readonly Scope[]): Promise<SessionToken>
   getSessionToken(identity: string, options?: GetSessionTokenOptions): Promise<SessionToken>
   async getSessionToken(identity: string, wishes?: readonly Scope[] | GetSessionTokenOptions): Promise<SessionToken> {
-    if (wishes === undefined) {
-      const token = this.#cache.peek(identity)
+    const scopes = isScopes(wishes) ? wishes : undefined
+    if (scopes === wishes) {
+      const token = this.#cache.peek(identity, scopes)
       if (token !== undefined) return token
     }
     const { request, call } = resolveCall(identity, wishes, this.#options)
-    return this.#hold.during(this.#cache.get(request, call))
+    if (scopes !== undefined && call.mode === 'default') this.#cache.remember(request, scopes)
+    return this.#cache.find(request, call) ?? this.#hold.during(this.#cache.fetch(request, call))
   }
 
   /**
@@ -191,4 +193,9 @@ export class VKitClient {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+/** `Array.isArray` does not tell TypeScript of readonly arrays. */
+function isScopes(wishes: readonly Scope[] | GetSessionTokenOptions | undefined): wishes is readonly Scope[] {
+  return Array.isArray(wishes)
 }

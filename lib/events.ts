@@ -115,7 +115,7 @@ export class Events {
     try {
       const result: unknown = this.#listener?.(event)
       // An async listener's rejection would end the process.
-      if (result instanceof Promise) result.catch(() => undefined)
+      if (typeof result === 'object') Promise.resolve(result).catch(() => undefined)
     } catch {
       // What a listener does wrong is no concern of the call that it listens to.
     }

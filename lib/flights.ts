@@ -51,6 +51,7 @@ export class Flights<T> {
 
   /** A flight that nobody can join, and that ends when its one caller leaves. */
   async launchAlone({ signal, deadlineMs }: Patience, task: (deadline: Deadline) => Promise<T>): Promise<T> {
+    signal?.throwIfAborted()
     const deadline = this.#startDeadline(deadlineMs)
     const flight = task(deadline)
     this.#track(flight, deadline)
@@ -67,6 +68,8 @@ export class Flights<T> {
 
   /** The outcome of a flight; a failure as an error object of this caller's own. Leaving it does not end it. */
   wait(flight: Promise<T>, { signal, deadlineMs }: Patience): Promise<T> {
+    // A listener to events may have aborted it since the call began.
+    if (signal?.aborted) return Promise.reject(signal.reason as Error)
     const shared = flight.catch((error: unknown) => {
       throw copyError(error)
     })

@@ -27,18 +27,25 @@ export class SecretSource {
   }
 
   /** @throws VKitConfigError if there is none fit for use; VKitTimeoutError if none comes before the deadline. */
-  async read(deadline: Deadline): Promise<string> {
-    const flight = this.#flight.run(KEY, this.#read)
+  read(deadline: Deadline): Promise<string> {
+    return this.#ask('read', deadline)
+  }
+
+  /** As `read`, after the gateway has refused what that gave: an answer to a question asked before may be the same again. */
+  renew(deadline: Deadline): Promise<string> {
+    return this.#ask('renew', deadline)
+  }
+
+  async #ask(why: 'read' | 'renew', deadline: Deadline): Promise<string> {
+    const flight = this.#flight.run(why, this.#read)
     try {
       return (this.#latest = await untilAborted(flight, deadline.signal))
     } catch (error) {
       if (!deadline.signal.aborted) throw copyError(error)
       // Nobody after us must wait for that answer.
-      if (this.#flight.get(KEY) === flight) this.#flight.forget(KEY)
+      if (this.#flight.get(why) === flight) this.#flight.forget(why)
       if (!(error instanceof VKitTimeoutError)) throw error
       throw new VKitTimeoutError('The app secret provider did not answer before the deadline.', { retryable: false })
     }
   }
 }
-
-const KEY = 'secret'

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import { keyOf, KeyMemo, plainKeyOf } from './cache-key.js'
 import type { Clock, Deadline } from './clock.js'
 import { VKitClosedError, VKitError } from './errors.js'
 import type { Events } from './events.js'
@@ -6,7 +7,7 @@ import { Flights, type Flight } from './flights.js'
 import { CachedToken, type FreshnessPolicy } from './freshness.js'
 import { instant, type MintedToken, type SessionToken } from './session-token.js'
 import type { SharedStore } from './shared-store.js'
-import type { TokenCall, TokenRequest } from './token-request.js'
+import type { Scope, TokenCall, TokenRequest } from './token-request.js'
 
 export interface TokenCacheOptions extends FreshnessPolicy {
   readonly mint: (request: TokenRequest, deadline: Deadline) => Promise<MintedToken>
@@ -39,6 +40,7 @@ export class TokenCache {
   readonly #clock: Clock
   readonly #events: Events
   readonly #entries: LRUCache<string, CachedToken>
+  readonly #keys: KeyMemo
   readonly #flights: Flights<MintedToken>
   #closed = false
 
@@ -47,6 +49,7 @@ export class TokenCache {
     this.#clock = options.clock
     this.#events = options.events
     this.#flights = new Flights(options.clock)
+    this.#keys = new KeyMemo(options.maxEntries)
     this.#entries = new LRUCache({
       max: options.maxEntries,
       // After, and not while: a listener may well call the client, and so this cache.
@@ -64,32 +67,48 @@ export class TokenCache {
     return this.#flights.size
   }
 
-  /** The fast path: the token of an identity without scopes, if it may be served and nothing else need be done. */
-  peek(identity: string): SessionToken | undefined {
+  /**
+   * The fast path: a token that may be served, where nothing else need be done. Arguments are as the caller gave them.
+   *
+   * It builds no key: without scopes the identity is one, and others are those that `remember` was told of.
+   */
+  peek(identity: string, scopes?: readonly Scope[]): SessionToken | undefined {
     if (typeof identity !== 'string') return undefined
-    const entry = this.#entries.get(plainKey(identity))
+    const key = scopes === undefined ? plainKeyOf(identity) : this.#keys.find(identity, scopes)
+    const entry = key === undefined ? undefined : this.#entries.get(key)
     if (!entry?.isQuiet(this.#clock)) return undefined
     this.#events.hit()
     return entry.token
   }
 
-  async get(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
+  /** Lets `peek` know that `scopes`, as given, came to this request. */
+  remember(request: TokenRequest, scopes: readonly Scope[]): void {
+    this.#keys.remember(request, scopes)
+  }
+
+  /** What may be served without waiting. Where it is time for another, a background flight sets out for it. */
+  find(request: TokenRequest, call: TokenCall): SessionToken | undefined {
+    if (call.mode !== 'default' || call.signal?.aborted) return undefined
+    const key = keyOf(request)
+    const entry = this.#entries.get(key)
+    const now = instant(this.#clock)
+    if (!entry?.isServable(now, call.minValidityMs)) return undefined
+    this.#events.hit()
+    if (entry.isDue(now)) this.#refresh(key, request)
+    return entry.token
+  }
+
+  /** What `find` does not find. */
+  async fetch(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     if (this.#closed) throw new VKitClosedError()
     call.signal?.throwIfAborted()
     if (call.mode === 'no-store') return this.#getUncached(request, call)
-
     const key = keyOf(request)
     if (call.mode === 'reload') {
       this.#flights.forget(key)
       return this.#getMinted(key, request, call)
     }
-    const entry = this.#entries.get(key)
-    const now = instant(this.#clock)
-    if (entry === undefined || entry.remainingMs(now) <= 0) return this.#getMinted(key, request, call)
-    if (!entry.isServable(now, call.minValidityMs)) return this.#renew(key, request, call)
-    this.#events.hit()
-    if (entry.isDue(now)) this.#refresh(key, request)
-    return entry.token
+    return this.#renew(key, request, call)
   }
 
   /** With `sessionToken`: only if that is the token kept. */
@@ -110,6 +129,7 @@ export class TokenCache {
     this.#closed = true
     this.#flights.cancel(new VKitClosedError())
     this.#entries.clear()
+    this.#keys.clear()
   }
 
   #refresh(key: string, request: TokenRequest): void {
@@ -120,8 +140,7 @@ export class TokenCache {
 
   /** A new token, or, while minting fails for a reason that may pass, the old one as long as it is valid. */
   async #renew(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
-    const failure = this.#entries.peek(key)?.failureAt(instant(this.#clock))
-    const kept = failure && this.#findOld(key, failure)
+    const kept = this.#findOld(key, this.#entries.peek(key)?.failureAt(instant(this.#clock)))
     if (kept) {
       this.#events.hit()
       return kept
@@ -241,19 +260,4 @@ export class TokenCache {
     }
     return token
   }
-}
-
-/**
- * The identity itself where no scopes are asked for, else JSON.
- *
- * JSON arrays begin with a bracket, so an identity that does too is written as JSON: the two forms never meet.
- */
-export function keyOf({ identity, scopes }: TokenRequest): string {
-  return scopes.length === 0 ? plainKey(identity) : JSON.stringify([identity, scopes])
-}
-
-const BRACKET = '['.charCodeAt(0)
-
-function plainKey(identity: string): string {
-  return identity.charCodeAt(0) === BRACKET ? JSON.stringify([identity, []]) : identity
 }

@@ -49,7 +49,7 @@ export class TokenMinter {
       return await this.#mintWith(secret, request, deadline)
     } catch (error) {
       if (!(error instanceof VKitAuthenticationError) || !this.#options.secret.rotates) throw error
-      const renewed = await this.#options.secret.read(deadline)
+      const renewed = await this.#options.secret.renew(deadline)
       if (renewed === secret) throw error
       this.#options.events.emit({ type: 'secret-rotation' })
       return await this.#mintWith(renewed, request, deadline).catch((again: unknown) => {

@@ -21,8 +21,7 @@ export class FakeClock implements Clock {
 
   /** Begins at `startAt`, epoch milliseconds or RFC 3339; by default 2030-01-01T00:00:00Z. */
   constructor(startAt: number | string = '2030-01-01T00:00:00Z') {
-    this.#wall = typeof startAt === 'number' ? startAt : Date.parse(startAt)
-    if (!Number.isFinite(this.#wall)) throw new RangeError('startAt must be epoch milliseconds or an RFC 3339 date')
+    this.#wall = epochMs(startAt)
   }
 
   now(): number {
@@ -56,6 +55,7 @@ export class FakeClock implements Clock {
 
   /** Lets `ms` milliseconds pass on both clocks, waking sleepers one by one, each at its own moment. */
   async advance(ms: number): Promise<void> {
+    checkDuration(ms)
     const until = this.#monotonic + ms
     for (;;) {
       // What was woken last may go to sleep again, before `until`.
@@ -69,13 +69,14 @@ export class FakeClock implements Clock {
     await settle()
   }
 
-  /** Sets the wall clock back or forward, as an administrator or NTP may; the monotonic one does not notice. */
-  setWall(ms: number): void {
-    this.#wall = ms
+  /** Sets the wall clock back or forward, to epoch milliseconds or RFC 3339, as an administrator may; the monotonic one does not notice. */
+  setWall(to: number | string): void {
+    this.#wall = epochMs(to)
   }
 
   /** The machine sleeps for `ms` milliseconds: the wall clock goes on, the monotonic one stands still, nobody wakes. */
   suspend(ms: number): void {
+    checkDuration(ms)
     this.#wall += ms
   }
 
@@ -91,6 +92,16 @@ export class FakeClock implements Clock {
     }
     return next
   }
+}
+
+function epochMs(moment: number | string): number {
+  const ms = typeof moment === 'number' ? moment : Date.parse(moment)
+  if (Number.isFinite(ms)) return ms
+  throw new RangeError('The moment must be epoch milliseconds or an RFC 3339 date.')
+}
+
+function checkDuration(ms: number): void {
+  if (!(ms >= 0 && ms < Infinity)) throw new RangeError('The duration must be 0 ms or more.')
 }
 
 /** A full turn of the event loop: every promise that can settle by itself has. */
