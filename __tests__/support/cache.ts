@@ -1,0 +1,86 @@
+import { Events, type VKitEvent } from '../../lib/events.js'
+import type { Deadline } from '../../lib/clock.js'
+import { instant, type MintedToken, type SessionToken } from '../../lib/session-token.js'
+import { FakeClock } from '../../lib/testing/index.js'
+import { TokenCache, type TokenCacheOptions } from '../../lib/token-cache.js'
+import type { Scope, TokenCall, TokenRequest } from '../../lib/token-request.js'
+
+/** A mint that the cache asked for, to be settled by the test where `manual` is set. */
+export interface AskedMint {
+  readonly request: TokenRequest
+  readonly deadline: Deadline
+  readonly succeed: (lifetimeMs?: number) => void
+  /** A token that must not be cached, as one whose expiry cannot be read. */
+  readonly succeedUncacheably: () => void
+  readonly fail: (error: unknown) => void
+}
+
+/** A `TokenCache` on a fake clock, with a mint function that a test has in hand. */
+export class CacheHarness {
+  readonly clock = new FakeClock()
+  readonly events: VKitEvent[] = []
+  readonly mints: AskedMint[] = []
+  readonly cache: TokenCache
+  lifetimeMs = 3_600_000
+  /** The test settles each mint by itself. */
+  manual = false
+  /** What mints fail with from now on. */
+  failure: (() => Error) | undefined
+
+  constructor(options: Partial<TokenCacheOptions> = {}) {
+    this.cache = new TokenCache({
+      mint: (request, deadline) => this.#mint(request, deadline),
+      maxEntries: 10_000,
+      refreshAhead: 0.5,
+      deadlineMs: 15_000,
+      clock: this.clock,
+      events: new Events(event => void this.events.push(event)),
+      ...options,
+    })
+  }
+
+  /** As the client asks. */
+  async get(
+    identity = 'user',
+    { scopes = [], ...call }: Partial<TokenCall> & { scopes?: readonly Scope[] } = {},
+  ): Promise<SessionToken> {
+    const whole: TokenCall = { mode: 'default', deadlineMs: 15_000, ...call }
+    const request = { identity, scopes }
+    return this.cache.find(request, whole) ?? (await this.cache.fetch(request, whole))
+  }
+
+  async getText(identity?: string, call?: Parameters<CacheHarness['get']>[1]): Promise<string> {
+    return (await this.get(identity, call)).sessionToken
+  }
+
+  count(type: VKitEvent['type']): number {
+    return this.events.filter(event => event.type === type).length
+  }
+
+  /** Lets whatever can settle by itself do so. */
+  async settle(): Promise<void> {
+    await this.clock.advance(0)
+  }
+
+  #mint(request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+    return new Promise((resolve, reject) => {
+      const start = instant(this.clock)
+      const token = (lifetimeMs: number): SessionToken => ({
+        sessionToken: `token-${number}`,
+        expiresAt: new Date(start.wall + lifetimeMs).toISOString(),
+        ...request,
+      })
+      const asked: AskedMint = {
+        request,
+        deadline,
+        succeed: (ms = this.lifetimeMs) => resolve({ token: token(ms), lifetime: { start, ms } }),
+        succeedUncacheably: () => resolve({ token: token(0) }),
+        fail: reject,
+      }
+      const number = this.mints.push(asked)
+      deadline.signal.addEventListener('abort', () => reject(deadline.signal.reason as Error))
+      if (this.failure) asked.fail(this.failure())
+      else if (!this.manual) asked.succeed()
+    })
+  }
+}
