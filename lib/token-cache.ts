@@ -86,6 +86,10 @@ export class TokenCache {
     this.#keys.remember(request, scopes)
   }
 
+  async get(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
+    return this.find(request, call) ?? this.fetch(request, call)
+  }
+
   /** What may be served without waiting. Where it is time for another, a background flight sets out for it. */
   find(request: TokenRequest, call: TokenCall): SessionToken | undefined {
     if (call.mode !== 'default' || call.signal?.aborted) return undefined

@@ -39,14 +39,11 @@ export class CacheHarness {
     })
   }
 
-  /** As the client asks. */
-  async get(
+  get(
     identity = 'user',
     { scopes = [], ...call }: Partial<TokenCall> & { scopes?: readonly Scope[] } = {},
   ): Promise<SessionToken> {
-    const whole: TokenCall = { mode: 'default', deadlineMs: 15_000, ...call }
-    const request = { identity, scopes }
-    return this.cache.find(request, whole) ?? (await this.cache.fetch(request, whole))
+    return this.cache.get({ identity, scopes }, { mode: 'default', deadlineMs: 15_000, ...call })
   }
 
   async getText(identity?: string, call?: Parameters<CacheHarness['get']>[1]): Promise<string> {
