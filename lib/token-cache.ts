@@ -190,13 +190,13 @@ export class TokenCache {
   async #fly(key: string, request: TokenRequest, plan: FlightPlan & Flight): Promise<MintedToken> {
     const { deadline, isCurrent } = plan
     const { sharedStore } = this.#options
-    const stored = plan.skipStore ? undefined : await sharedStore?.read(request, deadline)
-    if (stored && this.#isWorthKeeping(key, stored, plan.minValidityMs)) {
-      this.#events.emit({ type: 'store-hit' })
-      if (isCurrent()) this.#keep(key, stored)
-      return stored
-    }
     try {
+      const stored = plan.skipStore ? undefined : await sharedStore?.read(request, deadline)
+      if (stored && this.#isWorthKeeping(key, stored, plan.minValidityMs)) {
+        this.#events.emit({ type: 'store-hit' })
+        if (isCurrent()) this.#keep(key, stored)
+        return stored
+      }
       const minted = await this.#mint(request, deadline, plan.background)
       if (isCurrent() && this.#keep(key, minted)) sharedStore?.write(request, minted)
       return minted
@@ -234,7 +234,8 @@ export class TokenCache {
   #keep(key: string, { token, lifetime }: MintedToken): boolean {
     const now = instant(this.#clock)
     const entry = lifetime && new CachedToken(token, lifetime, this.#options)
-    if (entry && entry.remainingMs(now) > 0) {
+    const remainingMs = entry?.remainingMs(now) ?? 0
+    if (entry && remainingMs > 0 && remainingMs < Infinity) {
       this.#entries.set(key, entry)
       return true
     }
