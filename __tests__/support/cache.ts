@@ -64,7 +64,7 @@ export class CacheHarness {
       const start = instant(this.clock)
       const token = (lifetimeMs: number): SessionToken => ({
         sessionToken: `token-${number}`,
-        expiresAt: new Date(start.wall + lifetimeMs).toISOString(),
+        expiresAt: `in ${lifetimeMs} ms`,
         ...request,
       })
       const asked: AskedMint = {
