@@ -4,7 +4,7 @@ import path from 'node:path'
 import { compileBlocks, LANGUAGES } from './support/docs/compile-blocks.js'
 import { readAnchors, readBlocks, readLinks, type CodeBlock } from './support/docs/markdown.js'
 import { installCopy } from './support/docs/package-copy.js'
-import { runBlocks, type RunOutcome } from './support/docs/run-blocks.js'
+import { runBlocks, unprinted, type RunOutcome } from './support/docs/run-blocks.js'
 import { runTranscripts, type Transcript } from './support/docs/run-transcripts.js'
 
 const MINUTES = 60_000
@@ -57,10 +57,12 @@ describe('code in the README and the guides', () => {
   it.each(named(code.filter(block => block.compileOnly === undefined)))('runs: %s', (_, block) => {
     const { ok, output } = outcomes.get(block) ?? { ok: false, output: 'not run' }
     expect(ok ? 'ran' : output).toBe('ran')
+    expect(unprinted(block, output)).toEqual([])
   })
 
   it('would be found wrong', () => {
     expect(problems.get(wrong)).toEqual(["wrong.md:2: Type 'SessionToken' is not assignable to type 'number'."])
+    expect(unprinted({ ...wrong, code: 'console.log(1) // 2' }, '1 12')).toEqual(['2'])
     expect(outcomes.get(wrong)).toMatchObject({
       ok: false,
       output: expect.stringContaining('VKitArgumentError: identity'),

@@ -1,22 +1,29 @@
 // Fills what stands between `<!-- generated: name -->` and `<!-- end -->` in the README and the guides.
 import { readFile, readdir } from 'node:fs/promises'
-import { errorTable, eventTable, optionTable, statsTable } from './tables.mjs'
+import { limitTable } from './limits.mjs'
+import { errorTable, eventTable, memberTable, optionTable } from './tables.mjs'
 
 const PART = /(<!-- generated: ([\w-]+)[^>]*-->\n)[\s\S]*?(<!-- end -->)/g
 
 const TABLES = {
   errors: errorTable,
   events: eventTable,
-  stats: statsTable,
+  decisions: decisionList,
+  limits: limitTable,
+  stats: () => memberTable('lib/client.ts', 'ClientStats'),
+  emulator: () => memberTable('lib/testing/gateway-emulator.ts', 'GatewayEmulatorOptions'),
+  faults: () => memberTable('lib/testing/gateway-emulator.ts', 'GatewayFault'),
+  'handler-options': () => memberTable('lib/handlers/token-endpoint.ts', 'TokenHandlerOptions'),
   'client-options': () => optionTable('VKitClientOptions'),
   'cache-options': () => optionTable('CacheOptions', 'cache.'),
   'call-options': () => optionTable('GetSessionTokenOptions'),
+  'batch-options': () => optionTable('GetSessionTokensOptions'),
 }
 
 /** Returns the text of each page, by its place in the repository. */
 export async function fillTables() {
   const guides = (await readdir('docs/guides')).filter(name => name.endsWith('.md'))
-  const pages = ['README.md', ...guides.map(name => `docs/guides/${name}`)]
+  const pages = ['README.md', 'docs/decisions/README.md', ...guides.map(name => `docs/guides/${name}`)]
   return Promise.all(pages.map(async page => [page, await fill(await readFile(page, 'utf8'), page)]))
 }
 
@@ -27,4 +34,14 @@ async function fill(text, page) {
     tables.set(name, await TABLES[name]())
   }
   return text.replace(PART, (_, before, name, after) => `${before}\n${tables.get(name)}\n\n${after}`)
+}
+
+/** A line for each page of docs/decisions/, by its heading. */
+async function decisionList() {
+  const files = (await readdir('docs/decisions')).filter(name => /^\d{4}-/.test(name)).sort()
+  const lines = files.map(async name => {
+    const [heading] = (await readFile(`docs/decisions/${name}`, 'utf8')).split('\n')
+    return `- [${heading.replace(/^# /, '')}](${name})`
+  })
+  return (await Promise.all(lines)).join('\n')
 }

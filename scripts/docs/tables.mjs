@@ -38,7 +38,7 @@ function byCode(paragraph) {
 /** A row for each option; the defaults that are numbers are those that the code itself fills in. */
 export async function optionTable(name, prefix = '') {
   const { resolveClientOptions } = await load('lib/options.ts')
-  const resolved = name === 'GetSessionTokenOptions' ? {} : resolveClientOptions(undefined)
+  const resolved = name.startsWith('GetSessionToken') ? {} : resolveClientOptions(undefined)
   const rows = declaration('lib/client-options.ts', name).members.map(member => {
     const option = member.name.text
     const [, text, told = ''] = /^(.*?)\s*(?:Default:? (.*?)\.?)?$/.exec(docstring(member).join(' '))
@@ -66,12 +66,14 @@ export function eventTable() {
   return table(['event', 'beside `type`', 'when'], rows)
 }
 
-export function statsTable() {
-  const rows = declaration('lib/client.ts', 'ClientStats').members.map(member => [
+/** A row for each member of an interface. */
+export function memberTable(file, name) {
+  const rows = declaration(file, name).members.map(member => [
     `\`${member.name.text}\``,
+    typeOf(member),
     sentence(docstring(member).join(' ')),
   ])
-  return table(['count', 'of what'], rows)
+  return table(['name', 'type', 'meaning'], rows)
 }
 
 function typeOf({ type }) {
@@ -87,7 +89,7 @@ function sentence(text) {
   return text ? text[0].toUpperCase() + text.slice(1) : ''
 }
 
-function table(head, rows) {
+export function table(head, rows) {
   const line = cells => `| ${cells.map(cell => cell.replaceAll('|', '\\|')).join(' | ')} |`
   return [line(head), line(head.map(() => '--')), ...rows.map(line)].join('\n')
 }

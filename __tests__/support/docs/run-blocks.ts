@@ -22,7 +22,7 @@ export interface RunnableFile {
 
 /** A page for a test framework is run by that framework; any other block is run as a program of its own. */
 function frameworkOf({ code }: CodeBlock): 'jest' | 'node:test' | undefined {
-  if (/from ['"]@jest\/globals['"]/.test(code)) return 'jest'
+  if (/from ['"](?:@jest\/globals|vitest)['"]/.test(code)) return 'jest'
   return /from ['"]node:test['"]/.test(code) ? 'node:test' : undefined
 }
 
@@ -35,6 +35,16 @@ export async function runBlocks(blocks: readonly CodeBlock[], folder: string): P
     ...blocks.filter(frameworkOf).map(async block => [block, await runTestFile(block, folder)] as const),
   ])
   return new Map([...programs.map((block, i) => [block, lines[i] ?? NOT_RUN] as const), ...tests])
+}
+
+/** What the block says beside its `console.log`s that they print, and they do not. */
+export function unprinted({ code }: CodeBlock, output: string): string[] {
+  const printed = output.replace(/\s+/g, ' ')
+  const said = [...code.matchAll(/console\.\w+\(.*\) \/\/ (.+)$/gm)].map(([, text = '']) => text)
+  return said.filter(text => {
+    const parts = text.split('…').map(part => part.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    return !new RegExp(`(?<=^|\\s)${parts.join('.*')}(?=$|\\s)`).test(printed)
+  })
 }
 
 const NOT_RUN: RunOutcome = { ok: false, output: 'the runner did not come to it' }
@@ -76,10 +86,12 @@ function jsExtensionOf(block: CodeBlock): string {
 }
 
 function runnable(block: CodeBlock): string {
-  if (!extensionOf(block).endsWith('ts')) return block.code
+  // See compile-blocks.ts.
+  const code = block.code.replace("from 'vitest'", "from '@jest/globals'")
+  if (!extensionOf(block).endsWith('ts')) return code
   const module = extensionOf(block) === '.cts' ? ts.ModuleKind.CommonJS : ts.ModuleKind.ESNext
   const compilerOptions = { module, target: ts.ScriptTarget.ES2022 }
-  return ts.transpileModule(block.code, { compilerOptions }).outputText
+  return ts.transpileModule(code, { compilerOptions }).outputText
 }
 
 async function run(command: string, args: readonly string[], cwd: string): Promise<RunOutcome> {

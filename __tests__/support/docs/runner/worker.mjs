@@ -7,12 +7,13 @@ import { workerData } from 'node:worker_threads'
 
 const { file, answers } = workerData
 const servers = new Set()
+const starting = []
 const { listen } = net.Server.prototype
 
 net.Server.prototype.listen = function (where, ...rest) {
   servers.add(this)
-  const port = typeof where === 'object' && where !== null ? { ...where, port: 0 } : 0
-  return listen.call(this, port, ...rest.filter(value => typeof value === 'function'))
+  starting.push(once(this, 'listening'))
+  return listen.call(this, typeof where === 'object' && where !== null ? { ...where, port: 0 } : 0, ...rest)
 }
 
 // The page's own client, for blocks that go on from there; made from VKIT_APP_SECRET and VKIT_BASE_URL.
@@ -22,7 +23,8 @@ Object.defineProperty(globalThis, 'vkit', { get: () => (vkit ??= new VKitClient(
 
 await import(pathToFileURL(file).href)
 
-for (const server of servers) if (!server.listening) await once(server, 'listening')
+await Promise.all(starting)
+for (const server of servers) if (!server.listening) servers.delete(server)
 if (answers.length > 0 && servers.size === 0) throw new Error('It starts no server that could answer.')
 for (const server of servers) for (const answer of answers) await ask(server, answer)
 for (const server of servers) {
@@ -32,7 +34,7 @@ for (const server of servers) {
 
 async function ask(server, { method, path, status }) {
   const { port, address, family } = server.address()
-  const host = family === 'IPv6' ? '[::1]' : address === '0.0.0.0' ? '127.0.0.1' : address
+  const host = family === 'IPv6' ? '[::1]' : address
   const answer = await fetch(`http://${host}:${port}${path}`, { method, headers: { authorization: 'Bearer example' } })
   const body = await answer.text()
   if (answer.status !== status) throw new Error(`${method} ${path} answered ${answer.status}, not ${status}: ${body}`)

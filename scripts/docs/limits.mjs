@@ -1,0 +1,45 @@
+// The bounds that are not options: what each is, from here; how much, from the constants in lib/.
+import { parse } from './source.mjs'
+import { table } from './tables.mjs'
+
+const KINDS = {
+  bytes: value => (value >= 1024 ? `${value / 1024} KiB` : `${value} bytes`),
+  ms: value => (value >= 3_600_000 ? `${value / 3_600_000} h` : value >= 1000 ? `${value / 1000} s` : `${value} ms`),
+  part: value => `${value * 100} %`,
+  count: value => value.toLocaleString('en-US'),
+}
+
+const LIMITS = [
+  ['an identity', 'options', 'MAX_IDENTITY_BYTES', 'bytes'],
+  ['the app secret', 'options', 'MAX_SECRET_BYTES', 'bytes'],
+  ['scopes of one call', 'options', 'MAX_SCOPES', 'count'],
+  ['characters of a scope', 'options', 'MAX_SCOPE_LENGTH', 'count'],
+  ['the body of an answer', 'transport', 'MAX_BODY_BYTES', 'bytes'],
+  ['the headers of an answer', 'transport', 'MAX_HEADER_BYTES', 'bytes'],
+  ['a session token', 'session-token', 'MAX_TOKEN_BYTES', 'bytes'],
+  ['clock difference that is believed', 'session-token', 'PLAUSIBLE_SKEW_MS', 'ms'],
+  ['first wait before a retry, at most', 'retry', 'BASE_MS', 'ms'],
+  ['the same after a 429', 'retry', 'RATE_LIMITED_BASE_MS', 'ms'],
+  ['any wait before a retry, at most', 'retry', 'LONGEST_WAIT_MS', 'ms'],
+  ['retries saved up in the budget', 'retry-budget', 'CAPACITY', 'count'],
+  ['retries earned by a success', 'retry-budget', 'EARNED_BY_SUCCESS', 'count'],
+  ['failures in a row that open the circuit', 'circuit', 'FAILURES_TO_OPEN', 'count'],
+  ['first wait before a probe, at most', 'circuit', 'FIRST_PROBE_MS', 'ms'],
+  ['any wait before a probe, at most', 'circuit', 'LONGEST_PROBE_MS', 'ms'],
+  ['refreshes are drawn earlier by up to', 'freshness', 'REFRESH_SPREAD', 'part'],
+  ['first wait after a failed refresh, at most', 'freshness', 'FIRST_BACKOFF_MS', 'ms'],
+  ['any wait after a failed refresh, at most', 'freshness', 'LONGEST_BACKOFF_MS', 'ms'],
+]
+
+export function limitTable() {
+  const rows = LIMITS.map(([what, module, name, kind]) => [what, KINDS[kind](constant(`lib/${module}.ts`, name))])
+  return table(['what', 'how much'], rows)
+}
+
+/** The value of a constant that is a number, or a product of numbers. */
+function constant(file, name) {
+  const declarations = parse(file).statements.flatMap(each => [...(each.declarationList?.declarations ?? [])])
+  const text = declarations.find(each => each.name.getText() === name)?.initializer?.getText()
+  if (!text || !/^[\d_.*\s]+$/.test(text)) throw new Error(`${file} has no constant ${name}: mend scripts/docs/limits.mjs`)
+  return text.split('*').reduce((product, factor) => product * Number(factor.replaceAll('_', '')), 1)
+}
