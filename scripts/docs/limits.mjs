@@ -40,6 +40,7 @@ export function limitTable() {
 function constant(file, name) {
   const declarations = parse(file).statements.flatMap(each => [...(each.declarationList?.declarations ?? [])])
   const text = declarations.find(each => each.name.getText() === name)?.initializer?.getText()
-  if (!text || !/^[\d_.*\s]+$/.test(text)) throw new Error(`${file} has no constant ${name}: mend scripts/docs/limits.mjs`)
+  if (!text || !/^[\d_.*\s]+$/.test(text))
+    throw new Error(`${file} has no constant ${name}: mend scripts/docs/limits.mjs`)
   return text.split('*').reduce((product, factor) => product * Number(factor.replaceAll('_', '')), 1)
 }
