@@ -1,0 +1,19 @@
+// What a piece of work takes: CPU of the whole process (its garbage collector and I/O threads too), and time.
+
+export async function costOf(work) {
+  const cpu = process.cpuUsage()
+  const started = performance.now()
+  await work()
+  const ms = performance.now() - started
+  const { user, system } = process.cpuUsage(cpu)
+  return { cpuUs: user + system, ms }
+}
+
+/** Runs `task(i)` for each i below `count`, `concurrency` at a time. */
+export async function runConcurrently(count, concurrency, task) {
+  let next = 0
+  const runner = async () => {
+    while (next < count) await task(next++)
+  }
+  await Promise.all(Array.from({ length: Math.min(count, concurrency) }, runner))
+}

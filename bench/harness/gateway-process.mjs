@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import http from 'node:http'
+import https from 'node:https'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { generate } from 'selfsigned'
+
+const SLOW_MS = 20
+const EXPIRES_AT_MS = Math.ceil(Date.now() / 1000 + 24 * 3600) * 1000
+const EXPIRES_AT = new Date(EXPIRES_AT_MS).toISOString()
+const TOKEN = makeToken()
+const HEADERS = { 'content-type': 'application/json' }
+
+let requests = 0
+
+/** A JWT of some 350 characters, signed by nobody. */
+function makeToken() {
+  const part = value => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const claims = { iss: 'video.io', exp: EXPIRES_AT_MS / 1000, jti: randomUUID(), padding: 'x'.repeat(100) }
+  return `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}.${'s'.repeat(43)}`
+}
+
+function makeListener(delayMs) {
+  return (req, res) => {
+    let body = ''
+    req.setEncoding('utf8')
+    req.on('data', chunk => (body += chunk))
+    req.on('end', () => {
+      requests++
+      const text = answerTo(req.url, body)
+      if (delayMs === 0) send(res, text)
+      else setTimeout(send, delayMs, res, text)
+    })
+  }
+}
+
+function answerTo(url, body) {
+  // @octokit/auth-app asks in GitHub's way.
+  if (url.startsWith('/app/')) return JSON.stringify({ token: TOKEN, expires_at: EXPIRES_AT, permissions: {} })
+  const { identity } = JSON.parse(body)
+  return `{"sessionToken":"${TOKEN}","expiresAt":"${EXPIRES_AT}","identity":${JSON.stringify(identity)}}`
+}
+
+function send(res, text) {
+  res.writeHead(200, { ...HEADERS, 'content-length': text.length }).end(text)
+}
+
+async function listen(server) {
+  server.keepAliveTimeout = 0
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  return server.address().port
+}
+
+const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+  algorithm: 'sha256',
+  keySize: 2048,
+  extensions: [
+    { name: 'basicConstraints', cA: true },
+    { name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] },
+  ],
+})
+const folder = mkdtempSync(path.join(tmpdir(), 'videokit-bench-'))
+const caFile = path.join(folder, 'ca.pem')
+writeFileSync(caFile, cert)
+
+const urls = { http: {}, https: {} }
+for (const delayMs of [0, SLOW_MS]) {
+  urls.http[delayMs] = `http://127.0.0.1:${await listen(http.createServer(makeListener(delayMs)))}`
+  urls.https[delayMs] = `https://127.0.0.1:${await listen(https.createServer({ key, cert }, makeListener(delayMs)))}`
+}
+
+let before = process.cpuUsage()
+process.on('message', () => {
+  const { user, system } = process.cpuUsage(before)
+  process.send({ requests, cpuUs: user + system })
+  before = process.cpuUsage()
+  requests = 0
+})
+process.once('exit', () => rmSync(folder, { recursive: true }))
+process.once('disconnect', () => process.exit())
+process.send({ urls, caFile })

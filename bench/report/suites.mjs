@@ -1,0 +1,9 @@
+import * as hit from '../suites/hit.mjs'
+import * as mint from '../suites/mint.mjs'
+import * as herd from '../suites/herd.mjs'
+import * as imports from '../suites/import.mjs'
+import * as memory from '../suites/memory.mjs'
+import * as server from '../suites/server.mjs'
+
+/** In the order in which they are run and reported. */
+export const SUITES = { hit, mint, herd, import: imports, memory, server }

@@ -1,0 +1,49 @@
+// npm run bench [-- hit mint herd import memory server] [--quick] [--full] [--save]
+//
+// --quick  fewer rounds: to see whether something works, not what it costs
+// --full   a million cached tokens too
+// --save   keep the numbers in results.json and write docs/benchmarks.md and its plot from them
+import { parseArgs } from 'node:util'
+import { installCompetitors } from './harness/install.mjs'
+import { describeMachine } from './harness/machine.mjs'
+import { Gateway } from './harness/gateway.mjs'
+import { writeReport } from './report/report.mjs'
+import { readResults, writeResults } from './report/results.mjs'
+import { SUITES } from './report/suites.mjs'
+import { toTerminal } from './report/table.mjs'
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { quick: { type: 'boolean' }, full: { type: 'boolean' }, save: { type: 'boolean' } },
+})
+const names = positionals.length > 0 ? positionals : Object.keys(SUITES)
+const unknown = names.filter(name => !(name in SUITES))
+if (unknown.length > 0) {
+  console.error(`There is no ${unknown.join(', ')}. There are: ${Object.keys(SUITES).join(', ')}`)
+  process.exit(1)
+}
+
+await installCompetitors()
+for (const name of names) await runSuite(name)
+if (flags.save) await writeReport()
+
+async function runSuite(name) {
+  const suite = SUITES[name]
+  const started = Date.now()
+  const machine = describeMachine()
+  const gateway = await Gateway.start()
+  try {
+    const data = await suite.measure({ gateway, ...flags, note: what => console.error(`  ${name}: ${what} …`) })
+    const seconds = Math.round((Date.now() - started) / 1000)
+    show(name, suite, data, seconds)
+    if (flags.save) await writeResults({ ...(await readResults()), [name]: { machine, seconds, data } })
+  } finally {
+    gateway.stop()
+  }
+}
+
+function show(name, suite, data, seconds) {
+  console.log(`\n${suite.title} (${name}, ${seconds} s)`)
+  for (const table of suite.tables(data)) console.log(toTerminal(table))
+  for (const { goal, saw, reached } of suite.goals(data)) console.log(`${reached ? '✓' : '✗'} ${goal}: ${saw}`)
+}

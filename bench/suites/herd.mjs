@@ -1,0 +1,71 @@
+import { OURS } from '../competitors/cachers.mjs'
+import { withCandidates } from '../harness/rounds.mjs'
+import { median, pairedRatio } from '../harness/stats.mjs'
+import { number, times } from '../report/format.mjs'
+import { contenders, MAP } from '../workers/herd.mjs'
+
+const WORKER = new URL('../workers/herd.mjs', import.meta.url)
+const CALLERS = 10_000
+
+export const title = 'A herd'
+export const about = `${CALLERS.toLocaleString('en')} calls at once for one user whose token nobody has: how many requests reach the gateway, and how long until every
+caller has its token. The floor is a map of promises.`
+
+export async function measure({ gateway, quick, note }) {
+  const rounds = quick ? 2 : 3
+  const context = { url: gateway.urls.http[0], appSecret: 'APP_SECRET', callers: CALLERS }
+  const all = Object.keys(contenders).map(name => ({ worker: WORKER, name, context }))
+  return withCandidates(all, async candidates => {
+    const samples = {}
+    for (let round = 0; round < rounds; round++) {
+      note(`round ${round + 1}`)
+      for (const one of candidates) {
+        await gateway.usage()
+        const { ms, cpuUs } = await one.sample({})
+        const { requests } = await gateway.usage()
+        ;(samples[one.name] ??= []).push({ ms, cpuMs: cpuUs / 1e3, requests })
+      }
+    }
+    return { rounds, callers: CALLERS, contenders: Object.fromEntries(Object.entries(samples).map(summarize(samples))) }
+  })
+}
+
+const summarize =
+  samples =>
+  ([name, own]) => {
+    const pick = (list, key) => list.map(sample => sample[key])
+    const cpuMs = pick(own, 'cpuMs')
+    return [
+      name,
+      {
+        requests: Math.max(...pick(own, 'requests')),
+        ms: median(pick(own, 'ms')),
+        cpuMs: median(cpuMs),
+        ratio: pairedRatio(cpuMs, pick(samples[MAP], 'cpuMs')),
+      },
+    ]
+  }
+
+export function tables({ contenders }) {
+  const rows = Object.entries(contenders)
+    .sort(([, a], [, b]) => a.cpuMs - b.cpuMs)
+    .map(([name, { requests, ms, cpuMs, ratio }]) => [
+      name,
+      requests.toLocaleString('en'),
+      number(ms),
+      number(cpuMs),
+      times(ratio),
+    ])
+  return [{ head: ['', 'requests', 'ms', 'CPU ms', '× floor'], rows, ours: [OURS, 'videokit, with scopes'] }]
+}
+
+export function goals({ contenders, callers }) {
+  const { requests } = contenders[OURS]
+  return [
+    {
+      goal: `${callers.toLocaleString('en')} callers, one request`,
+      saw: `${requests.toLocaleString('en')}`,
+      reached: requests === 1,
+    },
+  ]
+}

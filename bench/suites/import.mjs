@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { OURS, packages, REFERENCE } from '../competitors/packages.mjs'
+import { compare } from '../harness/stats.mjs'
+import { sizeOf } from '../harness/package-size.mjs'
+import { bytes, number, percent, times } from '../report/format.mjs'
+
+const LOADER = fileURLToPath(new URL('../workers/import.cjs', import.meta.url))
+const GOAL = 1 / 3
+const run = promisify(execFile)
+
+export const title = 'Loading it'
+export const about = `\`require\` and \`import\` of the whole package in a fresh process (the files are in the page cache), timed inside it: what is left of
+Node's own start. Packages and bytes are what an installation holds, dependencies included. Ours loads got at its first mint;
+the first token in a fresh process is in the line below the table.`
+
+export async function measure({ quick, note }) {
+  const rounds = quick ? 5 : 11
+  const data = {}
+  for (const how of ['require', 'import']) {
+    note(how)
+    const samples = Object.fromEntries(packages.map(name => [name, []]))
+    for (let round = 0; round < rounds; round++) {
+      for (const name of packages) samples[name].push(await load(how, name))
+    }
+    data[how] = { ms: compare(samples, REFERENCE, 'ms'), cpuMs: compare(samples, REFERENCE, 'cpuMs') }
+  }
+  const sizes = Object.fromEntries(await Promise.all(packages.map(async name => [name, await sizeOf(name)])))
+  return { rounds, ...data, sizes }
+}
+
+async function load(how, name) {
+  const { stdout } = await run(process.execPath, [LOADER, how, name], {
+    cwd: fileURLToPath(new URL('..', import.meta.url)),
+  })
+  return JSON.parse(stdout.trim().split('\n').at(-1))
+}
+
+export function tables({ require, import: imported, sizes }) {
+  const rows = packages
+    .toSorted((a, b) => require.cpuMs[a].median - require.cpuMs[b].median)
+    .map(name => [
+      name,
+      ...[require, imported].flatMap(({ ms, cpuMs }) => [
+        number(ms[name].median),
+        number(cpuMs[name].median),
+        percent(cpuMs[name].spread),
+        times(cpuMs[name].ratio),
+      ]),
+      String(sizes[name].packages),
+      bytes(sizes[name].bytes),
+    ])
+  const each = how => [`${how}: ms`, 'CPU ms', '±', `× ${REFERENCE}`]
+  return [{ head: ['', ...each('require'), ...each('import'), 'packages', 'bytes'], rows, ours: [OURS] }]
+}
+
+export function goals({ require, import: imported }) {
+  return [
+    ['require', require],
+    ['import', imported],
+  ].map(([how, { ms, cpuMs }]) => ({
+    goal: `\`${how}\` takes at most a third of ${REFERENCE}'s`,
+    saw: `${times(ms[OURS].ratio)} of its time, ${times(cpuMs[OURS].ratio)} of its CPU time`,
+    reached: cpuMs[OURS].ratio <= GOAL && ms[OURS].ratio <= GOAL,
+  }))
+}

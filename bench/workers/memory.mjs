@@ -1,0 +1,48 @@
+import { cachers, OURS } from '../competitors/cachers.mjs'
+import { runConcurrently } from '../harness/cost.mjs'
+
+export const BARE_MAP = 'Map of token texts'
+
+/** Those that keep many tokens and can be given a mint that needs no network, and ours, which cannot. */
+export const contenders = {
+  [BARE_MAP]: {
+    async create({ mint }) {
+      const texts = new Map()
+      return async identity => texts.set(identity, (await mint(identity)).sessionToken)
+    },
+  },
+  ...Object.fromEntries(
+    [
+      'lru-cache, get',
+      OURS,
+      'lru-cache, fetch',
+      'p-memoize, on lru-cache',
+      'async-cache-dedupe',
+      'cache-manager',
+      'bentocache',
+    ].map(name => [name, cachers[name]]),
+  ),
+}
+
+export async function setUp(name, { url, appSecret, answer }) {
+  const mint = async identity => JSON.parse(answer.replace('"IDENTITY"', JSON.stringify(identity)))
+
+  return async ({ size }) => {
+    const before = await usedBytes()
+    const get = await contenders[name].create({ url, appSecret, capacity: size, mint })
+    await runConcurrently(size, 64, i => get(`user-${1_000_000 + i}`))
+    const bytes = (await usedBytes()) - before
+    // Read after the measurement, or the whole cache would be garbage by then.
+    await get('user-1000000')
+    return { bytesPerToken: bytes / size }
+  }
+}
+
+async function usedBytes() {
+  for (let i = 0; i < 3; i++) {
+    await new Promise(resolve => setTimeout(resolve, 20))
+    globalThis.gc()
+  }
+  const { heapUsed, external } = process.memoryUsage()
+  return heapUsed + external
+}
