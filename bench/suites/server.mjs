@@ -1,4 +1,4 @@
-import { ANSWERS, CONSTANT, SERVERS } from '../competitors/endpoints.mjs'
+import { WAYS, CONSTANT, SERVERS } from '../competitors/endpoints.mjs'
 import { withCandidates } from '../harness/rounds.mjs'
 import { compare } from '../harness/stats.mjs'
 import { number, percent, times } from '../report/format.mjs'
@@ -17,9 +17,9 @@ export async function measure({ gateway, quick, note }) {
   for (const server of SERVERS) {
     note(server)
     data[server] = await withCandidates([{ worker: WORKER, name: server, context }], async ([process]) => {
-      const samples = Object.fromEntries(ANSWERS.map(name => [name, []]))
+      const samples = Object.fromEntries(WAYS.map(name => [name, []]))
       for (let round = 0; round < rounds; round++) {
-        for (const endpoint of round % 2 ? ANSWERS : ANSWERS.toReversed()) {
+        for (const endpoint of round % 2 ? WAYS : WAYS.toReversed()) {
           samples[endpoint].push(await process.sample({ endpoint, requests: quick ? 3_000 : 6_000 }))
         }
       }
@@ -31,7 +31,7 @@ export async function measure({ gateway, quick, note }) {
 
 export function tables({ servers }) {
   const rows = Object.entries(servers).flatMap(([server, { cpuUs, rate }]) =>
-    ANSWERS.map(name => [
+    WAYS.map(name => [
       `${server}, ${name}`,
       number(cpuUs[name].median),
       percent(cpuUs[name].spread),
@@ -45,7 +45,7 @@ export function tables({ servers }) {
 
 export function goals({ servers }) {
   return Object.entries(servers).flatMap(([server, { cpuUs }]) =>
-    ANSWERS.filter(name => name !== CONSTANT).map(name => ({
+    WAYS.filter(name => name !== CONSTANT).map(name => ({
       goal: `${server}, ${name}: within 5 % of the constant`,
       saw: times(cpuUs[name].ratio),
       reached: cpuUs[name].ratio <= GOAL,

@@ -24,13 +24,15 @@ export const contenders = {
 export async function setUp(name, { url, appSecret, callers }) {
   const create = () =>
     contenders[name].create({ url, appSecret, capacity: 10_000, mint: makePlainMint({ url, appSecret }) })
-  const ask = get => Promise.all(Array.from({ length: callers }, () => get('user-1000000')))
+  const ask = get => Promise.allSettled(Array.from({ length: callers }, () => get('user-1000000')))
   // What is loaded and compiled at the first call is no cost of a herd.
   const warm = await create()
   await warm('user-1000000')
 
   return async () => {
     const cold = await create()
-    return costOf(() => ask(cold))
+    let calls = []
+    const cost = await costOf(async () => (calls = await ask(cold)))
+    return { ...cost, failed: calls.filter(({ status }) => status === 'rejected').length }
   }
 }
