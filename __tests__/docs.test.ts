@@ -89,7 +89,7 @@ describe('transcripts of the command line', () => {
   let transcripts: Map<CodeBlock, Transcript>
 
   beforeAll(async () => {
-    transcripts = await runTranscripts(sessions)
+    transcripts = await runTranscripts(sessions, folder)
   }, 5 * MINUTES)
 
   it('are found, wherever a page shows one', () => {
@@ -104,6 +104,14 @@ describe('transcripts of the command line', () => {
         text: shown,
       })
     }
+  })
+})
+
+describe('docs/architecture.md', () => {
+  it('names every file of lib/', () => {
+    const page = readFileSync('docs/architecture.md', 'utf8')
+    const modules = readdirSync('lib').map(name => (name.endsWith('.ts') ? name.slice(0, -3) : `${name}/`))
+    expect(modules.filter(module => !page.includes(`\`${module}\``))).toEqual([])
   })
 })
 

@@ -4,6 +4,8 @@ import { build } from 'esbuild'
 
 const PACKAGE = JSON.parse(readFileSync('package.json', 'utf8')) as {
   readonly name: string
+  readonly bin?: Readonly<Record<string, string>>
+  readonly dependencies: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, unknown>>>>
 }
 
@@ -33,16 +35,36 @@ function targetOf(conditions: unknown, kind: 'import' | 'require'): string | und
   return chosen?.default?.replace(/^\.\//, '')
 }
 
+interface Command {
+  readonly name: string
+  /** Relative to the package. */
+  readonly file: string
+}
+
+/** What package.json puts on the command line. */
+export function commands(): Command[] {
+  return Object.entries(PACKAGE.bin ?? {}).map(([name, file]) => ({ name, file: file.replace(/^\.\//, '') }))
+}
+
+/** Where `file` of the package is in the folder that `installCopy` made. */
+export function installedAt(folder: string, file = ''): string {
+  return path.join(folder, 'node_modules', PACKAGE.name, file)
+}
+
 /** A folder below this repository's own node_modules, in which the package is installed as it is in lib/ now. */
 export async function installCopy(): Promise<string> {
   const cache = path.resolve('node_modules/.cache')
   mkdirSync(cache, { recursive: true })
   const folder = mkdtempSync(path.join(cache, 'docs-'))
-  const target = path.join(folder, 'node_modules', PACKAGE.name)
+  const target = installedAt(folder)
   mkdirSync(target, { recursive: true })
   writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n')
   writeFileSync(path.join(target, 'package.json'), readFileSync('package.json'))
-  await Promise.all([bundle('esm', target), bundle('cjs', target)])
+  await Promise.all([
+    bundle('esm', target),
+    bundle('cjs', target),
+    ...commands().map(each => bundleCommand(each, target)),
+  ])
   return folder
 }
 
@@ -61,6 +83,20 @@ async function bundle(format: 'esm' | 'cjs', target: string): Promise<void> {
     target: 'node20',
     format,
     ...(format === 'esm' ? { packages: 'external' } : { external: ['lru-cache'] }),
+    logLevel: 'warning',
+  })
+}
+
+async function bundleCommand({ file }: Command, target: string): Promise<void> {
+  await build({
+    entryPoints: [file.replace('dist/', 'lib/').replace(/\.js$/, '.ts')],
+    outfile: path.join(target, file),
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    external: Object.keys(PACKAGE.dependencies),
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
     logLevel: 'warning',
   })
 }

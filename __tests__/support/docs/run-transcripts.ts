@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { GatewayEmulator } from '../../../lib/testing/index.js'
 import type { CodeBlock } from './markdown.js'
+import { commands, installedAt } from './package-copy.js'
 
 /** A terminal session as a page shows it, and as it went when the same was typed; both without what differs each time. */
 export interface Transcript {
@@ -12,11 +13,14 @@ export interface Transcript {
   readonly printed: string
 }
 
-/** Types what the `$ ` lines say, in the order of the pages; the blocks of one page share a folder and a gateway. */
-export async function runTranscripts(blocks: readonly CodeBlock[]): Promise<Map<CodeBlock, Transcript>> {
+/** Types what the `$ ` lines say; the blocks of one page share a folder and a gateway. `installed` has the commands. */
+export async function runTranscripts(
+  blocks: readonly CodeBlock[],
+  installed: string,
+): Promise<Map<CodeBlock, Transcript>> {
   const transcripts = new Map<CodeBlock, Transcript>()
   for (const page of new Set(blocks.map(({ file }) => file))) {
-    await using session = await startSession()
+    await using session = await startSession(installed)
     for (const block of blocks.filter(({ file }) => file === page)) {
       const printed: string[] = []
       for (const { command, lines } of commandsOf(block)) {
@@ -41,12 +45,16 @@ function commandsOf({ code }: CodeBlock): { command: string; lines: number }[] {
     })
 }
 
-async function startSession(): Promise<AsyncDisposable & { type(command: string, lines: number): Promise<string[]> }> {
+async function startSession(
+  installed: string,
+): Promise<AsyncDisposable & { type(command: string, lines: number): Promise<string[]> }> {
   const emulator = await new GatewayEmulator().start()
   const folder = mkdtempSync(path.join(tmpdir(), 'vkit-docs-'))
   const bin = path.join(folder, '.bin')
   mkdirSync(bin)
-  writeProgram(path.join(bin, 'vkit'), `exec "${process.execPath}" "${commandLine()}" "$@"`)
+  for (const { name, file } of commands()) {
+    writeProgram(path.join(bin, name), `exec "${process.execPath}" "${installedAt(installed, file)}" "$@"`)
+  }
   writeProgram(path.join(bin, 'npx'), 'exec "$@"')
   const env = {
     ...process.env,
@@ -66,7 +74,8 @@ async function startSession(): Promise<AsyncDisposable & { type(command: string,
 
 /** What the command prints. One that does not end by itself is interrupted when it has printed what the page shows. */
 async function type(command: string, lines: number, options: { cwd: string; env: NodeJS.ProcessEnv }) {
-  const child = spawn('bash', ['-c', `exec 2>&1\n${command}`], {
+  // The port that a page names may be taken here.
+  const child = spawn('bash', ['-c', `exec 2>&1\n${command.replace(/--port \d+/, '--port 0')}`], {
     ...options,
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -78,11 +87,6 @@ async function type(command: string, lines: number, options: { cwd: string; env:
   })
   const printed = (await text(child.stdout)).trimEnd()
   return printed === '' ? [] : printed.split('\n').slice(0, /\bvkit emulator\b/.test(command) ? lines : undefined)
-}
-
-function commandLine(): string {
-  const { bin } = JSON.parse(readFileSync('package.json', 'utf8')) as { bin?: Record<string, string> }
-  return path.resolve(bin?.['vkit'] ?? 'dist/cli/main.js')
 }
 
 function writeProgram(file: string, body: string): void {
