@@ -70,7 +70,7 @@ export type OutageMode = 'wait' | 'fail'
 
 /** Wishes for many tokens. */
 export interface GetSessionTokensOptions {
-  /** Identities under way at a time, 1 to 1,000. Default 16. More than 50 wait for one of the client's 50 connections. */
+  /** Identities under way at a time, 1 to 1,000; more than 50 wait for one of the client's 50 connections. Default 16. */
   readonly concurrency?: number | undefined
   /** For every one of the identities. Default: none. */
   readonly scopes?: readonly Scope[] | undefined

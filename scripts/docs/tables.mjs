@@ -37,13 +37,15 @@ function byCode(paragraph) {
 
 /** A row for each option; the defaults that are numbers are those that the code itself fills in. */
 export async function optionTable(name, prefix = '') {
-  const { resolveClientOptions } = await load('lib/options.ts')
-  const resolved = name.startsWith('GetSessionToken') ? {} : resolveClientOptions(undefined)
+  const { resolveBatch, resolveClientOptions } = await load('lib/options.ts')
+  const resolved = name === 'GetSessionTokensOptions' ? resolveBatch([]) : resolveClientOptions()
   const rows = declaration('lib/client-options.ts', name).members.map(member => {
     const option = member.name.text
     const [, text, told = ''] = /^(.*?)\s*(?:Default:? (.*?)\.?)?$/.exec(docstring(member).join(' '))
     const value = resolved[option]
-    const inCode = typeof value === 'number' ? value.toLocaleString('en-US') : undefined
+    // What a call does not say is the client's.
+    const inCode =
+      typeof value === 'number' && name !== 'GetSessionTokenOptions' ? value.toLocaleString('en-US') : undefined
     if (inCode !== undefined && inCode !== told) {
       throw new Error(`The docstring of ${prefix}${option} says Default ${told}, the code says ${inCode}`)
     }
