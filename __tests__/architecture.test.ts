@@ -19,13 +19,23 @@ const LEVELS: readonly (readonly string[])[] = [
     'process-hold',
     'mutation-order',
   ],
-  ['session-token', 'gateway-answer', 'network-error', 'retry', 'circuit', 'secret-source', 'flights', 'cache-key'],
+  [
+    'session-token',
+    'gateway-answer',
+    'network-error',
+    'retry',
+    'circuit',
+    'secret-source',
+    'flights',
+    'cache-key',
+    'browser-refusal',
+  ],
   ['transport', 'shared-store', 'record-seal', 'freshness'],
   ['store-guard', 'shared-record', 'client-options'],
   ['sealed-store', 'token-cache', 'token-minter', 'token-batch', 'options'],
   ['client'],
   ['handlers/', 'cli/'],
-  ['index'],
+  ['index', 'browser'],
 ]
 
 /** The one leaf that another leaf may use: what an error's code is called is part of what an event tells. */

@@ -1,4 +1,5 @@
 import { decodeJwt } from 'jose/jwt/decode'
+import { refuseBrowser } from './browser-refusal.js'
 import type {
   CacheOptions,
   GetSessionTokenOptions,
@@ -370,14 +371,4 @@ function func<F>(value: F, name: string): F {
 function kindOf(value: unknown): string {
   if (value === null) return 'null'
   return Array.isArray(value) ? 'an array' : `of type ${typeof value}`
-}
-
-/** jsdom has a window too, but it has Node beneath it. */
-function refuseBrowser(): void {
-  const inNode = typeof process === 'object' && typeof process.versions === 'object' && 'node' in process.versions
-  if (!inNode && 'window' in globalThis) {
-    throw new VKitConfigError(
-      'VKitClient must not run in a browser: the app secret would be public. Mint tokens on your server.',
-    )
-  }
 }

@@ -1,0 +1,28 @@
+import { browserRefusal } from './browser-refusal.js'
+
+export {
+  VKitArgumentError,
+  VKitAuthenticationError,
+  VKitClosedError,
+  VKitConfigError,
+  VKitConnectionError,
+  VKitError,
+  VKitPermissionError,
+  VKitRateLimitError,
+  VKitRequestError,
+  VKitResponseError,
+  VKitServerError,
+  VKitTimeoutError,
+} from './errors.js'
+
+/**
+ * What bundlers for browsers, and for runtimes without Node's modules, take in place of the client.
+ *
+ * Made, it throws; imported, it does not: code that server and page share may name it, and may narrow errors.
+ */
+export class VKitClient {
+  /** @throws VKitConfigError always */
+  constructor() {
+    throw browserRefusal()
+  }
+}
