@@ -31,25 +31,34 @@ await bundleCommands()
 /** `./dist/cjs/handlers.cjs` from `lib/handlers/index.ts`, whose ESM is what the `import` condition names. */
 async function bundleCommonJs() {
   const sources = entries.map(entry => [nameOf(entry.require.default), sourceOf(entry.import.default)])
-  const { metafile } = await build({
+  const options = {
     ...SHARED,
-    entryPoints: { ...Object.fromEntries(sources), got: 'got' },
     outdir: 'dist/cjs',
     outExtension: { '.js': '.cjs' },
     format: 'cjs',
     external: ['lru-cache'],
+    inject: ['scripts/node-globals.mjs'],
     plugins: [gotInAFileOfItsOwn],
     supported: { 'dynamic-import': false }, // Jest has none in its CommonJS.
+  }
+  const ours = await build({ ...options, entryPoints: Object.fromEntries(sources) })
+  // A third of the whole package less, and nobody reads it; ours stays as it is, for stack traces.
+  const got = await build({
+    ...options,
+    entryPoints: ['got'],
+    entryNames: 'got',
+    minifyWhitespace: true,
+    lineLimit: 200,
   })
   await writeFile('dist/cjs/package.json', '{ "type": "commonjs" }\n')
-  await writeLicences('dist/cjs', metafile)
+  await writeLicences('dist/cjs', [ours, got])
 }
 
 /** `./dist/cli/main.js` from `lib/cli/main.ts`. */
 async function bundleCommands() {
   const files = Object.values(bin)
   if (files.length === 0) return
-  const { metafile } = await build({
+  const commands = await build({
     ...SHARED,
     entryPoints: files.map(sourceOf),
     outdir: 'dist/cli',
@@ -58,7 +67,7 @@ async function bundleCommands() {
     // CommonJS packages, inlined, ask for Node's own modules by `require`.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
   })
-  await writeLicences('dist/cli', metafile)
+  await writeLicences('dist/cli', [commands])
   await Promise.all(files.map(file => chmod(file, 0o755)))
 }
 
@@ -96,8 +105,9 @@ async function copyTo(target, source) {
   await copyFile(source, target)
 }
 
-async function writeLicences(folder, { inputs }) {
-  const packages = new Set(Object.keys(inputs).flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))
+async function writeLicences(folder, builds) {
+  const inputs = builds.flatMap(({ metafile }) => Object.keys(metafile.inputs))
+  const packages = new Set(inputs.flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))
   if (packages.size === 0) return
   const texts = await Promise.all([...packages].sort().map(licenceOf))
   const head = 'The bundled files in this folder hold code of these packages.'
