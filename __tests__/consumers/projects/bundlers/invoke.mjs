@@ -1,0 +1,31 @@
+// Runs a bundled Lambda handler from a folder without node_modules, as the cloud does; then holds its errors against
+// those of the `import` and the `require` copy.
+import assert from 'node:assert/strict'
+import { cp, mkdtemp } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import * as imported from '@video-io/videokit-nodejs'
+
+const [bundle] = process.argv.slice(2)
+const folder = await mkdtemp(path.join(tmpdir(), 'lambda-'))
+const file = path.join(folder, path.basename(bundle))
+await cp(path.dirname(bundle), folder, { recursive: true })
+const { handler, sdk: bundled } = await import(file)
+const { identity } = JSON.parse((await handler()).body)
+assert.equal(identity, process.env.CONSUMER)
+
+const required = createRequire(import.meta.url)('@video-io/videokit-nodejs')
+const copies = { imported, required, bundled }
+for (const [name, maker] of Object.entries(copies)) {
+  const failure = await new maker.VKitClient({ appSecret: 'secret' }).getSessionToken('').catch(error => error)
+  for (const [other, { VKitError, VKitArgumentError, VKitConfigError }] of Object.entries(copies)) {
+    const where = `an error of the ${name} copy, in the eyes of the ${other} one`
+    assert(VKitError.is(failure), where)
+    assert(failure instanceof VKitError, where)
+    assert(failure instanceof VKitArgumentError, where)
+    assert(!(failure instanceof VKitConfigError), where)
+  }
+}
+assert.notEqual(imported.VKitError, required.VKitError)
+assert.notEqual(imported.VKitError, bundled.VKitError)

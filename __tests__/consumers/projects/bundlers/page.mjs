@@ -1,0 +1,3 @@
+import { VKitClient } from '@video-io/videokit-nodejs'
+
+new VKitClient({ appSecret: 'secret' })

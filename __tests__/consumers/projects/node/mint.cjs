@@ -1,0 +1,4 @@
+const useSdk = require('./use-sdk.cjs')
+const sdk = require('@video-io/videokit-nodejs')
+
+useSdk(sdk)

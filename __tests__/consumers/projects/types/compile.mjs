@@ -1,0 +1,28 @@
+// compile.mjs <compiler> <module> <moduleResolution> <extension> [types]: compiles strictly, libraries too, and runs.
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, writeFileSync } from 'node:fs'
+
+const [compiler, module, moduleResolution, extension, ...types] = process.argv.slice(2)
+const name = `consumer-${[compiler, module, moduleResolution, ...types].join('-')}`
+const source = `${name}.${extension}`
+copyFileSync('consumer.ts', source)
+const compilerOptions = {
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  skipLibCheck: false,
+  target: 'es2022',
+  module,
+  moduleResolution,
+  types,
+  // With Node's types a customer has no need of the DOM's; without them those are where URL and AbortSignal come from.
+  ...(types.length > 0 && { lib: ['es2023'] }),
+}
+writeFileSync(`${name}.json`, JSON.stringify({ compilerOptions, files: [source] }))
+try {
+  execFileSync(process.execPath, [`node_modules/${compiler}/bin/tsc`, '-p', `${name}.json`], { encoding: 'utf8' })
+} catch (error) {
+  console.error(error.stdout, error.stderr)
+  process.exit(1)
+}
+execFileSync(process.execPath, [`${name}.${extension.replace('t', 'j')}`], { stdio: 'inherit' })

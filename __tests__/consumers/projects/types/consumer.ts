@@ -1,0 +1,66 @@
+import {
+  VKitClient,
+  VKitError,
+  VKitRateLimitError,
+  type ClientStats,
+  type Clock,
+  type Scope,
+  type SessionToken,
+  type VKitClientOptions,
+  type VKitErrorCode,
+  type VKitEvent,
+} from '@video-io/videokit-nodejs'
+import { createFetchTokenHandler, createTokenHandler } from '@video-io/videokit-nodejs/handlers'
+import { FakeClock, GatewayEmulator, type GatewayFault } from '@video-io/videokit-nodejs/testing'
+
+// Without @types/node there is no process.
+declare const process: { env: Record<string, string | undefined> }
+
+const identity: string = process.env['CONSUMER'] ?? ''
+const scope: Scope = 'videos.read'
+const anyScope: Scope = 'videos.of.tomorrow'
+
+export const options: VKitClientOptions = { onEvent: (event: VKitEvent) => void event.type, cache: { maxEntries: 10 } }
+export const clock: Clock = new FakeClock()
+export const fault: GatewayFault = { status: 503 }
+export const emulator: Promise<GatewayEmulator> = Promise.resolve(new GatewayEmulator())
+
+export const handlers = (vkit: VKitClient): object[] => [
+  createTokenHandler(vkit, { authenticate: req => (req.headers['cookie'] === undefined ? null : identity) }),
+  createFetchTokenHandler(vkit, { authenticate: req => req.headers.get('x-user') }),
+]
+
+export function explain(error: unknown): VKitErrorCode | number | undefined {
+  // @ts-expect-error -- not known to be an error yet
+  void error.code
+  if (error instanceof VKitRateLimitError) {
+    const code: 'VKIT_RATE_LIMITED' = error.code
+    return error.retryAfterMs ?? code
+  }
+  if (VKitError.is(error)) return error.code
+  return undefined
+}
+
+async function main(): Promise<void> {
+  const vkit = new VKitClient()
+  const token: SessionToken = await vkit.getSessionToken(identity)
+  if (token.identity !== identity) throw new Error('the token of somebody else')
+  await vkit.getSessionToken(identity, [scope, anyScope])
+  await vkit.getSessionToken(identity, { scopes: [scope], signal: new AbortController().signal })
+  const stats: ClientStats = vkit.stats()
+  if (stats.mints !== 3) throw new Error('three mints were expected')
+
+  // @ts-expect-error -- an identity is a string
+  vkit.getSessionToken(1).catch(() => undefined)
+  // @ts-expect-error -- tokens are read-only
+  void (() => (token.identity = 'other'))
+  // @ts-expect-error -- no such option
+  void (() => new VKitClient({ secret: 'x' }))
+
+  if (explain(await vkit.getSessionToken('').catch((error: unknown) => error)) !== 'VKIT_INVALID_ARGUMENT') {
+    throw new Error('not the error that was expected')
+  }
+  await vkit.close()
+}
+
+void main()

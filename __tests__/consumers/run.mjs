@@ -1,0 +1,89 @@
+// npm run test:consumers [-- --quick] [-- --only <part of a name>] [-- --keep]
+//
+// Packs the package, installs it into throw-away projects, and has each mint a token from one emulated gateway, which
+// counts: that a consumer ends well is not believed without it.
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { CONSUMERS, PROJECTS, RUNTIMES } from './consumers.mjs'
+import { checkPackage } from './package.mjs'
+import { makeProject, makeWorkshop, pack, run } from './project.mjs'
+
+const { values: wishes } = parseArgs({
+  options: { quick: { type: 'boolean' }, only: { type: 'string' }, keep: { type: 'boolean' } },
+})
+const chosen = CONSUMERS.filter(({ name, quick }) => (!wishes.quick || quick) && name.includes(wishes.only ?? ''))
+const workshop = await makeWorkshop()
+const tarball = await pack(workshop)
+// Only now: the build has made it.
+const { GatewayEmulator } = await import('../../dist/esm/testing/index.js')
+
+const results = new Map()
+const gateway = await new GatewayEmulator().start()
+await inParallel(Object.keys(PROJECTS), 2, runProject)
+await gateway.stop()
+const lines = chosen.map(({ name }) => results.get(name))
+if (!wishes.only) lines.push(...(await checkPackage({ tarball, workshop, line })))
+if (!wishes.keep) await rm(workshop, { recursive: true, force: true })
+report(lines)
+
+async function runProject(project) {
+  const consumers = chosen.filter(consumer => consumer.project === project)
+  if (consumers.length === 0) return
+  const { files = project, packages } = PROJECTS[project]
+  const folder = path.join(workshop, project.replace(' ', '-'))
+  const installed = makeProject(folder, { files, packages, tarball })
+  installed.catch(() => undefined)
+  for (const consumer of consumers) {
+    results.set(consumer.name, await line(consumer.name, () => consume(consumer, folder, installed)))
+  }
+}
+
+async function consume({ name, args, before, runtime, mints = true }, folder, installed) {
+  await installed
+  const [command, ...first] = runtime ? await runtimeCommand(runtime) : [process.execPath]
+  const env = { ...process.env, CONSUMER: name, VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+  const options = { cwd: folder, env, timeout: 180_000 }
+  if (before) await run(process.execPath, before, options)
+  await run(command, [...first, ...args], options)
+  const minted = gateway.requests.some(({ body, status }) => body.identity === name && status === 200)
+  if (mints && !minted) throw new Error('It ended well, but the gateway has minted no token for it.')
+}
+
+const runtimes = new Map()
+
+/** Installed at first need, each in a folder of its own: one that cannot be had is the fault of its own lines alone. */
+async function runtimeCommand(name) {
+  const { packages, binary, args = [] } = RUNTIMES[name]
+  const folder = path.join(workshop, `runtime-${name.replace(' ', '-')}`)
+  if (!runtimes.has(name)) runtimes.set(name, makeProject(folder, { packages }))
+  await runtimes.get(name)
+  return [path.join(folder, 'node_modules', binary), ...args]
+}
+
+async function line(name, task) {
+  const start = performance.now()
+  const passed = (note = '') => ({ name, passed: true, note, ms: performance.now() - start })
+  const failed = error => ({ name, passed: false, note: error.output ?? error.stack, ms: performance.now() - start })
+  return task().then(passed, failed)
+}
+
+async function inParallel(items, width, task) {
+  const queue = items.values()
+  const worker = async () => {
+    for (const item of queue) await task(item)
+  }
+  await Promise.all(Array.from({ length: width }, worker))
+}
+
+function report(lines) {
+  const failures = lines.filter(({ passed }) => !passed)
+  const width = Math.max(...lines.map(({ name }) => name.length))
+  for (const { name, passed, note, ms } of lines) {
+    const seconds = `${(ms / 1000).toFixed(1)} s`.padStart(7)
+    console.log(`${passed ? 'ok    ' : 'FAILED'} ${name.padEnd(width)} ${seconds}  ${passed ? note : ''}`.trimEnd())
+  }
+  for (const { name, note } of failures) console.log(`\nFAILED ${name}\n${note}`)
+  console.log(`\n${lines.length - failures.length} passed, ${failures.length} failed`)
+  if (failures.length > 0) process.exitCode = 1
+}
