@@ -20,6 +20,7 @@ export {
  *
  * Made, it throws; imported, it does not: code that server and page share may name it, and may narrow errors.
  */
+// eslint-disable-next-line @typescript-eslint/no-extraneous-class -- `new` is how it is used, and all that it refuses
 export class VKitClient {
   /** @throws VKitConfigError always */
   constructor() {
