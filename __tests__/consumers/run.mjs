@@ -19,6 +19,7 @@ const tarball = await pack(workshop)
 const { GatewayEmulator } = await import('../../dist/esm/testing/index.js')
 
 const results = new Map()
+const runtimes = new Map()
 const gateway = await new GatewayEmulator().start()
 await inParallel(Object.keys(PROJECTS), 2, runProject)
 await gateway.stop()
@@ -50,8 +51,6 @@ async function consume({ name, args, before, runtime, mints = true }, folder, in
   if (mints && !minted) throw new Error('It ended well, but the gateway has minted no token for it.')
 }
 
-const runtimes = new Map()
-
 /** Installed at first need, each in a folder of its own: one that cannot be had is the fault of its own lines alone. */
 async function runtimeCommand(name) {
   const { packages, binary, args = [] } = RUNTIMES[name]
@@ -64,8 +63,19 @@ async function runtimeCommand(name) {
 async function line(name, task) {
   const start = performance.now()
   const passed = (note = '') => ({ name, passed: true, note, ms: performance.now() - start })
-  const failed = error => ({ name, passed: false, note: error.output ?? error.stack, ms: performance.now() - start })
+  const failed = error => ({
+    name,
+    passed: false,
+    note: brief(error.output ?? error.stack),
+    ms: performance.now() - start,
+  })
   return task().then(passed, failed)
+}
+
+/** Without the minified lines that Node quotes. */
+function brief(text) {
+  const lines = text.split('\n').map(each => each.slice(0, 300))
+  return lines.slice(-60).join('\n')
 }
 
 async function inParallel(items, width, task) {

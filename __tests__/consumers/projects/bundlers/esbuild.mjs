@@ -1,5 +1,7 @@
+// As ESM it takes the banner that esbuild needs for CommonJS packages which require Node's modules, as got's do.
 import { build } from 'esbuild'
 
+const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)"
 const [format, extension] = process.argv.slice(2)
 await build({
   entryPoints: ['lambda.mjs'],
@@ -9,4 +11,5 @@ await build({
   platform: 'node',
   target: 'node20',
   format,
+  ...(format === 'esm' && { banner: { js: banner } }),
 })

@@ -6,16 +6,19 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import * as imported from '@video-io/videokit-nodejs'
+import useSdk from './use-sdk.cjs'
 
 const [bundle] = process.argv.slice(2)
 const folder = await mkdtemp(path.join(tmpdir(), 'lambda-'))
 const file = path.join(folder, path.basename(bundle))
 await cp(path.dirname(bundle), folder, { recursive: true })
-const { handler, sdk: bundled } = await import(file)
+const require = createRequire(import.meta.url)
+const { handler, sdk: bundled } = file.endsWith('.cjs') ? require(file) : await import(file)
 const { identity } = JSON.parse((await handler()).body)
 assert.equal(identity, process.env.CONSUMER)
+await useSdk(bundled)
 
-const required = createRequire(import.meta.url)('@video-io/videokit-nodejs')
+const required = require('@video-io/videokit-nodejs')
 const copies = { imported, required, bundled }
 for (const [name, maker] of Object.entries(copies)) {
   const failure = await new maker.VKitClient({ appSecret: 'secret' }).getSessionToken('').catch(error => error)

@@ -1,8 +1,9 @@
 import * as sdk from '@video-io/videokit-nodejs'
-import useSdk from './use-sdk.cjs'
+
+const vkit = new sdk.VKitClient()
 
 export async function handler() {
-  return { statusCode: 200, body: JSON.stringify(await useSdk(sdk)) }
+  return { statusCode: 200, body: JSON.stringify(await vkit.getSessionToken(process.env.CONSUMER)) }
 }
 
 export { sdk }
