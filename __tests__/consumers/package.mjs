@@ -6,7 +6,7 @@ import { makeProject, run } from './project.mjs'
 const bin = path.resolve(import.meta.dirname, '../../node_modules/.bin')
 
 /** What the package may weigh. Raised knowingly, with a word in the commit on what it buys; never because a check failed. */
-const BUDGETS = { tarballKB: 200, unpackedKB: 850, runtimePackages: 30, loadToStripe: 0.6, processToBare: 2 }
+const BUDGETS = { tarballKB: 250, unpackedKB: 1000, runtimePackages: 30, loadToStripe: 0.6, processToBare: 2 }
 
 const SHIPPED = /^(dist\/(esm|cjs|cli)\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
 
