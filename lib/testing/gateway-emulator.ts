@@ -17,6 +17,12 @@ export interface GatewayEmulatorOptions {
   readonly host?: string
   /** Speaks https with this key and certificate (PEM); the client trusts it by `agent: { https: new https.Agent({ ca }) }`. */
   readonly tls?: { readonly key: string; readonly cert: string }
+  /** How many requests it remembers, the latest ones. Default: all. Give one to an emulator that runs for long. */
+  readonly maxRequests?: number
+  /** Told of each request before it is answered; may return the fault that it meets. */
+  readonly onRequest?: (request: RecordedRequest) => GatewayFault | undefined
+  /** Told of each request after it was answered. */
+  readonly onAnswer?: (request: RecordedRequest) => void
   /** Where `expiresAt` and the `Date` header take the time from; give the `FakeClock` that the client has. */
   readonly clock?: { now(): number }
 }
@@ -71,7 +77,7 @@ const MAX_REQUEST_BYTES = 1024 * 1024
  * The claims of its tokens are its own: which ones the real gateway's carry is not documented.
  */
 export class GatewayEmulator {
-  /** Every request to `/v1/sessions` so far, oldest first. */
+  /** Every request to `/v1/sessions` so far, or the last `maxRequests`, oldest first. */
   readonly requests: RecordedRequest[] = []
   /** Lifetime of the tokens it mints from now on, in milliseconds. */
   lifetimeMs: number
@@ -83,6 +89,7 @@ export class GatewayEmulator {
   readonly #faults: GatewayFault[] = []
   #stopping = new AbortController()
   #outage: GatewayFault | undefined
+  #mints = 0
   #server: http.Server | undefined
   #port: number
 
@@ -105,7 +112,7 @@ export class GatewayEmulator {
 
   /** How many tokens it has minted. */
   get mints(): number {
-    return this.requests.filter(request => request.status === 200).length
+    return this.#mints
   }
 
   /** After `stop()`, listens on the same port again: that is an outage which a client can live through. */
@@ -172,12 +179,19 @@ export class GatewayEmulator {
         receivedAt: this.#clock.now(),
         status: 0,
       }
-      this.requests.push(request)
-      await this.#answer(request, res, this.#faults.shift() ?? this.#outage ?? {})
+      this.#remember(request)
+      const fault = this.#options.onRequest?.(request) ?? this.#faults.shift() ?? this.#outage ?? {}
+      await this.#answer(request, res, fault)
+      this.#options.onAnswer?.(request)
     } catch {
       // The client or stop() ended the connection.
       res.destroy()
     }
+  }
+
+  #remember(request: RecordedRequest): void {
+    this.requests.push(request)
+    if (this.requests.length > (this.#options.maxRequests ?? Infinity)) this.requests.shift()
   }
 
   async #answer(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
@@ -189,6 +203,7 @@ export class GatewayEmulator {
     const status = fault.status ?? right.status
     const body = 'body' in fault ? fault.body : merge(right.body, fault.answer)
     request.status = status
+    if (status === 200) this.#mints++
     if (fault.reset === 'in-body' || fault.silence === 'in-body') {
       const sent = await sendHalf(res, status, encode(body))
       if (fault.reset) sent.resetAndDestroy()

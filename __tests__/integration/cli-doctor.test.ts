@@ -1,0 +1,160 @@
+import { describe, expect, it } from '@jest/globals'
+import { createServer } from 'node:net'
+import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import path from 'node:path'
+import type { GatewayEmulator } from '../../lib/testing/index.js'
+import { envFor, makeFolder, runCli, useCli } from '../support/cli.js'
+import { startGateway } from '../support/gateway.js'
+
+useCli()
+
+interface Finding {
+  readonly check: string
+  readonly severity: string
+  readonly found: string
+  readonly advice?: string
+}
+
+async function diagnose(
+  env: Record<string, string>,
+  args: string[] = [],
+): Promise<{ code: number | null; of: (check: string) => Finding | undefined; text: string }> {
+  const { code, stdout, stderr } = await runCli(['doctor', '--json', ...args], { env })
+  const findings = JSON.parse(stdout) as Finding[]
+  return { code, of: check => findings.find(finding => finding.check === check), text: stdout + stderr }
+}
+
+async function unusedPort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+function expectNoSecret(text: string, gateway: GatewayEmulator): void {
+  for (const part of gateway.appSecret.split('.')) expect(text).not.toContain(part)
+}
+
+describe('vkit doctor', () => {
+  it('finds nothing wrong where nothing is', async () => {
+    const gateway = await startGateway()
+    const { code, stdout, stderr } = await runCli(['doctor'], { env: envFor(gateway) })
+    expect([code, stderr]).toEqual([0, ''])
+    for (const check of ['node', 'proxy', 'exposure', 'secret', 'settings', 'dns', 'gateway', 'clock', 'mint']) {
+      expect(stdout).toMatch(new RegExp(`^✓ ${check} `, 'm'))
+    }
+    expectNoSecret(stdout, gateway)
+    expect(gateway.mints).toBe(1)
+  })
+
+  it('mints for whom it is told, or not at all', async () => {
+    const gateway = await startGateway()
+    await diagnose(envFor(gateway), ['--identity', 'somebody'])
+    expect(gateway.requests.at(-1)?.body).toMatchObject({ identity: 'somebody' })
+    const { code, of } = await diagnose(envFor(gateway), ['--no-mint'])
+    expect([code, of('mint')?.severity]).toEqual([0, 'note'])
+    expect(gateway.mints).toBe(1)
+  })
+
+  it('sends the secret with the one mint alone', async () => {
+    const gateway = await startGateway()
+    await diagnose(envFor(gateway))
+    expect(gateway.requests.filter(({ headers }) => headers['authorization'])).toHaveLength(1)
+  })
+
+  it.each<[string, Record<string, string>, string, number, string]>([
+    ['no secret', { VKIT_APP_SECRET: '' }, 'secret', 1, 'failure'],
+    ['a secret with a space', { VKIT_APP_SECRET: 'a b' }, 'secret', 1, 'failure'],
+    ['a proxy variable', { HTTPS_PROXY: 'http://user:pa55word@proxy:3128' }, 'proxy', 7, 'warning'],
+    ['NODE_DEBUG', { NODE_DEBUG: 'fs,HTTP' }, 'exposure', 1, 'failure'],
+    ['NODE_TLS_REJECT_UNAUTHORIZED', { NODE_TLS_REJECT_UNAUTHORIZED: '0' }, 'exposure', 7, 'warning'],
+    ['plain http', { VKIT_BASE_URL: 'http://gateway.video.io' }, 'settings', 1, 'failure'],
+  ])('notices %s', async (_, extra, check, expected, severity) => {
+    const gateway = await startGateway()
+    const { code, of, text } = await diagnose({ ...envFor(gateway), ...extra })
+    expect([code, of(check)?.severity]).toEqual([expected, severity])
+    expect(of(check)?.advice).toBeTruthy()
+    expect(text).not.toContain('pa55word')
+    expectNoSecret(text, gateway)
+  })
+
+  it('notices a session token in place of the secret', async () => {
+    const gateway = await startGateway()
+    const { stdout } = await runCli(['token', 'user'], { env: envFor(gateway) })
+    const { code, of, text } = await diagnose({ ...envFor(gateway), VKIT_APP_SECRET: stdout.trim() })
+    expect([code, of('secret')?.severity, of('mint')?.severity]).toEqual([1, 'failure', 'note'])
+    expect(text).not.toContain(stdout.trim())
+  })
+
+  it('notices a name that is not found', async () => {
+    const gateway = await startGateway()
+    const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: 'https://gateway.invalid' })
+    expect([code, of('dns')?.severity, of('mint')?.severity]).toEqual([1, 'failure', 'note'])
+  })
+
+  it('notices that nobody answers', async () => {
+    const gateway = await startGateway()
+    const url = `http://127.0.0.1:${await unusedPort()}`
+    const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: url })
+    expect([code, of('gateway')?.found]).toEqual([1, `${url} does not answer (ECONNREFUSED)`])
+  })
+
+  it('notices a server that speaks no TLS', async () => {
+    const gateway = await startGateway()
+    const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: gateway.url.replace('http:', 'https:') })
+    expect([code, of('tls')?.severity]).toEqual([1, 'failure'])
+  })
+
+  it.each([
+    [600_000, 1, 'behind'],
+    [-600_000, 1, 'ahead of'],
+    [60_000, 7, 'behind'],
+  ])('notices a clock that is off by %i ms', async (skewMs, expected, word) => {
+    const gateway = await startGateway({ clock: { now: () => Date.now() + skewMs } })
+    const { code, of } = await diagnose(envFor(gateway), ['--no-mint'])
+    expect(code).toBe(expected)
+    expect(of('clock')?.found).toContain(word)
+  })
+
+  it('tells why the mint failed', async () => {
+    const gateway = await startGateway()
+    gateway.appSecret = 'rotated'
+    const { code, of } = await diagnose({ VKIT_BASE_URL: gateway.url, VKIT_APP_SECRET: 'of-yesterday' })
+    expect(code).toBe(1)
+    expect(of('mint')?.found).toContain('VKIT_UNAUTHENTICATED')
+    expect(of('mint')?.advice).toContain('dashboard')
+  })
+})
+
+describe('vkit doctor --store', () => {
+  async function tryStore(source: string): Promise<Finding | undefined> {
+    const gateway = await startGateway()
+    const file = path.join(await makeFolder(), 'store.mjs')
+    await writeFile(file, source)
+    return (await diagnose(envFor(gateway), ['--no-mint', '--store', file])).of('store')
+  }
+
+  it('makes a round trip', async () => {
+    const map =
+      'const m = new Map(); export default { get: k => m.get(k), set: (k, v) => m.set(k, v), delete: k => m.delete(k) }'
+    expect(await tryStore(map)).toMatchObject({ severity: 'ok' })
+    expect(await tryStore(map.replace('default {', 'default async () => ({').replace(/}$/, '})'))).toMatchObject({
+      severity: 'ok',
+    })
+  })
+
+  it('notices one that forgets, and one that fails, without its words', async () => {
+    const forgetful = 'export default { get: () => undefined, set: () => true, delete: () => true }'
+    expect(await tryStore(forgetful)).toMatchObject({
+      severity: 'failure',
+      found: 'what was written is not what is read',
+    })
+    const failing = `export default { get() {}, delete() {}, set: () => Promise.reject(Object.assign(new Error('redis://:pa55word@x'), { code: 'ECONNREFUSED' })) }`
+    expect(await tryStore(failing)).toMatchObject({ severity: 'failure', found: 'failed (Error, ECONNREFUSED)' })
+    expect(await tryStore('throw new Error("no")')).toMatchObject({ severity: 'failure' })
+  })
+})

@@ -1,0 +1,302 @@
+import { describe, expect, it } from '@jest/globals'
+import { EventEmitter, once } from 'node:events'
+import { readFile, stat, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { envFor, makeFolder, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
+import { startGateway } from '../support/gateway.js'
+import type { GatewayEmulator } from '../../lib/testing/index.js'
+
+useCli()
+
+interface TokenLine {
+  readonly identity: string
+  readonly sessionToken: string
+}
+
+function parse(text: string): TokenLine[] {
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map(line => JSON.parse(line) as TokenLine)
+}
+
+const users = (n: number): string => Array.from({ length: n }, (_, i) => `user-${i}\n`).join('')
+
+interface Setup {
+  readonly gateway: GatewayEmulator
+  readonly afterRequests: (n: number) => Promise<void>
+  readonly from: string
+  readonly out: string
+  readonly args: string[]
+  readonly env: Record<string, string>
+  readonly lines: () => Promise<TokenLine[]>
+}
+
+async function setUp(list: string): Promise<Setup> {
+  const { gateway, afterRequests } = await startCountedGateway()
+  const folder = await makeFolder()
+  const [from, out] = [path.join(folder, 'users.txt'), path.join(folder, 'tokens.ndjson')]
+  await writeFile(from, list)
+  return {
+    gateway,
+    afterRequests,
+    from,
+    out,
+    args: ['token', '--from', from, '--out', out],
+    env: envFor(gateway),
+    lines: async () => parse(await readFile(out, 'utf8')),
+  }
+}
+
+/** A gateway, and a promise for when it has been asked `n` times. */
+async function startCountedGateway(): Promise<{
+  gateway: GatewayEmulator
+  afterRequests: (n: number) => Promise<void>
+}> {
+  const asked = new EventEmitter()
+  const gateway = await startGateway({
+    onRequest: () => {
+      asked.emit('request')
+      return undefined
+    },
+  })
+  const afterRequests = async (n: number): Promise<void> => {
+    while (gateway.requests.length < n) await once(asked, 'request')
+  }
+  return { gateway, afterRequests }
+}
+
+describe('vkit token --from', () => {
+  it('reads identities line by line, exactly as they are', async () => {
+    const gateway = await startGateway()
+    const input = '\ufeffanna\r\n\n bob \r\nçağla\nlast'
+    const { code, stdout, stderr } = await runCli(['token', '--from', '-'], { env: envFor(gateway), input })
+    expect(code).toBe(0)
+    expect(
+      parse(stdout)
+        .map(line => line.identity)
+        .sort(),
+    ).toEqual([' bob ', 'anna', 'last', 'çağla'].sort())
+    expect(stderr).toContain('4 tokens minted, 0 failed')
+  })
+
+  it('mints what is twice in the list once', async () => {
+    const { gateway, args, env, lines } = await setUp(`${users(20)}${users(20)}`)
+    expect((await runCli(args, { env })).code).toBe(0)
+    expect(await lines()).toHaveLength(20)
+    expect(gateway.mints).toBe(20)
+  })
+
+  it('tells of lines that are no identity, and goes on', async () => {
+    const gateway = await startGateway()
+    const jwt = gateway.appSecret
+    const list = Buffer.concat([
+      Buffer.from(`ok\n${jwt}\n`),
+      Buffer.from([0x66, 0xff, 0x0a]),
+      Buffer.from(`${'x'.repeat(2000)}\nalso ok\n`),
+    ])
+    const folder = await makeFolder()
+    await writeFile(path.join(folder, 'users.txt'), list)
+    const { code, stdout, stderr } = await runCli(['token', '--from', path.join(folder, 'users.txt')], {
+      env: envFor(gateway),
+    })
+    expect(code).toBe(1)
+    expect(parse(stdout)).toHaveLength(2)
+    expect(stderr).toContain('line 2: it looks like a secret')
+    expect(stderr).toContain('line 3: it is not UTF-8')
+    expect(stderr).toContain('VKIT_INVALID_ARGUMENT')
+    expect(stdout + stderr).not.toContain(jwt)
+    expect(gateway.requests).toHaveLength(2)
+  })
+
+  it('says so where the list cannot be read', async () => {
+    const gateway = await startGateway()
+    for (const from of ['/nowhere/users.txt', await makeFolder()]) {
+      expect((await runCli(['token', '--from', from], { env: envFor(gateway) })).code).toBe(6)
+    }
+  })
+
+  it('shows no progress bar where nobody looks on', async () => {
+    const { args, env } = await setUp(users(50))
+    const { stdout, stderr } = await runCli(args, { env })
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(/^50 tokens minted, 0 failed, .*\n$/)
+  })
+
+  it('waits for the gateway to come back', async () => {
+    const { gateway, afterRequests, args, env, lines } = await setUp(users(100))
+    gateway.fail({ status: 503 })
+    const { result } = startCli(args, env)
+    await afterRequests(12)
+    gateway.recover()
+    expect(await result).toMatchObject({ code: 0 })
+    expect(await lines()).toHaveLength(100)
+    expect(gateway.mints).toBe(100)
+  })
+
+  it('stops where the secret is refused, for nobody would fare better', async () => {
+    const { gateway, args, env } = await setUp(users(1000))
+    gateway.fail({ status: 401 })
+    const { code, stderr } = await runCli(args, { env })
+    expect(code).toBe(4)
+    expect(stderr).toContain('no other identity would fare better')
+    expect(gateway.requests.length).toBeLessThan(40)
+  })
+})
+
+describe('vkit token --out', () => {
+  it('makes a file that its owner alone can read', async () => {
+    const { args, out, env } = await setUp(users(1))
+    await runCli(args, { env })
+    expect((await stat(out)).mode & 0o777).toBe(0o600)
+  })
+
+  it('does not touch a file that is there', async () => {
+    const { gateway, args, out, env } = await setUp(users(1))
+    await writeFile(out, 'precious')
+    const { code, stderr } = await runCli(args, { env })
+    expect(code).toBe(2)
+    expect(stderr).toContain('--resume')
+    expect(await readFile(out, 'utf8')).toBe('precious')
+    expect(gateway.requests).toHaveLength(0)
+  })
+
+  it('takes identities of the command line too', async () => {
+    const { out, env, lines } = await setUp('')
+    expect((await runCli(['token', 'a', 'b', 'a', '--out', out], { env })).code).toBe(0)
+    expect((await lines()).map(line => line.identity).sort()).toEqual(['a', 'b'])
+  })
+})
+
+describe('vkit token --resume', () => {
+  const N = 900
+
+  async function resume({ args, env }: Setup): Promise<{ code: number | null; stderr: string }> {
+    return runCli([...args, '--resume'], { env })
+  }
+
+  function expectAll(lines: readonly TokenLine[], n: number): void {
+    expect(lines).toHaveLength(n)
+    expect(new Set(lines.map(line => line.identity)).size).toBe(n)
+    expect(new Set(lines.map(line => line.sessionToken)).size).toBe(n)
+  }
+
+  it('after kill -9 loses nothing, and mints nothing twice but what was under way', async () => {
+    const setup = await setUp(users(N))
+    const { child, result } = startCli(setup.args, setup.env)
+    await setup.afterRequests(N / 2)
+    child.kill('SIGKILL')
+    await result
+    const before = await readFile(setup.out, 'utf8')
+    expect(parse(before.slice(0, before.lastIndexOf('\n') + 1)).length).toBeGreaterThan(0)
+
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expectAll(await setup.lines(), N)
+    expect(setup.gateway.mints).toBeLessThanOrEqual(N + 16)
+    expect(setup.gateway.mints).toBeGreaterThanOrEqual(N)
+    expect((await readFile(setup.out, 'utf8')).startsWith(before.slice(0, before.lastIndexOf('\n') + 1))).toBe(true)
+  })
+
+  async function interrupt(run: CliRun, { afterRequests }: Setup): Promise<void> {
+    await afterRequests(N / 3)
+    run.child.kill('SIGINT')
+    expect((await run.result).code).toBe(130)
+  }
+
+  it('after Ctrl-C has written all that was minted', async () => {
+    const setup = await setUp(users(N))
+    const run = startCli(setup.args, setup.env)
+    await interrupt(run, setup)
+    expect(run.stderr()).toContain('--resume')
+    expect(await setup.lines()).toHaveLength(setup.gateway.mints)
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expectAll(await setup.lines(), N)
+    expect(setup.gateway.mints).toBe(N)
+  })
+
+  it('ends a list that comes from a pipe which stays open', async () => {
+    const { gateway, afterRequests } = await startCountedGateway()
+    const run = startCli(['token', '--from', '-'], envFor(gateway))
+    run.child.stdin?.write(users(5))
+    await afterRequests(5)
+    run.child.kill('SIGINT')
+    expect((await run.result).code).toBe(130)
+    expect(parse((await run.result).stdout)).toHaveLength(5)
+  })
+
+  it('leaves at once at a second Ctrl-C', async () => {
+    const { gateway, afterRequests, args, env } = await setUp(users(100))
+    gateway.fail({ silence: true })
+    const run = startCli(args, env)
+    await afterRequests(1)
+    run.child.kill('SIGINT')
+    const timer = setInterval(() => run.child.kill('SIGINT'), 50)
+    const [code] = (await once(run.child, 'close')) as [number]
+    clearInterval(timer)
+    expect(code).toBe(130)
+  })
+
+  it.each([
+    ['half of it', (line: string) => line.slice(0, -40)],
+    ['all but the brace', (line: string) => line.slice(0, -2)],
+    ['one byte', () => '{'],
+  ])('cuts off a last line of which there is %s', async (_, cut) => {
+    const setup = await setUp(users(10))
+    await runCli(setup.args, { env: setup.env })
+    const lines = (await readFile(setup.out, 'utf8')).split(/(?<=\n)/)
+    await writeFile(setup.out, [...lines.slice(0, 5), cut(lines[5] ?? '')].join(''))
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expectAll(await setup.lines(), 10)
+    expect(setup.gateway.mints).toBe(15)
+  })
+
+  it('keeps a last line that lacks its line feed alone', async () => {
+    const setup = await setUp(users(10))
+    await runCli(setup.args, { env: setup.env })
+    const lines = (await readFile(setup.out, 'utf8')).split(/(?<=\n)/)
+    await writeFile(setup.out, lines.slice(0, 5).join('').trimEnd())
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expectAll(await setup.lines(), 10)
+    expect(setup.gateway.mints).toBe(15)
+  })
+
+  it('begins where there is no file yet, and has nothing to do where all is done', async () => {
+    const setup = await setUp(users(10))
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expect(setup.gateway.mints).toBe(10)
+  })
+
+  it('tries again what failed', async () => {
+    const setup = await setUp(users(10))
+    setup.gateway.failNext({ status: 403 })
+    expect((await runCli(setup.args, { env: setup.env })).code).toBe(1)
+    expect(await setup.lines()).toHaveLength(9)
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expectAll(await setup.lines(), 10)
+  })
+
+  it('leaves a file alone that is none of tokens', async () => {
+    const setup = await setUp(users(10))
+    await writeFile(setup.out, users(5))
+    const { code, stderr } = await resume(setup)
+    expect(code).toBe(6)
+    expect(stderr).toContain('Line 1')
+    expect(await readFile(setup.out, 'utf8')).toBe(users(5))
+  })
+
+  it('does not mix scopes', async () => {
+    const setup = await setUp(users(3))
+    await runCli(setup.args, { env: setup.env })
+    const { code, stderr } = await runCli([...setup.args, '--resume', '--scope', 'videos.read'], { env: setup.env })
+    expect(code).toBe(2)
+    expect(stderr).toContain('--scope')
+  })
+
+  it('says how many of the tokens have expired', async () => {
+    const setup = await setUp(users(3))
+    const token = { identity: 'user-0', sessionToken: 'old', expiresAt: '2020-01-01T00:00:00Z', scopes: [] }
+    await writeFile(setup.out, `${JSON.stringify(token)}\n`, { mode: 0o600 })
+    expect((await resume(setup)).stderr).toContain('1 token in the output file expired already')
+  })
+})

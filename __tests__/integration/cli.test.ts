@@ -1,0 +1,237 @@
+import { describe, expect, it } from '@jest/globals'
+import { chmod, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { VKitClient } from '../../lib/index.js'
+import type { GatewayFault } from '../../lib/testing/index.js'
+import { envFor, makeFolder, runCli, startCli, useCli } from '../support/cli.js'
+import { startGateway } from '../support/gateway.js'
+
+useCli()
+
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/
+const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+const SECRET = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ role: 'app', iat: 1_600_000_000 })}.c2lnbmF0dXJl`
+
+describe('vkit', () => {
+  it.each([['--help'], ['help'], ['-h']])('%s says what there is', async flag => {
+    const { code, stdout } = await runCli([flag])
+    expect(code).toBe(0)
+    expect(stdout).toContain('vkit doctor')
+    expect(stdout).toContain('Exit codes')
+  })
+
+  it.each([['token'], ['emulator'], ['doctor']])('%s --help says what it takes', async command => {
+    const { code, stdout, stderr } = await runCli([command, '--help'])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout).toMatch(new RegExp(`^vkit ${command} .*–`))
+    expect(await runCli(['help', command])).toMatchObject({ code: 0, stdout })
+  })
+
+  it('--version is that of the package', async () => {
+    expect((await runCli(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
+  it.each([
+    [[]],
+    [['mint']],
+    [['token']],
+    [['token', 'a', '--from', 'b']],
+    [['token', 'a', '--resume']],
+    [['token', 'a', '--concurrency', '0']],
+    [['token', 'a', '--scopes', 'videos.read']],
+    [['token', '--from', '-', '--secret-file', '-']],
+    [['token', 'a', '--max-outage', 'soon']],
+    [['emulator', '--port', '70000']],
+    [['emulator', '--fault', 'flood']],
+    [['emulator', '--fault', 'x3']],
+    [['doctor', 'now']],
+  ])('does not understand %j', async args => {
+    const { code, stdout, stderr } = await runCli(args)
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toContain('--help')
+  })
+
+  it.each([
+    [['token', SECRET]],
+    [['token', `--app-secret=${SECRET}`]],
+    [['token', 'user', '--secret', SECRET]],
+    [['token', `Bearer ${SECRET}`]],
+    [[SECRET]],
+    [['doctor', '--identity', SECRET]],
+    [['token', 'user', '--token', 'hunter2']],
+    [['token', 'user', '--secret=hunter2']],
+  ])('refuses what looks like a secret, and does not repeat it: %#', async args => {
+    const { code, stdout, stderr } = await runCli(args)
+    expect(code).toBe(2)
+    expect(stderr).toContain('VKIT_APP_SECRET')
+    expect(stdout + stderr).not.toMatch(/eyJ|hunter2/)
+  })
+
+  it('refuses the very secret of the environment, whatever it looks like', async () => {
+    const { code, stderr } = await runCli(['token', 'opaque-secret'], { env: { VKIT_APP_SECRET: 'opaque-secret' } })
+    expect(code).toBe(2)
+    expect(stderr).not.toContain('opaque-secret')
+  })
+})
+
+describe('vkit token', () => {
+  it('prints the token alone', async () => {
+    const gateway = await startGateway()
+    const { code, stdout, stderr } = await runCli(['token', 'user'], { env: envFor(gateway) })
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.endsWith('\n')).toBe(true)
+    expect(stdout.trim()).toMatch(JWT)
+    expect(gateway.requests[0]?.body).toEqual({ identity: 'user', scopes: [] })
+  })
+
+  it('prints JSON, with scopes', async () => {
+    const gateway = await startGateway()
+    const args = ['token', 'user', '--scope', 'videos.read', '--scope', 'videos.edit', '--json']
+    const { stdout } = await runCli(args, { env: envFor(gateway) })
+    expect(JSON.parse(stdout)).toEqual({
+      identity: 'user',
+      sessionToken: expect.stringMatching(JWT) as unknown,
+      expiresAt: expect.stringMatching(/Z$/) as unknown,
+      scopes: ['videos.edit', 'videos.read'],
+    })
+  })
+
+  it('prints the tokens of several in their order, with an empty line for one that failed', async () => {
+    const gateway = await startGateway()
+    gateway.failNext({ status: 403, body: { error: 'not this one' } })
+    const args = ['token', 'a', 'b', 'a', 'c', '--concurrency', '1']
+    const { code, stdout, stderr } = await runCli(args, { env: envFor(gateway) })
+    expect(code).toBe(1)
+    expect(stderr).toContain('failed: "a": VKIT_FORBIDDEN')
+    const identities = stdout
+      .split('\n')
+      .slice(0, -1)
+      .map(line => line && (JSON.parse(Buffer.from(line.split('.')[1] ?? '', 'base64url').toString()) as object))
+    expect(identities).toHaveLength(4)
+    expect(identities[1]).toMatchObject({ identity: 'b' })
+    expect(identities[3]).toMatchObject({ identity: 'c' })
+  })
+
+  it('takes an identity that looks like an option after --', async () => {
+    const gateway = await startGateway()
+    expect((await runCli(['token', '--', '--help'], { env: envFor(gateway) })).code).toBe(0)
+    expect(gateway.requests[0]?.body).toMatchObject({ identity: '--help' })
+  })
+
+  it.each<[string, number, GatewayFault]>([
+    ['refuses the secret', 4, { status: 401 }],
+    ['is down', 5, { status: 503 }],
+    ['refuses the identity', 1, { status: 422 }],
+  ])('tells by its exit code that the gateway %s', async (_, expected, fault) => {
+    const gateway = await startGateway()
+    gateway.fail(fault)
+    const { code, stdout } = await runCli(['token', 'user'], { env: envFor(gateway) })
+    expect([code, stdout.trim()]).toEqual([expected, ''])
+  })
+
+  it('does not let Node print the secret', async () => {
+    const gateway = await startGateway()
+    const { code, stderr } = await runCli(['token', 'user'], { env: { ...envFor(gateway), NODE_DEBUG: 'http' } })
+    expect(code).toBe(3)
+    expect(stderr).not.toContain(gateway.appSecret)
+  })
+
+  it('without a secret says where it looked', async () => {
+    const { code, stderr } = await runCli(['token', 'user'])
+    expect(code).toBe(3)
+    expect(stderr).toContain('VKIT_APP_SECRET')
+    expect(stderr).toContain('--secret-file')
+  })
+
+  it('takes the secret from a file, and warns where others can read it', async () => {
+    const gateway = await startGateway()
+    const file = path.join(await makeFolder(), 'secret')
+    await writeFile(file, `${gateway.appSecret}\n`, { mode: 0o600 })
+    const args = ['token', 'user', '--secret-file', file]
+    const env = { VKIT_BASE_URL: gateway.url, VKIT_APP_SECRET: 'another' }
+    expect(await runCli(args, { env })).toMatchObject({ code: 0, stderr: '' })
+    await chmod(file, 0o644)
+    const { code, stderr } = await runCli(args, { env })
+    expect(code).toBe(0)
+    expect(stderr).toContain('chmod 600')
+  })
+
+  it('takes the secret from standard input', async () => {
+    const gateway = await startGateway()
+    const args = ['token', 'user', '--secret-file', '-', '--base-url', gateway.url]
+    expect((await runCli(args, { input: `${gateway.appSecret}\n` })).code).toBe(0)
+    expect(gateway.mints).toBe(1)
+  })
+
+  it('ends quietly when its reader goes away', async () => {
+    const gateway = await startGateway()
+    const { child, result } = startCli(['token', '--from', '-'], envFor(gateway))
+    child.stdout?.once('data', () => child.stdout?.destroy())
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(Array.from({ length: 20_000 }, (_, i) => `user-${i}\n`).join(''))
+    const { code, stderr } = await result
+    expect(code).toBe(141)
+    expect(stderr).not.toContain('EPIPE')
+    expect(gateway.mints).toBeLessThan(20_000)
+  })
+})
+
+describe('vkit emulator', () => {
+  async function started(
+    args: string[],
+    env = {},
+  ): Promise<{ url: string; secret: string; log: () => string; end: () => Promise<number | null> }> {
+    const { child, result, stderr } = startCli(['emulator', '--port', '0', ...args], env)
+    const text = await new Promise<string>(resolve => {
+      let seen = ''
+      const look = (): void => {
+        if (seen.includes('VKIT_BASE_URL') && stderr().includes('Ctrl-C')) resolve(seen)
+      }
+      child.stderr?.on('data', look)
+      child.stdout?.on('data', (chunk: Buffer) => {
+        seen += chunk.toString()
+        look()
+      })
+    })
+    return {
+      url: /VKIT_BASE_URL=(\S+)/.exec(text)?.[1] ?? '',
+      secret: /VKIT_APP_SECRET=(\S+)/.exec(text)?.[1] ?? '',
+      log: stderr,
+      end: async () => {
+        child.kill('SIGINT')
+        return (await result).code
+      },
+    }
+  }
+
+  it('is a gateway, and logs what is asked of it', async () => {
+    const { url, secret, log, end } = await started(['--ttl', '10m'])
+    await using client = new VKitClient({ appSecret: secret, baseUrl: url })
+    const token = await client.getSessionToken('a "user"\u001b[31m', ['videos.read'])
+    expect(Date.parse(token.expiresAt) - Date.now()).toBeLessThanOrEqual(600_000)
+    expect(await end()).toBe(0)
+    expect(log()).toMatch(/200 {2}POST \/v1\/sessions {2}"a \\"user\\"\\u001b\[31m" {2}"videos\.read" {2}\d+ ms/)
+    expect(log()).toContain('1 token minted.')
+    expect(log()).not.toContain('\u001b')
+  })
+
+  it('does as it is told with --fault', async () => {
+    const { url, secret, end } = await started(['--fault', '429,retry-after=0,x2', '--fault', '422,x1', '--quiet'])
+    const codes: (string | undefined)[] = []
+    await using client = new VKitClient({ appSecret: secret, baseUrl: url, maxRetries: 0 })
+    for await (const { error } of client.getSessionTokens(['a', 'b', 'c', 'd'], { concurrency: 1, onOutage: 'fail' })) {
+      codes.push(error?.code)
+    }
+    expect(codes).toEqual(['VKIT_RATE_LIMITED', 'VKIT_RATE_LIMITED', 'VKIT_INVALID_REQUEST', undefined])
+    expect(await end()).toBe(0)
+  })
+
+  it('accepts the secret of the environment, and does not print it', async () => {
+    const { url, secret, log, end } = await started([], { VKIT_APP_SECRET: SECRET })
+    expect(secret).toBe('')
+    await using client = new VKitClient({ appSecret: SECRET, baseUrl: url })
+    expect((await client.getSessionToken('user')).identity).toBe('user')
+    await end()
+    expect(log()).not.toContain(SECRET)
+  })
+})

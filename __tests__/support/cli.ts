@@ -1,0 +1,87 @@
+import { afterAll, beforeAll, jest } from '@jest/globals'
+import { build } from 'esbuild'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import manifest from '../../package.json' with { type: 'json' }
+import type { GatewayEmulator } from '../../lib/testing/index.js'
+import { afterThisTest } from './gateway.js'
+
+export interface CliResult {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface CliRun {
+  readonly child: ChildProcess
+  readonly result: Promise<CliResult>
+  /** What was written to standard error so far. */
+  readonly stderr: () => string
+}
+
+let bundle = ''
+
+/** Bundles the command as the build does, once for the test file, where it finds the package's dependencies. */
+export function useCli(): void {
+  jest.setTimeout(60_000) // Processes take their time to start where many do.
+  beforeAll(async () => {
+    await mkdir('node_modules/.cache', { recursive: true })
+    bundle = path.join(await mkdtemp(path.resolve('node_modules/.cache/vkit-')), 'vkit.js')
+    await build({
+      entryPoints: ['lib/cli/vkit.ts'],
+      outfile: bundle,
+      bundle: true,
+      platform: 'node',
+      target: 'node20',
+      format: 'esm',
+      external: Object.keys(manifest.dependencies),
+      banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
+      logLevel: 'error',
+    })
+  })
+  afterAll(() => rm(path.dirname(bundle), { recursive: true, force: true }))
+}
+
+/** Starts `vkit`, with nothing in its environment but what is given. It ends with the test. */
+export function startCli(args: readonly string[], env: Record<string, string> = {}): CliRun {
+  const child = spawn(process.execPath, [bundle, ...args], { env: { PATH: process.env['PATH'] ?? '', ...env } })
+  const [out, err]: [Buffer[], Buffer[]] = [[], []]
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+  const stderr = (): string => Buffer.concat(err).toString()
+  const result = once(child, 'close').then(([code]) => ({
+    code: code as number | null,
+    stdout: Buffer.concat(out).toString(),
+    stderr: stderr(),
+  }))
+  afterThisTest(async () => {
+    child.kill('SIGKILL')
+    await result
+  })
+  return { child, result, stderr }
+}
+
+export async function runCli(
+  args: readonly string[],
+  { env, input = '' }: { env?: Record<string, string>; input?: string } = {},
+): Promise<CliResult> {
+  const { child, result } = startCli(args, env)
+  child.stdin?.on('error', () => undefined) // It may have ended without reading it.
+  child.stdin?.end(input)
+  return result
+}
+
+/** The environment of a developer who uses that gateway. */
+export function envFor(gateway: GatewayEmulator): Record<string, string> {
+  return { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+}
+
+/** An empty folder that goes with the test. */
+export async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'vkit-test-'))
+  afterThisTest(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}

@@ -1,0 +1,152 @@
+import { describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { looksLikeSecret, readDuration } from '../../lib/cli/arguments.js'
+import { checkClock } from '../../lib/cli/doctor-network.js'
+import { Faults } from '../../lib/cli/faults.js'
+import { IdentitySet } from '../../lib/cli/identity-set.js'
+import { MAX_LINE_BYTES, readLines, textOf } from '../../lib/cli/lines.js'
+import { formatSeconds } from '../../lib/cli/progress.js'
+import { quote } from '../../lib/cli/terminal.js'
+
+async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size))
+}
+
+describe('lines', () => {
+  it('are those of the text, however it comes in chunks', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.string({ unit: 'binary' })), fc.integer({ min: 1, max: 9 }), async (words, size) => {
+        const lines = words.map(word => word.replace(/[\r\n\ufeff\ud800-\udfff]/gu, ''))
+        const bytes = Buffer.from(lines.map(line => `${line}\n`).join(''))
+        const read: (string | undefined)[] = []
+        let end = 0
+        for await (const line of readLines(chunksOf(bytes, size))) {
+          read.push(textOf(line))
+          end = line.end
+        }
+        expect(read).toEqual(lines)
+        expect(end).toBe(bytes.length)
+      }),
+    )
+  })
+
+  it('say where a half-written one begins', async () => {
+    const ends: [number, boolean][] = []
+    for await (const { end, isEnded } of readLines(chunksOf(Buffer.from('ab\ncd\nef'), 2))) ends.push([end, isEnded])
+    expect(ends).toEqual([
+      [3, true],
+      [6, true],
+      [8, false],
+    ])
+  })
+
+  it('of any length are held to a bound', async () => {
+    const long = Buffer.alloc(4 * MAX_LINE_BYTES, 'x')
+    for await (const line of readLines(chunksOf(long, 65_536))) {
+      expect(line.isTooLong).toBe(true)
+      expect(line.bytes.length).toBe(MAX_LINE_BYTES + 1)
+      expect(line.end).toBe(long.length)
+    }
+  })
+})
+
+describe('a set of identities', () => {
+  it('is a set', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string()), identities => {
+        const [ours, theirs] = [new IdentitySet(), new Set<string>()]
+        for (const identity of identities) {
+          expect(ours.add(identity)).toBe(!theirs.has(identity))
+          theirs.add(identity)
+        }
+        expect(ours.size).toBe(theirs.size)
+      }),
+    )
+  })
+
+  it('grows, and forgets nobody', () => {
+    const set = new IdentitySet()
+    for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(true)
+    for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(false)
+    expect(set.size).toBe(20_000)
+  })
+})
+
+describe('what looks like a secret', () => {
+  const header = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString('base64url')
+  const spaced = Buffer.from('{ "typ": "JWT", "alg": "RS256" }').toString('base64url')
+
+  it.each([`${header}.e30.c2ln`, `${spaced}.e30.c2ln`, `--secret=${header}.e30.c2ln`, `Bearer ${header}.e30.`])(
+    'is %s',
+    text => expect(looksLikeSecret(text)).toBe(true),
+  )
+
+  it.each([
+    'user-1',
+    'anna@example.com',
+    'www.example.com.au',
+    'a1b2c3d4-e5f6-7890-abcd-ef1234567890',
+    'eyJoZWxsbw.world.foo',
+    'f'.repeat(64),
+  ])('is not %s', text => expect(looksLikeSecret(text)).toBe(false))
+})
+
+describe('arguments', () => {
+  it.each([
+    ['90s', 90_000],
+    ['90', 90_000],
+    ['500ms', 500],
+    ['1.5h', 5_400_000],
+    ['1d', 86_400_000],
+  ])('%s is %i ms', (text, ms) => expect(readDuration(text, '--ttl')).toBe(ms))
+
+  it.each(['', '0', '-1s', '1w', '1e9d', 'soon', '30d'])('%j is no duration', text =>
+    expect(() => readDuration(text, '--ttl')).toThrow('--ttl'),
+  )
+
+  it('a fault rule applies as often as it says, then the next one does', () => {
+    const faults = new Faults(['429,retry-after=2,x2', 'delay=800ms'])
+    const met = Array.from({ length: 3 }, () => faults.next())
+    expect(met[1]).toMatchObject({ status: 429, headers: { 'Retry-After': '2' } })
+    expect(met[2]).toEqual({ delayMs: 800 })
+  })
+
+  it('a fault rule applies to a part of the requests', () => {
+    const faults = new Faults(['503,20%'])
+    const met = Array.from({ length: 10_000 }, () => faults.next()).filter(Boolean).length
+    expect(met).toBeGreaterThan(1_500)
+    expect(met).toBeLessThan(2_500)
+  })
+})
+
+describe('the clock check', () => {
+  const noon = Date.parse('2030-01-01T12:00:00Z')
+  const date = new Date(noon).toUTCString()
+
+  it.each([
+    [noon + 500, noon + 700, 'ok'],
+    [noon - 3_000, noon + 3_000, 'ok'],
+    [noon + 60_000, noon + 60_100, 'warning'],
+    [noon - 60_100, noon - 60_000, 'warning'],
+    [noon + 3_600_000, noon + 3_600_100, 'failure'],
+  ])('sent at %i, answered at %i: %s', (sentAt, answeredAt, severity) => {
+    expect(checkClock(date, sentAt, answeredAt).severity).toBe(severity)
+  })
+
+  it('has nothing to say without a Date', () => {
+    expect(checkClock(undefined, noon, noon).severity).toBe('note')
+  })
+})
+
+describe('what is shown', () => {
+  it.each([
+    [0, '0 s'],
+    [59.4, '59 s'],
+    [125, '2 min 5 s'],
+    [3_725, '1 h 2 min'],
+  ])('%d seconds as %s', (seconds, text) => expect(formatSeconds(seconds)).toBe(text))
+
+  it('never commands the terminal', () => {
+    expect(quote('a\u001b[2J\u009b1m\u202e"\n')).toBe('"a\\u001b[2J\\u009b1m\\u202e\\"\\n"')
+  })
+})

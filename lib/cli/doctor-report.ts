@@ -1,0 +1,33 @@
+import { EXIT } from './exit-codes.js'
+import { paint, type Colour } from './terminal.js'
+
+export type Severity = 'ok' | 'note' | 'warning' | 'failure'
+
+/** What one check found. */
+export interface Finding {
+  readonly check: string
+  readonly severity: Severity
+  /** One line; never holds the secret. */
+  readonly found: string
+  /** What to do about it. */
+  readonly advice?: string
+}
+
+const SIGNS: Record<Severity, readonly [string, Colour]> = {
+  ok: ['✓', 'green'],
+  note: ['–', 'dim'],
+  warning: ['!', 'yellow'],
+  failure: ['✗', 'red'],
+}
+
+export function printFinding({ check, severity, found, advice }: Finding): void {
+  const [sign, colour] = SIGNS[severity]
+  process.stdout.write(`${paint(sign, colour, process.stdout)} ${check.padEnd(10)} ${found}\n`)
+  if (advice !== undefined) process.stdout.write(`${' '.repeat(13)}${paint('→', 'cyan', process.stdout)} ${advice}\n`)
+}
+
+export function exitCodeFor(findings: readonly Finding[]): number {
+  const has = (severity: Severity): boolean => findings.some(finding => finding.severity === severity)
+  if (has('failure')) return EXIT.failed
+  return has('warning') ? EXIT.warnings : EXIT.ok
+}

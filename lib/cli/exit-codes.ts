@@ -1,0 +1,58 @@
+import { VKitError, type VKitErrorCode } from '../errors.js'
+
+/** What the process ends with; documented in `vkit --help` and the guide. After Ctrl-C it is 130, after SIGTERM 143. */
+export const EXIT = {
+  ok: 0,
+  /** Some identities failed; a check of the doctor did. */
+  failed: 1,
+  usage: 2,
+  config: 3,
+  refused: 4,
+  unreachable: 5,
+  file: 6,
+  /** The doctor has only warnings. */
+  warnings: 7,
+} as const
+
+const BY_CODE: Partial<Record<VKitErrorCode, number>> = {
+  VKIT_CONFIG: EXIT.config,
+  VKIT_UNAUTHENTICATED: EXIT.refused,
+  VKIT_FORBIDDEN: EXIT.refused,
+  VKIT_RATE_LIMITED: EXIT.unreachable,
+  VKIT_UNAVAILABLE: EXIT.unreachable,
+  VKIT_CONNECTION: EXIT.unreachable,
+  VKIT_TLS: EXIT.unreachable,
+  VKIT_TIMEOUT: EXIT.unreachable,
+}
+
+export function exitCodeOf(error: VKitError): number {
+  return BY_CODE[error.code] ?? EXIT.failed
+}
+
+/** Ends the command with a message and an exit code; the message never holds what was typed unless it is known to be harmless. */
+export class CommandError extends Error {
+  readonly exitCode: number
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+export function usageError(message: string): CommandError {
+  return new CommandError(`${message} See --help.`, EXIT.usage)
+}
+
+/** What the operating system says of a file, without what Node adds to it. */
+export function fileError(what: string, error: unknown): CommandError {
+  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error'
+  return new CommandError(`${what}: ${WORDS[code] ?? code}.`, EXIT.file)
+}
+
+const WORDS: Record<string, string> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a directory',
+  ENOSPC: 'the disk is full',
+  EPERM: 'not permitted',
+  EROFS: 'the file system is read-only',
+}

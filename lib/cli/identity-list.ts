@@ -1,0 +1,83 @@
+import { createReadStream, fstatSync, openSync } from 'node:fs'
+import { looksLikeSecret } from './arguments.js'
+import { fileError } from './exit-codes.js'
+import type { IdentitySet } from './identity-set.js'
+import { readLines, textOf, type Line } from './lines.js'
+
+export interface IdentityListOptions {
+  /** Identities that are not to be minted again; those of the list are added. */
+  readonly done: IdentitySet
+  /** Ends the list, also in the middle of a wait for input. */
+  readonly signal: AbortSignal
+  /** Told of a line that is no identity. */
+  readonly onBadLine: (number: number, why: string) => void
+  /** Told of an identity that is in `done`. */
+  readonly onSkip: () => void
+}
+
+/** Where `--from` reads from, and whether it can be read twice. */
+export interface ListSource {
+  readonly fd: number
+  readonly isFile: boolean
+}
+
+export function openList(path: string): ListSource {
+  try {
+    const fd = path === '-' ? 0 : openSync(path, 'r')
+    const stat = fstatSync(fd)
+    if (stat.isDirectory()) throw Object.assign(new Error('directory'), { code: 'EISDIR' })
+    return { fd, isFile: stat.isFile() && path !== '-' }
+  } catch (error) {
+    throw fileError('The list of identities cannot be read', error)
+  }
+}
+
+/** How many lines of a file are not empty. */
+export async function countLines({ fd }: ListSource): Promise<number> {
+  let lines = 0
+  let isEmpty = true
+  for await (const chunk of createReadStream('', { fd, start: 0, autoClose: false }) as AsyncIterable<Buffer>) {
+    for (const byte of chunk) {
+      if (byte !== 0x0a && byte !== 0x0d) isEmpty = false
+      else if (!isEmpty) {
+        lines++
+        isEmpty = true
+      }
+    }
+  }
+  return isEmpty ? lines : lines + 1
+}
+
+/** The identities of a file, a line each, none of them twice. Empty lines are passed over. */
+export async function* listIdentities(
+  { fd, isFile }: ListSource,
+  { done, signal, onBadLine, onSkip }: IdentityListOptions,
+): AsyncGenerator<string, void, undefined> {
+  const stream = fd === 0 ? process.stdin : createReadStream('', { fd, ...(isFile && { start: 0 }) })
+  const end = (): void => void stream.destroy()
+  signal.addEventListener('abort', end)
+  try {
+    for await (const line of readLines(stream as AsyncIterable<Buffer>)) {
+      if (signal.aborted) return
+      const text = textOf(line)
+      if (text === '') continue
+      const problem = problemOf(line, text)
+      if (text === undefined || problem) onBadLine(line.number, problem ?? NOT_UTF8)
+      else if (!done.add(text)) onSkip()
+      else yield text
+    }
+  } catch (error) {
+    if (!signal.aborted) throw fileError('The list of identities cannot be read', error)
+  } finally {
+    signal.removeEventListener('abort', end)
+    stream.destroy()
+  }
+}
+
+const NOT_UTF8 = 'it is not UTF-8'
+
+function problemOf(line: Line, text: string | undefined): string | undefined {
+  if (line.isTooLong) return 'it is too long to be an identity'
+  if (text !== undefined && looksLikeSecret(text)) return 'it looks like a secret or a token, not like an identity'
+  return undefined
+}

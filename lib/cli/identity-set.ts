@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto'
+
+const WORDS = 4
+const MAX_LOAD = 0.7
+
+/**
+ * Remembers which identities were there, at 23 to 46 bytes each, however long they are.
+ *
+ * It keeps 128 bits of a SHA-256 of each: two of a thousand million identities would be taken for one with a chance of
+ * one in 10^20.
+ */
+export class IdentitySet {
+  #slots = new Uint32Array(1024 * WORDS)
+  #size = 0
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Returns whether it was new. */
+  add(identity: string): boolean {
+    if (this.#size >= (this.#slots.length / WORDS) * MAX_LOAD) this.#grow()
+    const isNew = insert(this.#slots, digestOf(identity))
+    if (isNew) this.#size++
+    return isNew
+  }
+
+  #grow(): void {
+    const larger = new Uint32Array(this.#slots.length * 2)
+    for (let at = 0; at < this.#slots.length; at += WORDS) {
+      const digest = this.#slots.subarray(at, at + WORDS)
+      if (digest[0] !== 0) insert(larger, digest)
+    }
+    this.#slots = larger
+  }
+}
+
+function digestOf(identity: string): Uint32Array {
+  const hash = createHash('sha256').update(identity).digest()
+  const digest = Uint32Array.from({ length: WORDS }, (_, i) => hash.readUInt32LE(i * 4))
+  digest[0] = (digest[0] ?? 0) || 1 // 0 marks a free slot.
+  return digest
+}
+
+function insert(slots: Uint32Array, digest: Uint32Array): boolean {
+  const mask = slots.length - 1
+  for (let at = ((digest[1] ?? 0) * WORDS) & mask; ; at = (at + WORDS) & mask) {
+    if (slots[at] === 0) {
+      slots.set(digest, at)
+      return true
+    }
+    if (digest.every((word, i) => slots[at + i] === word)) return false
+  }
+}

@@ -1,0 +1,68 @@
+import { VKitError } from '../errors.js'
+import manifest from '../../package.json' with { type: 'json' }
+import { refuseSecrets } from './arguments.js'
+import { doctorCommand } from './doctor-command.js'
+import { emulatorCommand } from './emulator-command.js'
+import { CommandError, EXIT, exitCodeOf } from './exit-codes.js'
+import { HELP } from './help.js'
+import { complain } from './terminal.js'
+import { tokenCommand } from './token-command.js'
+
+const COMMANDS = { token: tokenCommand, emulator: emulatorCommand, doctor: doctorCommand } as const
+
+/** Runs one command to its end; resolves to the exit code. */
+export async function run(args: readonly string[]): Promise<number> {
+  try {
+    refuseSecrets(args)
+    return await dispatch(args)
+  } catch (error) {
+    return explain(error)
+  }
+}
+
+async function dispatch([name = '', ...rest]: readonly string[]): Promise<number> {
+  if (name === '--version' || name === '-v') return print(manifest.version)
+  if (name === '--help' || name === '-h') return print(HELP.all)
+  if (name === 'help') return print(isCommand(rest[0]) ? HELP[rest[0]] : HELP.all)
+  if (name === '') {
+    process.stderr.write(`${HELP.all}\n`)
+    return EXIT.usage
+  }
+  if (!isCommand(name))
+    throw new CommandError('No such command. There are token, emulator and doctor. See --help.', EXIT.usage)
+  return wantsHelp(rest) ? print(HELP[name]) : COMMANDS[name](rest)
+}
+
+function isCommand(name: string | undefined): name is keyof typeof COMMANDS {
+  return name !== undefined && Object.hasOwn(COMMANDS, name)
+}
+
+function wantsHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return args.slice(0, end < 0 ? undefined : end).some(arg => arg === '--help' || arg === '-h')
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return EXIT.ok
+}
+
+function explain(error: unknown): number {
+  if (error instanceof CommandError) {
+    complain(error.message)
+    return error.exitCode
+  }
+  if (error instanceof VKitError) {
+    complain(`${error.code}: ${error.message}`)
+    return exitCodeOf(error)
+  }
+  // Whatever else it is may hold what was typed, or the secret: its place is told, not its words.
+  const { name, stack = '' } = error instanceof Error ? error : new Error('unknown')
+  complain(
+    `Something went wrong inside vkit (${name}).\n${stack
+      .split('\n')
+      .filter(line => /^\s+at /.test(line))
+      .join('\n')}`,
+  )
+  return EXIT.failed
+}

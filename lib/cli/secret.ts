@@ -1,0 +1,61 @@
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { CommandError, EXIT, fileError, usageError } from './exit-codes.js'
+
+const MAX_BYTES = 64 * 1024
+
+export interface FoundSecret {
+  readonly secret: string
+  /** Where it was found, to be told; never the secret. */
+  readonly source: string
+  /** What is not right about that place. */
+  readonly warning?: string
+}
+
+/**
+ * The app secret: from `--secret-file` (`-` is standard input), else from the environment.
+ *
+ * @throws CommandError where there is none, or the file cannot be read
+ */
+export async function findSecret(secretFile: string | undefined): Promise<FoundSecret> {
+  if (secretFile === '-') return { secret: await readStandardInput(), source: 'standard input' }
+  if (secretFile !== undefined) return readSecretFile(secretFile)
+  const secret = process.env['VKIT_APP_SECRET']
+  if (secret) return { secret, source: 'VKIT_APP_SECRET' }
+  throw new CommandError(
+    'No app secret. Set VKIT_APP_SECRET, or give --secret-file <file>, or pipe it in with --secret-file -. ' +
+      'It is what the dashboard calls API TOKEN: Apps → Your App → API TOKEN.',
+    EXIT.config,
+  )
+}
+
+async function readSecretFile(path: string): Promise<FoundSecret> {
+  const file = await open(path, constants.O_RDONLY).catch((error: unknown) => {
+    throw fileError('The secret file cannot be read', error)
+  })
+  try {
+    const { mode, size } = await file.stat()
+    if (size > MAX_BYTES) throw new CommandError('The secret file is too large to hold a secret.', EXIT.config)
+    const secret = (await file.readFile('utf8')).trim()
+    const isExposed = process.platform !== 'win32' && (mode & 0o077) !== 0
+    const warning = 'Others than its owner can read the secret file. Close it: chmod 600 <file>'
+    return { secret, source: 'the secret file', ...(isExposed && { warning }) }
+  } catch (error) {
+    throw error instanceof CommandError ? error : fileError('The secret file cannot be read', error)
+  } finally {
+    await file.close()
+  }
+}
+
+async function readStandardInput(): Promise<string> {
+  // A terminal would show what is typed.
+  if (process.stdin.isTTY) throw usageError('Pipe the secret into --secret-file -; it is not typed.')
+  const chunks: Buffer[] = []
+  let length = 0
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    length += chunk.length
+    if (length > MAX_BYTES) throw new CommandError('Standard input is too long to be a secret.', EXIT.config)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString().trim()
+}

@@ -1,0 +1,58 @@
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+/** How long, after Ctrl-C, those under way are waited for. */
+const GRACE_MS = 5_000
+
+/**
+ * Ends a run as its user asks: at the first Ctrl-C no more is begun, and what is under way is waited for a little, for a token
+ * that has been minted should be written; at the second one it is left.
+ */
+export class Interruption {
+  readonly #soft = new AbortController()
+  readonly #hard = new AbortController()
+  readonly #listeners = new Map<NodeJS.Signals, () => void>()
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #exitCode: number | undefined
+
+  constructor() {
+    for (const [signal, exitCode] of Object.entries(SIGNALS) as [NodeJS.Signals, number][]) {
+      const listener = (): void => this.#interrupt(exitCode)
+      this.#listeners.set(signal, listener)
+      process.on(signal, listener)
+    }
+  }
+
+  /** Aborts when no more is to be begun. */
+  get soft(): AbortSignal {
+    return this.#soft.signal
+  }
+
+  /** Aborts when nothing is to be waited for any longer. */
+  get hard(): AbortSignal {
+    return this.#hard.signal
+  }
+
+  /** What the process is to end with, if it was interrupted. */
+  get exitCode(): number | undefined {
+    return this.#exitCode
+  }
+
+  /** Leaves at once, for a reason of one's own. */
+  abort(exitCode: number): void {
+    this.#exitCode ??= exitCode
+    this.#soft.abort()
+    this.#hard.abort()
+  }
+
+  dispose(): void {
+    clearTimeout(this.#timer)
+    for (const [signal, listener] of this.#listeners) process.removeListener(signal, listener)
+  }
+
+  #interrupt(exitCode: number): void {
+    if (this.#soft.signal.aborted) return this.abort(exitCode)
+    this.#exitCode = exitCode
+    this.#soft.abort()
+    this.#timer = setTimeout(() => this.#hard.abort(), GRACE_MS)
+  }
+}

@@ -1,0 +1,162 @@
+import {
+  constants,
+  createReadStream,
+  fsync,
+  fsyncSync,
+  closeSync,
+  openSync,
+  fstatSync,
+  ftruncateSync,
+  writeSync,
+} from 'node:fs'
+import type { SessionToken } from '../session-token.js'
+import { CommandError, EXIT, fileError } from './exit-codes.js'
+import type { IdentitySet } from './identity-set.js'
+import { readLines, textOf, type Line } from './lines.js'
+
+const SYNC_INTERVAL_MS = 1_000
+
+/** What a resumed file held. */
+export interface Resumed {
+  readonly tokens: number
+  readonly expired: number
+  readonly isExposed: boolean
+}
+
+/** One token as a line of NDJSON. */
+export function formatToken({ identity, sessionToken, expiresAt, scopes }: SessionToken): string {
+  return `${JSON.stringify({ identity, sessionToken, expiresAt, scopes })}\n`
+}
+
+/**
+ * A file of tokens, a line each, that survives its writer.
+ *
+ * Every line has gone to the operating system when `append` returns, so that no end of the process loses it; and to the disk
+ * within a second or so, so that a power failure loses no more than that.
+ */
+export class TokenFile {
+  readonly #path: string
+  readonly #fd: number
+  #syncedAt = Date.now()
+  #isSyncing = false
+
+  private constructor(path: string, fd: number) {
+    this.#path = path
+    this.#fd = fd
+  }
+
+  /** @throws CommandError if there is a file already: a token file is not overwritten. */
+  static create(path: string): TokenFile {
+    try {
+      return new TokenFile(path, openSync(path, 'wx', 0o600))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('The output file cannot be made', error)
+      throw new CommandError('The output file exists. Give --resume to go on with it, or another name.', EXIT.usage)
+    }
+  }
+
+  /** Goes on with the file at `path`, or makes it. Adds whom it holds to `done`, and cuts off a half-written end. */
+  static async resume(
+    path: string,
+    { done, scopes }: { done: IdentitySet; scopes: readonly string[] },
+  ): Promise<{ file: TokenFile; resumed?: Resumed }> {
+    let fd: number
+    try {
+      fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { file: TokenFile.create(path) }
+      throw fileError('The output file cannot be opened', error)
+    }
+    try {
+      const { mode } = fstatSync(fd)
+      const isExposed = process.platform !== 'win32' && (mode & 0o077) !== 0
+      return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, done, scopes)), isExposed } }
+    } catch (error) {
+      closeSync(fd)
+      throw error instanceof CommandError ? error : fileError('The output file cannot be read', error)
+    }
+  }
+
+  append(token: SessionToken): void {
+    try {
+      writeAll(this.#fd, formatToken(token))
+    } catch (error) {
+      throw fileError(`The output file ${this.#path} cannot be written`, error)
+    }
+    this.#syncNowAndThen()
+  }
+
+  close(): void {
+    try {
+      fsyncSync(this.#fd)
+    } catch (error) {
+      // Pipes and some devices have nothing to sync.
+      if ((error as NodeJS.ErrnoException).code !== 'EINVAL')
+        throw fileError('The output file cannot be written', error)
+    } finally {
+      closeSync(this.#fd)
+    }
+  }
+
+  #syncNowAndThen(): void {
+    if (this.#isSyncing || Date.now() - this.#syncedAt < SYNC_INTERVAL_MS) return
+    this.#isSyncing = true
+    // What goes wrong here goes wrong again in close(), which tells.
+    fsync(this.#fd, () => {
+      this.#isSyncing = false
+      this.#syncedAt = Date.now()
+    })
+  }
+}
+
+function writeAll(fd: number, text: string): void {
+  const bytes = Buffer.from(text)
+  for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written)
+}
+
+async function readDone(
+  fd: number,
+  done: IdentitySet,
+  scopes: readonly string[],
+): Promise<{ tokens: number; expired: number }> {
+  let [tokens, expired, whole] = [0, 0, 0]
+  const now = Date.now()
+  for await (const line of readLines(
+    createReadStream('', { fd, start: 0, autoClose: false }) as AsyncIterable<Buffer>,
+  )) {
+    const token = parseToken(line)
+    if (!token) {
+      if (line.isEnded) throw foreignLine(line.number)
+      ftruncateSync(fd, whole) // The writer was killed in the middle of it.
+      break
+    }
+    if (JSON.stringify(token.scopes) !== JSON.stringify(scopes)) throw otherScopes(line.number)
+    // Whole but for its line feed.
+    if (!line.isEnded) writeAll(fd, '\n')
+    done.add(token.identity)
+    tokens++
+    if (Date.parse(token.expiresAt) <= now) expired++
+    whole = line.end
+  }
+  return { tokens, expired }
+}
+
+function parseToken(line: Line): SessionToken | undefined {
+  try {
+    const value = JSON.parse(textOf(line) ?? '') as Partial<SessionToken> | null
+    const isToken = typeof value?.identity === 'string' && typeof value.sessionToken === 'string'
+    return isToken && Array.isArray(value.scopes) ? (value as SessionToken) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function foreignLine(number: number): CommandError {
+  const message = `Line ${number} of the output file is no token: it was not written by this command, and is left as it is.`
+  return new CommandError(message, EXIT.file)
+}
+
+function otherScopes(number: number): CommandError {
+  const message = `The output file holds tokens with other scopes (line ${number}). Give the same --scope, or another --out.`
+  return new CommandError(message, EXIT.usage)
+}
