@@ -29,7 +29,7 @@ export function checkSecret({ secret, source, warning }: FoundSecret): Finding {
     return failure(`what ${source} holds is a session token, or another that is no app secret`, copyAgain)
   }
   const issued =
-    typeof claims.iat === 'number' ? `, issued ${new Date(claims.iat * 1000).toISOString().slice(0, 10)}` : ''
+    typeof claims.iat === 'number' ? `, issued ${new Date(claims.iat * 1000).toISOString().replace('.000Z', 'Z')}` : ''
   const found = `from ${source}: an app secret${issued}`
   if (warning !== undefined) return { check, severity: 'warning', found, advice: warning }
   return { check, severity: 'ok', found }
