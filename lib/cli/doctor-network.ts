@@ -73,7 +73,7 @@ async function checkReachable(url: URL): Promise<Finding[]> {
     const [response] = (await inTime(settled(request.end(), 'response'))) as [http.IncomingMessage]
     const answeredAt = Date.now()
     const status = response.statusCode ?? 0
-    const found = `${url.origin} answers (${status}, ${since(startedAt)})`
+    const found = `${url.origin} answers ${status} to a request without the secret (${since(startedAt)})`
     const reachable: Finding =
       status < 500
         ? { check: 'gateway', severity: 'ok', found }

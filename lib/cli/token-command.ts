@@ -94,6 +94,8 @@ class TokenRun {
     this.#client = new VKitClient({
       appSecret,
       ...(plan.baseUrl !== undefined && { baseUrl: plan.baseUrl }),
+      // Nobody is asked for twice: a larger one would be room for nothing.
+      cache: { maxEntries: plan.concurrency },
       onEvent: ({ type }) => {
         if (!this.#progress) return
         if (type === 'circuit-open') this.#progress.status = 'the gateway does not answer: waiting'
