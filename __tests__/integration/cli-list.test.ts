@@ -161,6 +161,13 @@ describe('vkit token --out', () => {
     expect(gateway.requests).toHaveLength(0)
   })
 
+  it('goes on with nothing that is no ordinary file', async () => {
+    const { gateway, from, env } = await setUp(users(3))
+    const { code } = await runCli(['token', '--from', from, '--out', '/dev/null', '--resume'], { env })
+    expect(code).toBe(2)
+    expect(gateway.requests).toHaveLength(0)
+  })
+
   it('takes identities of the command line too', async () => {
     const { out, env, lines } = await setUp('')
     expect((await runCli(['token', 'a', 'b', 'a', '--out', out], { env })).code).toBe(0)

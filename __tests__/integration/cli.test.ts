@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import { openSync } from 'node:fs'
 import { chmod, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { VKitClient } from '../../lib/index.js'
@@ -173,6 +174,18 @@ describe('vkit token', () => {
     expect(code).toBe(141)
     expect(stderr).not.toContain('EPIPE')
     expect(gateway.mints).toBeLessThan(20_000)
+  })
+})
+
+describe('output that cannot be written', () => {
+  it('is told in one line, by its own exit code', async () => {
+    const gateway = await startGateway()
+    const { child, result } = startCli(['token', '--from', '-'], envFor(gateway), openSync('package.json', 'r'))
+    child.stdin?.end('anna\nbob\n')
+    const { code, stderr } = await result
+    expect(code).toBe(6)
+    expect(stderr).toContain('error: The output cannot be written: EBADF.')
+    expect(stderr).not.toContain('    at ')
   })
 })
 

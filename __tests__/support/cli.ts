@@ -45,12 +45,19 @@ export function useCli(): void {
   afterAll(() => rm(path.dirname(bundle), { recursive: true, force: true }))
 }
 
-/** Starts `vkit`, with nothing in its environment but what is given. It ends with the test. */
-export function startCli(args: readonly string[], env: Record<string, string> = {}): CliRun {
-  const child = spawn(process.execPath, [bundle, ...args], { env: { PATH: process.env['PATH'] ?? '', ...env } })
+/** Starts `vkit`, with nothing in its environment but what is given. It ends with the test. `stdout` may be an open file. */
+export function startCli(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  stdout: 'pipe' | number = 'pipe',
+): CliRun {
+  const child = spawn(process.execPath, [bundle, ...args], {
+    env: { PATH: process.env['PATH'] ?? '', ...env },
+    stdio: ['pipe', stdout, 'pipe'],
+  })
   const [out, err]: [Buffer[], Buffer[]] = [[], []]
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk))
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk))
+  child.stdout?.on('data', (chunk: Buffer) => out.push(chunk))
+  child.stderr?.on('data', (chunk: Buffer) => err.push(chunk))
   const stderr = (): string => Buffer.concat(err).toString()
   const result = once(child, 'close').then(([code]) => ({
     code: code as number | null,

@@ -53,12 +53,14 @@ export async function* listIdentities(
   { fd, isFile }: ListSource,
   { done, signal, onBadLine, onSkip }: IdentityListOptions,
 ): AsyncGenerator<string, void, undefined> {
+  const isOver = (): boolean => signal.aborted
+  if (isOver()) return
   const stream = fd === 0 ? process.stdin : createReadStream('', { fd, ...(isFile && { start: 0 }) })
   const end = (): void => void stream.destroy()
   signal.addEventListener('abort', end)
   try {
     for await (const line of readLines(stream as AsyncIterable<Buffer>)) {
-      if (signal.aborted) return
+      if (isOver()) return
       const text = textOf(line)
       if (text === '') continue
       const problem = problemOf(line, text)
@@ -67,7 +69,7 @@ export async function* listIdentities(
       else yield text
     }
   } catch (error) {
-    if (!signal.aborted) throw fileError('The list of identities cannot be read', error)
+    if (!isOver()) throw fileError('The list of identities cannot be read', error)
   } finally {
     signal.removeEventListener('abort', end)
     stream.destroy()

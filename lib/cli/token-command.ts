@@ -6,6 +6,7 @@ import { printsRequests } from './doctor-settings.js'
 import { CommandError, EXIT, exitCodeOf, usageError } from './exit-codes.js'
 import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
+import { exitCodeForOutput } from './output.js'
 import { formatSeconds, Progress, type Tally } from './progress.js'
 import { findSecret } from './secret.js'
 import { Interruption } from './signals.js'
@@ -105,7 +106,7 @@ class TokenRun {
   }
 
   async run(): Promise<number> {
-    process.stdout.on('error', leaveQuietly(this.#interruption))
+    process.stdout.once('error', (error: Error) => this.#interruption.abort(exitCodeForOutput(error)))
     const startedAt = performance.now()
     try {
       const sink = await this.#openSink()
@@ -201,13 +202,5 @@ class TokenRun {
     const [only] = this.#failures
     if (only === undefined) return EXIT.ok
     return this.#failures.size === 1 && this.#tally.minted === 0 ? only : EXIT.failed
-  }
-}
-
-/** The reader of our output has gone away (`| head`): as if SIGPIPE, which Node ignores, had ended us. */
-function leaveQuietly(interruption: Interruption): (error: NodeJS.ErrnoException) => void {
-  return error => {
-    if (error.code !== 'EPIPE') throw error
-    interruption.abort(141)
   }
 }

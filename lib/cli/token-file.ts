@@ -68,7 +68,9 @@ export class TokenFile {
       throw fileError('The output file cannot be opened', error)
     }
     try {
-      const { mode } = fstatSync(fd)
+      const stat = fstatSync(fd)
+      if (!stat.isFile()) throw new CommandError('--out names no ordinary file, which --resume needs.', EXIT.usage)
+      const { mode } = stat
       const isExposed = process.platform !== 'win32' && (mode & 0o077) !== 0
       return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, done, scopes)), isExposed } }
     } catch (error) {
