@@ -237,9 +237,9 @@ describe('vkit token --resume', () => {
     const run = startCli(args, env)
     await afterRequests(1)
     run.child.kill('SIGINT')
-    const timer = setInterval(() => run.child.kill('SIGINT'), 50)
-    const [code] = (await once(run.child, 'close')) as [number]
-    clearInterval(timer)
+    while (!run.stderr().includes('again')) await once(run.child.stderr ?? run.child, 'data')
+    run.child.kill('SIGINT')
+    const { code } = await run.result
     expect(code).toBe(130)
   })
 

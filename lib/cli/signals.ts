@@ -12,9 +12,12 @@ export class Interruption {
   readonly #hard = new AbortController()
   readonly #listeners = new Map<NodeJS.Signals, () => void>()
   #timer: ReturnType<typeof setTimeout> | undefined
+  readonly #onFirst: (() => void) | undefined
   #exitCode: number | undefined
 
-  constructor() {
+  /** `onFirst` is told of the first Ctrl-C. */
+  constructor(onFirst?: () => void) {
+    this.#onFirst = onFirst
     for (const [signal, exitCode] of Object.entries(SIGNALS) as [NodeJS.Signals, number][]) {
       const listener = (): void => this.#interrupt(exitCode)
       this.#listeners.set(signal, listener)
@@ -53,6 +56,7 @@ export class Interruption {
     if (this.#soft.signal.aborted) return this.abort(exitCode)
     this.#exitCode = exitCode
     this.#soft.abort()
+    this.#onFirst?.()
     this.#timer = setTimeout(() => this.#hard.abort(), GRACE_MS)
   }
 }

@@ -83,7 +83,9 @@ class TokenRun {
   readonly #plan: Plan
   readonly #tally: Tally = { minted: 0, failed: 0, skipped: 0 }
   readonly #done = new IdentitySet()
-  readonly #interruption = new Interruption()
+  readonly #interruption = new Interruption(() =>
+    this.#log('Finishing what is under way. Ctrl-C again leaves at once.'),
+  )
   readonly #client: VKitClient
   #progress: Progress | undefined
   /** What all that failed have in common. */
@@ -153,8 +155,12 @@ class TokenRun {
   #fail(line: string, exitCode: number): void {
     this.#tally.failed++
     this.#failures.add(exitCode)
-    const log = (text: string): void => (this.#progress ? this.#progress.log(text) : tell(text))
-    log(`failed: ${line}`)
+    this.#log(`failed: ${line}`)
+  }
+
+  #log(line: string): void {
+    if (this.#progress) this.#progress.log(line)
+    else tell(line)
   }
 
   async #openSink(): Promise<TokenSink> {
