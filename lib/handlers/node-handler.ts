@@ -1,23 +1,38 @@
 import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
 
-/** What of Node's `IncomingMessage` is to be relied on. Your framework's own request type may be had by naming it. */
-export interface NodeRequest {
+declare global {
+  // Express' types declare it so that others may add to it, as those of passport, express-session and cookie-parser do.
+  // eslint-disable-next-line @typescript-eslint/no-namespace
+  namespace Express {
+    // eslint-disable-next-line @typescript-eslint/no-empty-object-type
+    interface Request {}
+  }
+}
+
+/**
+ * What of Node's `IncomingMessage` is to be relied on, with whatever your middlewares have added to `Express.Request`.
+ *
+ * Any other type of request is had by naming it: `authenticate: (req: MyRequest) => …`.
+ */
+export interface NodeRequest extends Express.Request {
   /** In capitals, as HTTP has it. */
   readonly method?: string | undefined
   /** Path and query. */
   readonly url?: string | undefined
   /** Names in lower case. */
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
+  readonly headers: {
+    readonly authorization?: string | undefined
+    readonly cookie?: string | undefined
+    readonly [name: string]: string | readonly string[] | undefined
+  }
 }
 
 /** What of Node's `ServerResponse` is used. */
 export interface NodeResponse {
   /** Set before `end`. */
   statusCode: number
-  /** Somebody else has begun to answer. */
+  /** Somebody else has begun to answer, or has answered. */
   readonly headersSent: boolean
-  /** Somebody else has answered. */
-  readonly writableEnded: boolean
   /** The client has hung up. */
   readonly destroyed: boolean
   /** One header of the answer. */
@@ -76,8 +91,8 @@ function watchForHangUp(res: NodeResponse): { readonly signal: AbortSignal; read
   return { signal: controller.signal, stop: () => res.removeListener('close', abort) }
 }
 
-function isOpen({ headersSent, writableEnded, destroyed }: NodeResponse): boolean {
-  return !headersSent && !writableEnded && !destroyed
+function isOpen({ headersSent, destroyed }: NodeResponse): boolean {
+  return !headersSent && !destroyed
 }
 
 function setHeaders(res: NodeResponse, headers: Readonly<Record<string, string>>): void {
