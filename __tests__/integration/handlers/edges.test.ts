@@ -1,0 +1,252 @@
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
+import { once } from 'node:events'
+import http from 'node:http'
+import http2 from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import {
+  createFetchTokenHandler,
+  createTokenHandler,
+  type EndUser,
+  type NodeRequest,
+  type TokenHandler,
+  type TokenHandlerOptions,
+  type TokenSource,
+} from '../../../lib/handlers/index.js'
+import { VKitConfigError, VKitServerError, type SessionToken } from '../../../lib/index.js'
+import { reasonOf } from '../../support/failure.js'
+import { afterThisTest, makeClient, startGateway } from '../../support/gateway.js'
+
+const TOKEN: SessionToken = { sessionToken: 'T0KEN', expiresAt: '2030-01-01T00:00:00Z', identity: 'user', scopes: [] }
+const authenticate = (): EndUser => 'user'
+const working: TokenSource = { getSessionToken: () => Promise.resolve(TOKEN) }
+const failing: TokenSource = { getSessionToken: () => Promise.reject(new VKitServerError('The gateway is down.')) }
+
+let printed: jest.SpiedFunction<typeof console.error>
+beforeEach(() => {
+  printed = jest.spyOn(console, 'error').mockReturnValue()
+})
+afterEach(() => printed.mockRestore())
+
+async function listen(listener: http.RequestListener): Promise<number> {
+  const server = http.createServer(listener).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  afterThisTest(async () => {
+    server.close()
+    server.closeAllConnections()
+    await once(server, 'close')
+  })
+  return (server.address() as AddressInfo).port
+}
+
+async function get(port: number): Promise<{ status: number | undefined; text: string }> {
+  const [res] = (await once(http.get({ port, host: '127.0.0.1', agent: false }), 'response')) as [http.IncomingMessage]
+  let text = ''
+  for await (const chunk of res.setEncoding('utf8') as AsyncIterable<string>) text += chunk
+  return { status: res.statusCode, text }
+}
+
+describe('a token handler', () => {
+  it.each<[string, unknown, unknown]>([
+    ['no client', undefined, { authenticate }],
+    ['a client that is none', {}, { authenticate }],
+    ['no options', working, undefined],
+    ['no authenticate', working, { scopes: [] }],
+    ['an authenticate that is no function', working, { authenticate: 'user' }],
+    ['a misspelt option', working, { authenticate, scope: ['videos.read'] }],
+    ['scopes that are a string', working, { authenticate, scopes: 'videos.read' }],
+    ['an onError that is no function', working, { authenticate, onError: true }],
+  ])('is not made with %s', (_, vkit, options) => {
+    const given = [vkit as TokenSource, options as TokenHandlerOptions<unknown>] as const
+    expect(() => createTokenHandler(...given)).toThrow(VKitConfigError)
+    expect(() => createFetchTokenHandler(...given)).toThrow(VKitConfigError)
+  })
+
+  it('keeps the scopes it was made with', async () => {
+    const gateway = await startGateway()
+    const scopes = ['videos.read']
+    const handler = createFetchTokenHandler(makeClient(gateway), { authenticate, scopes })
+    scopes.push('videos.delete')
+    await handler(new Request('http://localhost/token'))
+    expect(gateway.requests[0]?.body).toEqual({ identity: 'user', scopes: ['videos.read'] })
+  })
+
+  it('takes nobody for a user because of a polluted prototype', async () => {
+    const gateway = await startGateway()
+    const handler = createFetchTokenHandler(makeClient(gateway), {
+      authenticate: () => ({}) as EndUser,
+      onError: () => undefined,
+    })
+    Object.defineProperty(Object.prototype, 'identity', { value: 'user-admin', configurable: true })
+    try {
+      expect((await handler(new Request('http://localhost/token'))).status).toBe(500)
+      expect(gateway.requests).toHaveLength(0)
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'identity')
+    }
+  })
+
+  it('answers HTTP/2 too', async () => {
+    const handler = createTokenHandler(working, { authenticate })
+    const server = http2.createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    afterThisTest(async () => {
+      session.destroy()
+      server.close()
+      await once(server, 'close')
+    })
+    const stream = session.request({ ':path': '/token' })
+    const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
+    let text = ''
+    for await (const chunk of stream.setEncoding('utf8') as AsyncIterable<string>) text += chunk
+    expect(headers).toMatchObject({ ':status': 200, 'cache-control': 'no-store', 'content-type': 'application/json' })
+    expect(JSON.parse(text)).toEqual({ sessionToken: 'T0KEN', expiresAt: TOKEN.expiresAt, identity: 'user' })
+  })
+})
+
+describe('errors', () => {
+  const request = new Request('http://localhost/token')
+
+  it('are printed where there is no onError, and hold no token', async () => {
+    const response = await createFetchTokenHandler(failing, { authenticate })(request)
+    expect(response.status).toBe(503)
+    expect(printed.mock.calls).toMatchObject([[{ code: 'VKIT_UNAVAILABLE' }]])
+  })
+
+  it('are printed on node:http, where nobody else would hear what authenticate threw', async () => {
+    const error = new Error('the database is down')
+    const handler = createTokenHandler(working, { authenticate: () => Promise.reject(error) })
+    const port = await listen((req, res) => void handler(req, res))
+    expect(await get(port)).toEqual({ status: 500, text: '{"error":{"code":"INTERNAL"}}' })
+    expect(printed.mock.calls).toEqual([[error]])
+  })
+
+  it('are not printed where the app has a hook of its own', async () => {
+    const error = new Error('the database is down')
+    const next = jest.fn()
+    const handler = createTokenHandler(working, { authenticate: () => Promise.reject(error) })
+    const port = await listen((req, res) => void handler(req, res, next).then(() => res.end('from the app')))
+    expect(await get(port)).toMatchObject({ text: 'from the app' })
+    expect(next.mock.calls).toEqual([[error]])
+    expect(printed).not.toHaveBeenCalled()
+  })
+
+  it('go to onError with the request they belong to', async () => {
+    const onError = jest.fn()
+    await createFetchTokenHandler(failing, { authenticate, onError })(request)
+    expect(onError.mock.calls).toMatchObject([[{ code: 'VKIT_UNAVAILABLE' }, request]])
+    expect(printed).not.toHaveBeenCalled()
+  })
+
+  it.each<[string, () => void]>([
+    ['throws', () => void JSON.parse('no JSON')],
+    ['rejects', () => Promise.reject(new Error('no log')) as unknown as undefined],
+  ])('are answered even if onError %s', async (_, onError) => {
+    const response = await createFetchTokenHandler(failing, { authenticate, onError })(request)
+    expect(response.status).toBe(503)
+    expect(await response.json()).toEqual({ error: { code: 'VKIT_UNAVAILABLE' } })
+  })
+
+  it('that are none of the SDK say INTERNAL', async () => {
+    const odd: TokenSource = { getSessionToken: () => Promise.reject(new TypeError('SECRET')) }
+    const response = await createFetchTokenHandler(odd, { authenticate, onError: () => undefined })(request)
+    expect(response.status).toBe(500)
+    expect(await response.text()).toBe('{"error":{"code":"INTERNAL"}}')
+  })
+
+  it.each([
+    [1, '1'],
+    [1000, '1'],
+    [1001, '2'],
+    [0, '1'],
+  ])('with retryAfterMs %d say Retry-After: %s', async (retryAfterMs, seconds) => {
+    const busy: TokenSource = { getSessionToken: () => Promise.reject(new VKitServerError('busy', { retryAfterMs })) }
+    const response = await createFetchTokenHandler(busy, { authenticate, onError: () => undefined })(request)
+    expect(response.headers.get('retry-after')).toBe(seconds)
+  })
+})
+
+describe('a response that is no longer ours', () => {
+  /** A request that waits until `answer` is called, and the promise of its handler. */
+  async function start(
+    options: Partial<TokenHandlerOptions<NodeRequest>>,
+    around: (handler: TokenHandler<NodeRequest>, req: http.IncomingMessage, res: http.ServerResponse) => Promise<void>,
+  ): Promise<{ port: number; done: Promise<http.ServerResponse> }> {
+    const handler = createTokenHandler(working, { authenticate, ...options })
+    let settle: (done: Promise<http.ServerResponse>) => void
+    const done = new Promise<http.ServerResponse>(resolve => (settle = resolve))
+    const port = await listen((req, res) => settle(around(handler, req, res).then(() => res)))
+    return { port, done }
+  }
+
+  it('because a timeout of the app has answered: nothing is added', async () => {
+    const { port, done } = await start({}, async (handler, req, res) => {
+      const handled = handler(req, res)
+      res.writeHead(503).write('from ')
+      await handled
+      res.end('the app')
+    })
+    expect(await get(port)).toEqual({ status: 503, text: 'from the app' })
+    await done
+    expect(printed).not.toHaveBeenCalled()
+  })
+
+  it('because the client hung up while authenticate worked: nothing is written, next is not called', async () => {
+    const next = jest.fn()
+    const onError = jest.fn()
+    let close: () => Promise<unknown> = () => Promise.reject(new Error('no response yet'))
+    const failLate = async (): Promise<EndUser> => {
+      await close()
+      throw new Error('too late')
+    }
+    const { port, done } = await start({ authenticate: failLate, onError }, async (handler, req, res) => {
+      close = () => once(req.socket.destroy(), 'close')
+      await handler(req, res, next)
+    })
+    expect(await reasonOf(get(port))).toMatchObject({ code: 'ECONNRESET' })
+    expect(await done).toMatchObject({ headersSent: false, writableEnded: false })
+    expect(onError.mock.calls).toMatchObject([[{ message: 'too late' }, {}]])
+    expect(next).not.toHaveBeenCalled()
+  })
+
+  it('because the client hung up before: no token is asked for', async () => {
+    const gateway = await startGateway()
+    const handler = createTokenHandler(makeClient(gateway), { authenticate })
+    const { port, done } = await start({}, async (_, req, res) => {
+      req.socket.destroy()
+      await once(res, 'close')
+      await handler(req, res)
+    })
+    await reasonOf(get(port))
+    expect((await done).headersSent).toBe(false)
+    expect(gateway.requests).toHaveLength(0)
+  })
+
+  it('because next has it: no listener is left on it', async () => {
+    const counts: number[] = []
+    const { port, done } = await start(
+      { authenticate: () => Promise.reject(new Error('too bad')) },
+      async (handler, req, res) => {
+        counts.push(res.listenerCount('close'))
+        await handler(req, res, () => counts.push(res.listenerCount('close')))
+        res.end()
+      },
+    )
+    await get(port)
+    await done
+    expect(counts).toHaveLength(2)
+    expect(counts[1]).toBe(counts[0])
+  })
+
+  it('is no answer at all for a fetch server: 499, empty', async () => {
+    const gateway = await startGateway()
+    const signal = AbortSignal.abort()
+    const response = await createFetchTokenHandler(makeClient(gateway), { authenticate })(
+      new Request('http://localhost/token', { signal }),
+    )
+    expect(response.status).toBe(499)
+    expect(await response.text()).toBe('')
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(gateway.requests).toHaveLength(0)
+  })
+})
