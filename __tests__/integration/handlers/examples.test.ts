@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { spawn, type ChildProcessByStdio } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, rmSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { installCopy } from '../../support/docs/package-copy.js'
+import { afterThisTest, startGateway } from '../../support/gateway.js'
+
+const HALF_A_MINUTE = 30_000
+const TOKEN = {
+  sessionToken: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/) as unknown,
+  expiresAt: expect.stringMatching(/Z$/) as unknown,
+  identity: 'END_USER_ID',
+}
+
+/** Where the examples find the package as it is in lib/ now, and the frameworks as they are installed here. */
+let folder: string
+beforeAll(async () => {
+  folder = await installCopy()
+  writeFileSync(path.join(folder, 'package.json'), '{ "private": true, "type": "module" }')
+  cpSync('examples', path.join(folder, 'examples'), {
+    recursive: true,
+    filter: source => !source.includes('node_modules'),
+  })
+}, HALF_A_MINUTE)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+type Example = ChildProcessByStdio<null, Readable, Readable>
+
+function run(args: readonly string[], env: NodeJS.ProcessEnv = {}): Example {
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(VKIT|JEST|NODE)_/.test(name)))
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    env: { ...clean, PORT: '0', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  afterThisTest(() => Promise.resolve(void child.kill('SIGKILL')))
+  return child
+}
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly errors: string
+}
+
+async function ended(child: Example): Promise<Ended> {
+  const closed = once(child, 'close') as Promise<[number | null]>
+  const [out, errors, [code]] = await Promise.all([text(child.stdout), text(child.stderr), closed])
+  return { code, out, errors }
+}
+
+/** Waits until the example says where it listens. */
+async function urlOf(child: Example): Promise<{ url: string; printed: string }> {
+  let printed = ''
+  for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+    printed += chunk.toString()
+    const url = /curl -s (http:\S+)\/token/.exec(printed)?.[1]
+    if (url !== undefined) return { url, printed }
+  }
+  throw new Error(`It ended before it listened: ${printed}`)
+}
+
+describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
+  it(
+    'runs with one command, answers, and ends when told to',
+    async () => {
+      const child = run(['examples/start.js', ...(name === 'express' ? [] : [name])])
+      const errors = text(child.stderr)
+      const { url, printed } = await urlOf(child)
+      expect(printed).toMatch(/^Gateway: an emulator at http:\/\/127\.0\.0\.1:\d+, for VKIT_APP_SECRET is not set\n/)
+      expect(printed).toMatch(/Minted a session token for END_USER_ID, valid until \S+Z:\n[\w-]+\.[\w-]+\.[\w-]+\n/)
+
+      const answer = await fetch(`${url}/token?identity=somebody-else`)
+      expect(answer.status).toBe(200)
+      expect(answer.headers.get('content-type')).toBe('application/json')
+      expect(answer.headers.get('cache-control')).toBe('no-store')
+      expect(await answer.json()).toEqual(TOKEN)
+      expect(await (await fetch(url)).text()).toBe('Session Service')
+      const refusal = await fetch(`${url}/token`, { method: 'PUT' })
+      expect([refusal.status, refusal.headers.get('allow')]).toEqual([405, 'GET, POST'])
+
+      child.kill('SIGTERM')
+      expect(await once(child, 'close')).toEqual([0, null])
+      expect(await errors).toBe('')
+    },
+    HALF_A_MINUTE,
+  )
+})
+
+describe('an example', () => {
+  it('takes the gateway and the secret of the environment', async () => {
+    const gateway = await startGateway()
+    const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+    const { printed } = await urlOf(run(['examples/start.js'], env))
+    expect(printed).toContain(`Gateway: ${gateway.url}\n`)
+    expect(gateway.mints).toBe(1)
+  })
+
+  it('says so when no token can be minted, and serves on', async () => {
+    const gateway = await startGateway()
+    const child = run(['examples/start.js'], { VKIT_APP_SECRET: 'revoked', VKIT_BASE_URL: gateway.url })
+    const { url } = await urlOf(child)
+    const answer = await fetch(`${url}/token`)
+    expect([answer.status, await answer.text()]).toEqual([500, '{"error":{"code":"VKIT_UNAUTHENTICATED"}}'])
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+  })
+
+  it('says so when its port is taken', async () => {
+    const { port } = new URL((await urlOf(run(['examples/start.js']))).url)
+    const { code, errors } = await ended(run(['examples/start.js'], { PORT: port }))
+    expect({ code, errors }).toEqual({ code: 1, errors: `Port ${port} is taken: set PORT to another one.\n` })
+  })
+
+  it('that there is none of is named', async () => {
+    const { code, errors } = await ended(run(['examples/start.js', 'koa']))
+    expect(code).toBe(1)
+    expect(errors).toBe('There is no example koa. Try one of: express, fastify, hono, next, lambda, script\n')
+  })
+})
+
+it('the plugin of the Fastify example keeps the headers that other plugins have set', async () => {
+  const gateway = await startGateway()
+  const program = `
+    import { VKitClient } from '@video-io/videokit-nodejs'
+    import { createApp } from './examples/fastify/server.js'
+    const app = createApp(new VKitClient())
+    app.addHook('onRequest', async (request, reply) => void reply.header('access-control-allow-origin', 'https://a.example'))
+    const { statusCode, headers } = await app.inject('/token')
+    console.log(JSON.stringify({ statusCode, headers }))`
+  const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+  const { out, errors } = await ended(run(['--input-type=module', '-e', program], env))
+  expect(errors).toBe('')
+  expect(JSON.parse(out)).toMatchObject({
+    statusCode: 200,
+    headers: { 'access-control-allow-origin': 'https://a.example', 'cache-control': 'no-store' },
+  })
+})
+
+it('the Lambda example answers an event as API Gateway expects it', async () => {
+  const { code, out, errors } = await ended(run(['examples/start.js', 'lambda']))
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
+  const answer = JSON.parse(out.slice(out.indexOf('{'))) as { statusCode: number; headers: object; body: string }
+  expect(answer.statusCode).toBe(200)
+  expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'no-store' })
+  expect(JSON.parse(answer.body)).toEqual(TOKEN)
+})
+
+it('the Lambda example refuses whom no authorizer has let through', async () => {
+  const program = `
+    import { handler } from './examples/lambda/handler.js'
+    const event = { headers: { sub: 'x' }, requestContext: { http: { method: 'GET' } } }
+    console.log(JSON.stringify(await handler(event)))`
+  const { out } = await ended(run(['--input-type=module', '-e', program]))
+  expect(JSON.parse(out)).toMatchObject({ statusCode: 401, body: '{"error":{"code":"UNAUTHENTICATED"}}' })
+})
+
+it('the script mints a token for each user named', async () => {
+  const { code, out, errors } = await ended(run(['examples/start.js', 'script', 'alice', 'bob']))
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
+  const lines = out.split('\n').filter(line => line.startsWith('{'))
+  const tokens = lines.map(line => JSON.parse(line) as { identity: string })
+  expect(tokens.sort((a, b) => a.identity.localeCompare(b.identity))).toEqual([
+    { ...TOKEN, identity: 'alice' },
+    { ...TOKEN, identity: 'bob' },
+  ])
+})
+
+it("the route handler of the Next example answers a Request, as Next's server gives it", async () => {
+  const gateway = await startGateway()
+  const program = `
+    import { GET, POST } from './examples/next/app/token/route.js'
+    const request = new Request('http://localhost/token?identity=somebody-else')
+    const response = await GET(request)
+    console.log(JSON.stringify({ same: GET === POST, status: response.status, body: await response.json() }))`
+  const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+  const { out, errors } = await ended(run(['--input-type=module', '-e', program], env))
+  expect(errors).toBe('')
+  expect(JSON.parse(out)).toEqual({ same: true, status: 200, body: TOKEN })
+})
