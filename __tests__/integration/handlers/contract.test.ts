@@ -12,6 +12,9 @@ import { reasonOf } from '../../support/failure.js'
 import { afterThisTest, makeClient, startGateway } from '../../support/gateway.js'
 import { SERVERS, type Reply, type RunningServer, type Server } from './servers.js'
 
+/** A thousand connections take their time on a busy machine. */
+jest.setTimeout(30_000)
+
 /** Users of an imaginary customer, by what their requests carry. */
 const USERS: Readonly<Record<string, EndUser>> = {
   'Bearer alice': 'user-alice',
