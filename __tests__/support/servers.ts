@@ -1,0 +1,132 @@
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, rmSync, chownSync } from 'node:fs'
+import net, { type AddressInfo } from 'node:net'
+import os from 'node:os'
+import path from 'node:path'
+import { setTimeout as wait } from 'node:timers/promises'
+
+/** A server of its own on a free loopback port, with its files in a temporary folder. */
+export interface Server {
+  readonly url: string
+  readonly folder: string
+  /** Without a chance to say good-bye. */
+  kill(): Promise<void>
+  /** On the same port, after `kill`. */
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export const redisBinary = findBinary('redis-server', ['/usr/bin', '/usr/local/bin'])
+export const postgresFolder = findPostgres()
+
+/** Says so, loudly, where there is none: unless VKIT_REQUIRE_STORES is set, which makes that an error. */
+export function isThere(name: string, binary: string | undefined): boolean {
+  if (binary !== undefined) return true
+  const text = `${name} is not installed here: what the shared store does with it was NOT TESTED.`
+  if (process.env['VKIT_REQUIRE_STORES']) throw new Error(text)
+  process.stderr.write(
+    `\n${'!'.repeat(80)}\n!! ${text}\n!! Debian: apt-get install redis-server postgresql\n${'!'.repeat(80)}\n\n`,
+  )
+  return false
+}
+
+export async function startRedis(): Promise<Server> {
+  const args = ['--save', '', '--appendonly', 'no', '--rdbcompression', 'no', '--bind', '127.0.0.1', '--dir']
+  return startServer('redis', folder => ({
+    run: port => spawn(redisBinary ?? '', [...args, folder, '--port', String(port)], { stdio: 'ignore' }),
+    url: port => `redis://127.0.0.1:${port}`,
+  }))
+}
+
+/** Postgres refuses to run as root, where this is done as another user. */
+export async function startPostgres(): Promise<Server> {
+  const user = process.getuid?.() === 0 ? { uid: idOf('-u'), gid: idOf('-g') } : {}
+  const binary = (name: string): string => path.join(postgresFolder ?? '', name)
+  return startServer('postgres', folder => {
+    const data = path.join(folder, 'data')
+    if (user.uid !== undefined) chownSync(folder, user.uid, user.gid)
+    const options = { ...user, cwd: folder, encoding: 'utf8' } as const
+    const made = spawnSync(binary('initdb'), ['-D', data, '-A', 'trust', '-U', 'vkit', '--no-sync'], options)
+    if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`)
+    const args = ['-D', data, '-h', '127.0.0.1', '-k', '', '-F', '-p']
+    return {
+      run: port => spawn(binary('postgres'), [...args, String(port)], { ...user, cwd: folder, stdio: 'ignore' }),
+      url: port => `postgresql://vkit@127.0.0.1:${port}/postgres`,
+    }
+  })
+}
+
+interface Recipe {
+  readonly run: (port: number) => ChildProcess
+  readonly url: (port: number) => string
+}
+
+async function startServer(name: string, prepare: (folder: string) => Recipe): Promise<Server> {
+  const folder = mkdtempSync(path.join(os.tmpdir(), `vkit-${name}-`))
+  const { run, url } = prepare(folder)
+  const port = await freePort()
+  let child: ChildProcess | undefined
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    if (child?.exitCode !== null || child.signalCode !== null) return
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    await ended
+  }
+  const server: Server = {
+    url: url(port),
+    folder,
+    start: async () => {
+      child = run(port)
+      await untilListening(port, child)
+    },
+    kill: () => end('SIGKILL'),
+    stop: async () => {
+      await end('SIGINT')
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+  await server.start()
+  return server
+}
+
+async function freePort(): Promise<number> {
+  const probe = net.createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
+
+async function untilListening(port: number, child: ChildProcess): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`)
+    const socket = net.connect(port, '127.0.0.1')
+    const connected = await new Promise<boolean>(resolve => {
+      socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
+    })
+    socket.destroy()
+    if (connected) return
+    await wait(20)
+  }
+  throw new Error('the server does not listen')
+}
+
+function findBinary(name: string, folders: readonly string[]): string | undefined {
+  return folders.map(folder => path.join(folder, name)).find(file => existsSync(file))
+}
+
+function findPostgres(): string | undefined {
+  const root = '/usr/lib/postgresql'
+  const versions = existsSync(root) ? readdirSync(root).map(version => path.join(root, version, 'bin')) : []
+  const binary = findBinary('initdb', [...versions, '/usr/local/bin', '/usr/bin'])
+  return binary && path.dirname(binary)
+}
+
+function idOf(flag: '-u' | '-g'): number {
+  const ids = ['postgres', 'nobody'].map(user => spawnSync('id', [flag, user], { encoding: 'utf8' }))
+  const found = ids.find(({ status }) => status === 0)
+  if (!found) throw new Error('no user to run Postgres as')
+  return Number(found.stdout)
+}
