@@ -29,6 +29,7 @@ export class StoreGuard {
   readonly #clock: Clock
   readonly #events: Events
   #failures = 0
+  #failedAt = -Infinity
   #pauses = 0
   #pausedUntil: number | undefined
 
@@ -68,24 +69,32 @@ export class StoreGuard {
     const timer = new AbortController()
     const stop = (): void => timer.abort()
     signal?.addEventListener('abort', stop)
-    const late = this.#clock.sleep(TIMEOUT_MS, timer.signal).then(() => LATE)
+    const startedAt = this.#clock.monotonic()
+    // A turn of the event loop more: where it was this process that was busy, the answer has long been there.
+    const late = this.#clock
+      .sleep(TIMEOUT_MS, timer.signal)
+      .then(aTurn)
+      .then(() => LATE)
     try {
       const value = await Promise.race([settled, late])
       // The call or the client has ended: that says nothing of the store.
       if (value === LATE && signal?.aborted) return undefined
-      if (value === LATE) return this.#fail(operation, 'timeout')
+      if (value === LATE) return this.#fail(operation, 'timeout', startedAt)
       this.#recover()
       return value
     } catch {
-      return this.#fail(operation, 'error')
+      return this.#fail(operation, 'error', startedAt)
     } finally {
       stop()
       signal?.removeEventListener('abort', stop)
     }
   }
 
-  #fail(operation: Operation, reason: 'timeout' | 'error'): undefined {
+  #fail(operation: Operation, reason: 'timeout' | 'error', startedAt: number): undefined {
     this.#events.emit({ type: 'store-failure', operation, reason })
+    // A hundred operations that meet the same trouble at once are one failure.
+    if (startedAt < this.#failedAt) return
+    this.#failedAt = this.#clock.monotonic()
     this.#failures++
     if (this.#failures >= FAILURES_TO_PAUSE && this.#pausedUntil === undefined) this.#pause()
   }
@@ -108,3 +117,7 @@ export class StoreGuard {
 }
 
 const LATE = Symbol('late')
+
+function aTurn(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}

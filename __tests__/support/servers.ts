@@ -17,7 +17,7 @@ export interface Server {
   stop(): Promise<void>
 }
 
-export const redisBinary = findBinary('redis-server', ['/usr/bin', '/usr/local/bin'])
+export const redisBinary = findBinary('redis-server')
 export const postgresFolder = findPostgres()
 
 /** Says so, loudly, where there is none: unless VKIT_REQUIRE_STORES is set, which makes that an error. */
@@ -52,6 +52,8 @@ export async function startPostgres(): Promise<Server> {
     const args = ['-D', data, '-h', '127.0.0.1', '-k', '', '-F', '-p']
     return {
       run: port => spawn(binary('postgres'), [...args, String(port)], { ...user, cwd: folder, stdio: 'ignore' }),
+      // It listens before it can be asked anything.
+      isReady: port => spawnSync(binary('pg_isready'), ['-h', '127.0.0.1', '-p', String(port)]).status === 0,
       url: port => `postgresql://vkit@127.0.0.1:${port}/postgres`,
     }
   })
@@ -60,11 +62,12 @@ export async function startPostgres(): Promise<Server> {
 interface Recipe {
   readonly run: (port: number) => ChildProcess
   readonly url: (port: number) => string
+  readonly isReady?: (port: number) => boolean
 }
 
 async function startServer(name: string, prepare: (folder: string) => Recipe): Promise<Server> {
   const folder = mkdtempSync(path.join(os.tmpdir(), `vkit-${name}-`))
-  const { run, url } = prepare(folder)
+  const { run, url, isReady } = prepare(folder)
   const port = await freePort()
   let child: ChildProcess | undefined
   const end = async (signal: NodeJS.Signals): Promise<void> => {
@@ -78,7 +81,7 @@ async function startServer(name: string, prepare: (folder: string) => Recipe): P
     folder,
     start: async () => {
       child = run(port)
-      await untilListening(port, child)
+      await untilReady(port, child, isReady)
     },
     kill: () => end('SIGKILL'),
     stop: async () => {
@@ -99,7 +102,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-async function untilListening(port: number, child: ChildProcess): Promise<void> {
+async function untilReady(port: number, child: ChildProcess, isReady: Recipe['isReady']): Promise<void> {
   for (let attempt = 0; attempt < 600; attempt++) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`)
     const socket = net.connect(port, '127.0.0.1')
@@ -107,20 +110,21 @@ async function untilListening(port: number, child: ChildProcess): Promise<void> 
       socket.once('connect', () => resolve(true)).once('error', () => resolve(false))
     })
     socket.destroy()
-    if (connected) return
+    if (connected && (isReady?.(port) ?? true)) return
     await wait(20)
   }
-  throw new Error('the server does not listen')
+  throw new Error('the server does not answer')
 }
 
-function findBinary(name: string, folders: readonly string[]): string | undefined {
+function findBinary(name: string, first: readonly string[] = []): string | undefined {
+  const folders = [...first, ...(process.env['PATH'] ?? '').split(path.delimiter)]
   return folders.map(folder => path.join(folder, name)).find(file => existsSync(file))
 }
 
 function findPostgres(): string | undefined {
   const root = '/usr/lib/postgresql'
   const versions = existsSync(root) ? readdirSync(root).map(version => path.join(root, version, 'bin')) : []
-  const binary = findBinary('initdb', [...versions, '/usr/local/bin', '/usr/bin'])
+  const binary = findBinary('initdb', versions)
   return binary && path.dirname(binary)
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
+import { systemClock } from '../../lib/clock.js'
 import { Events } from '../../lib/events.js'
 import { StoreGuard } from '../../lib/store-guard.js'
 import { FakeClock } from '../../lib/testing/index.js'
@@ -76,6 +77,25 @@ describe('StoreGuard', () => {
       { type: 'store-failure', operation: 'get', reason: 'error' },
       { type: 'store-failure', operation: 'set', reason: 'error' },
     ])
+  })
+
+  it('takes a hundred operations that fail together for one failure', async () => {
+    const { guard, clock, types } = setUp(never)
+    const failing = Array.from({ length: 100 }, () => guard.get('key', new AbortController().signal))
+    await timed(clock, Promise.all(failing))
+    expect(types()).toEqual(Array(100).fill('store-failure'))
+    expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 100])
+    expect(types().at(-1)).toBe('store-pause')
+  })
+
+  it('takes an answer that arrived while this process was busy', async () => {
+    const clock = { ...systemClock, sleep: () => Promise.resolve() }
+    const { events, onEvent } = recordEvents()
+    // The timer has run out already; the answer is in the next phase of the event loop.
+    const get = (): Promise<string> => new Promise(resolve => setImmediate(() => resolve('value')))
+    const store = { get, set: get, delete: get }
+    expect(await new StoreGuard({ store, clock, events: new Events(onEvent) }).get('key', idle)).toBe('value')
+    expect(events).toEqual([])
   })
 
   it('does not pause for one failure between successes', async () => {
