@@ -70,23 +70,20 @@ export class Flights<T> {
   wait(flight: Promise<T>, { signal, deadlineMs }: Patience): Promise<T> {
     // A listener to events may have aborted it since the call began.
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
-    const shared = flight.catch((error: unknown) => {
-      throw copyError(error)
-    })
     const flightEndsFirst = (this.#deadlines.get(flight)?.remainingMs() ?? 0) <= deadlineMs
-    if (!signal && flightEndsFirst) return shared
-
     const own = flightEndsFirst ? undefined : this.#startDeadline(deadlineMs)
     return new Promise<T>((resolve, reject) => {
-      const leave = [signal, own?.signal].map(each => each && onAbort(each, () => settle(reject, each.reason)))
-      const settle = <V>(how: (value: V) => void, value: V): void => {
+      const settle = (how: () => void): void => {
+        stop?.()
         own?.clear()
-        for (const stop of leave) stop?.()
-        how(value)
+        how()
       }
-      shared.then(
-        result => settle(resolve, result),
-        (error: unknown) => settle(reject, error),
+      const leave = (each: AbortSignal) => (): void => settle(() => reject(each.reason as Error))
+      const stop = signal && onAbort(signal, leave(signal))
+      own?.signal.addEventListener('abort', leave(own.signal))
+      flight.then(
+        result => settle(() => resolve(result)),
+        (error: Error) => settle(() => reject(copyError(error))),
       )
     })
   }

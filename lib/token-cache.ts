@@ -112,7 +112,7 @@ export class TokenCache {
       this.#flights.forget(key)
       return this.#getMinted(key, request, call)
     }
-    return this.#renew(key, request, call)
+    return this.#entries.peek(key) ? this.#renew(key, request, call) : this.#getMinted(key, request, call)
   }
 
   /** With `sessionToken`: only if that is the token kept. */
