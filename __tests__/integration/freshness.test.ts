@@ -1,0 +1,298 @@
+import { describe, expect, it } from '@jest/globals'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { getEventListeners } from 'node:events'
+import type { VKitClient, VKitClientOptions } from '../../lib/index.js'
+import { FakeClock, type GatewayEmulator } from '../../lib/testing/index.js'
+import { failureOf } from '../support/failure.js'
+import { makeClient, recordEvents, startGateway } from '../support/gateway.js'
+
+const HOUR = 3_600_000
+
+interface Scene {
+  readonly clock: FakeClock
+  readonly gateway: GatewayEmulator
+  readonly client: VKitClient
+  readonly recorded: ReturnType<typeof recordEvents>
+}
+
+/** A client and a gateway that go by one fake clock. */
+async function scene(options: VKitClientOptions & { lifetimeMs?: number } = {}): Promise<Scene> {
+  const { lifetimeMs = HOUR, ...rest } = options
+  const clock = new FakeClock()
+  const recorded = recordEvents()
+  const gateway = await startGateway({ clock, lifetimeMs })
+  return { clock, gateway, recorded, client: makeClient(gateway, { clock, onEvent: recorded.onEvent, ...rest }) }
+}
+
+/** Until no flight is under way; sockets take turns of the event loop, which no fake clock brings about. */
+async function landed(client: VKitClient): Promise<void> {
+  while (client.stats().inFlight > 0) await new Promise(resolve => setImmediate(resolve))
+}
+
+describe('a cached token', () => {
+  it('of 60 s asked for five times is minted once', async () => {
+    const { gateway, client } = await scene({ lifetimeMs: 60_000 })
+    for (let i = 0; i < 5; i++) await client.getSessionToken('user')
+    expect(gateway.requests).toHaveLength(1)
+  })
+
+  it('comes back at once while a background flight replaces it', async () => {
+    const { clock, gateway, client, recorded } = await scene()
+    const first = await client.getSessionToken('user')
+    await clock.advance(HOUR / 2)
+    gateway.failNext({ delayMs: 20 })
+    expect(await client.getSessionToken('user')).toBe(first)
+    expect(await client.getSessionToken('user')).toBe(first)
+    await landed(client)
+    expect((await client.getSessionToken('user')).sessionToken).not.toBe(first.sessionToken)
+    expect(gateway.requests).toHaveLength(2)
+    expect(recorded.types()).toEqual(['miss', 'mint', 'hit', 'refresh', 'hit', 'mint', 'hit'])
+  })
+
+  it('is served through an outage, and never once it has expired', async () => {
+    const { clock, gateway, client } = await scene({ maxRetries: 0 })
+    const first = await client.getSessionToken('user')
+    gateway.fail({ status: 503 })
+    for (const part of [0.5, 0.7, 0.9, 0.995]) {
+      await clock.advance(part * HOUR - clock.monotonic())
+      expect(await client.getSessionToken('user')).toBe(first)
+      await landed(client)
+    }
+    await clock.advance(HOUR - clock.monotonic())
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_UNAVAILABLE' })
+  })
+
+  it.each<[string, (clock: FakeClock) => Promise<void> | void]>([
+    ['the wall clock was set forward an hour', clock => clock.setWall(clock.now() + HOUR)],
+    ['the machine slept for an hour', clock => clock.suspend(HOUR)],
+    [
+      'the wall clock was set back an hour',
+      clock => {
+        clock.setWall(clock.now() - HOUR)
+        return clock.advance(HOUR)
+      },
+    ],
+  ])('is not served after %s', async (_, happen) => {
+    const { clock, gateway, client } = await scene()
+    const first = await client.getSessionToken('user')
+    await happen(clock)
+    expect((await client.getSessionToken('user')).sessionToken).not.toBe(first.sessionToken)
+    expect(gateway.requests).toHaveLength(2)
+  })
+
+  it.each([403, 404, 410])('leaves the cache when its refresh is answered %d', async status => {
+    const { clock, gateway, client } = await scene()
+    await client.getSessionToken('user')
+    await clock.advance(HOUR / 2)
+    gateway.fail({ status })
+    await client.getSessionToken('user')
+    await landed(client)
+    expect(client.stats().entries).toBe(0)
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ status })
+  })
+
+  it('stays in the cache when its refresh is answered 401', async () => {
+    const { clock, gateway, client } = await scene()
+    const first = await client.getSessionToken('user')
+    await clock.advance(HOUR / 2)
+    gateway.fail({ status: 401 })
+    await client.getSessionToken('user')
+    await landed(client)
+    expect(await client.getSessionToken('user')).toBe(first)
+  })
+
+  it.each([-600_000, 600_000])('expires when it does, though our clock is off by %d ms', async skewMs => {
+    const clock = new FakeClock()
+    const recorded = recordEvents()
+    const gateway = await startGateway({ clock: { now: () => clock.now() - skewMs } })
+    const client = makeClient(gateway, { clock, onEvent: recorded.onEvent, cache: { minValidityMs: 0 } })
+    const first = await client.getSessionToken('user')
+    expect(recorded.types()).toContain('clock-skew')
+    await clock.advance(HOUR - 1_001)
+    expect(await client.getSessionToken('user')).toBe(first)
+    await landed(client)
+
+    const second = await client.getSessionToken('user')
+    gateway.fail({ status: 403 })
+    await clock.advance(HOUR)
+    expect(second.sessionToken).not.toBe(first.sessionToken)
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ status: 403 })
+  })
+})
+
+describe('an answer', () => {
+  it('whose expiry cannot be read is returned as it came, and never cached', async () => {
+    const { gateway, client, recorded } = await scene()
+    gateway.fail({ answer: { expiresAt: 'next Tuesday' } })
+    const first = await client.getSessionToken('user')
+    const second = await client.getSessionToken('user')
+    expect([first.expiresAt, second.expiresAt]).toEqual(['next Tuesday', 'next Tuesday'])
+    expect(first.sessionToken).not.toBe(second.sessionToken)
+    expect(client.stats().entries).toBe(0)
+    expect(recorded.types().filter(type => type === 'unreadable-expiry')).toHaveLength(2)
+  })
+
+  it('for another identity is neither returned nor cached', async () => {
+    const { gateway, client } = await scene()
+    gateway.failNext({ answer: { identity: 'somebody else' } })
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_IDENTITY_MISMATCH' })
+    expect(client.stats().entries).toBe(0)
+    expect((await client.getSessionToken('user')).identity).toBe('user')
+  })
+
+  it('for another identity on refresh leaves the right token', async () => {
+    const { clock, gateway, client } = await scene()
+    const first = await client.getSessionToken('user')
+    await clock.advance(HOUR / 2)
+    gateway.failNext({ answer: { identity: 'somebody else' } })
+    await client.getSessionToken('user')
+    await landed(client)
+    expect(await client.getSessionToken('user')).toBe(first)
+  })
+})
+
+describe('identities', () => {
+  it('that resemble or imitate each other never share a token', async () => {
+    const { gateway, client } = await scene()
+    const identities = [
+      'é',
+      'e\u0301',
+      'user',
+      'User',
+      ' user',
+      'user ',
+      '["user",[]]',
+      '["user",["a"]]',
+      '[',
+      '__proto__',
+      'constructor',
+    ]
+    const wishes = [undefined, [], ['a'], ['a', 'b'], { scopes: ['b'] }, { scopes: ['a","b'] }]
+    const ask = async (): Promise<string[]> => {
+      const texts: string[] = []
+      for (const identity of identities) {
+        for (const wish of wishes) {
+          const token = await client.getSessionToken(identity, wish as string[])
+          expect(token.identity).toBe(identity)
+          expect(token.scopes).toEqual(Array.isArray(wish) ? wish : (wish?.scopes ?? []))
+          texts.push(token.sessionToken)
+        }
+      }
+      return texts
+    }
+    const first = await ask()
+    // `[]` is the same as none.
+    expect(new Set(first).size).toBe(identities.length * (wishes.length - 1))
+    expect(await ask()).toEqual(first)
+    expect(gateway.requests).toHaveLength(new Set(first).size)
+  })
+
+  it('get what their scopes say, though the caller changes the array between calls', async () => {
+    const { client } = await scene()
+    const scopes = ['videos.read']
+    await client.getSessionToken('user', scopes)
+    scopes[0] = 'videos.admin.read'
+    expect((await client.getSessionToken('user', scopes)).scopes).toEqual(['videos.admin.read'])
+    scopes.push('videos.read')
+    expect((await client.getSessionToken('user', scopes)).scopes).toEqual(['videos.admin.read', 'videos.read'])
+  })
+})
+
+describe('a herd', () => {
+  it('of 10,000 callers of one cold identity is one request', async () => {
+    const { gateway, client } = await scene()
+    const tokens = await Promise.all(Array.from({ length: 10_000 }, () => client.getSessionToken('user')))
+    expect(new Set(tokens).size).toBe(1)
+    expect(gateway.requests).toHaveLength(1)
+    expect(client.stats()).toMatchObject({ misses: 1, coalesced: 9_999, mints: 1, inFlight: 0 })
+  })
+
+  it('of 1,000 callers shares a failure as 1,000 errors, and does not remember it', async () => {
+    const { gateway, client } = await scene({ maxRetries: 0 })
+    gateway.failNext({ status: 503 })
+    const calls = Array.from({ length: 1_000 }, () => failureOf(client.getSessionToken('user')))
+    const errors = await Promise.all(calls)
+    expect(new Set(errors).size).toBe(1_000)
+    expect(new Set(errors.map(error => JSON.stringify(error))).size).toBe(1)
+    expect((await client.getSessionToken('user')).identity).toBe('user')
+  })
+
+  it('of 50,000 calls on one signal leaves no listener, and no warning', async () => {
+    const { client } = await scene()
+    const warnings: Error[] = []
+    const note = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', note)
+    try {
+      const { signal } = new AbortController()
+      const identities = Array.from({ length: 50 }, (_, i) => `user-${i}`)
+      await Promise.all(
+        Array.from({ length: 50_000 }, (_, i) => client.getSessionToken(identities[i % 50] ?? '', { signal })),
+      )
+      for (const identity of identities) await client.getSessionToken(identity, { signal })
+      await new Promise(resolve => setImmediate(resolve))
+      expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+      expect(warnings).toEqual([])
+    } finally {
+      process.off('warning', note)
+    }
+  }, 60_000)
+})
+
+describe('what is told', () => {
+  it('goes to onEvent, to diagnostics_channel and into stats, without a secret, a token or an identity', async () => {
+    const channels = ['hit', 'miss', 'mint', 'refresh', 'retry', 'failure', 'served-while-failing', 'invalidation']
+    const messages: unknown[] = []
+    const listener = (message: unknown): void => void messages.push(message)
+    for (const name of channels) subscribe(`videokit:${name}`, listener)
+    try {
+      const { clock, gateway, client, recorded } = await scene({ maxRetries: 0 })
+      const { sessionToken } = await client.getSessionToken('a-person')
+      await clock.advance(HOUR - 30_000)
+      gateway.fail({ status: 503 })
+      await client.getSessionToken('a-person')
+      await client.invalidate('a-person')
+      gateway.recover()
+      await client.getSessionToken('a-person', ['videos.read'])
+      await client.getSessionToken('a-person', ['videos.read'])
+
+      expect(recorded.types()).toEqual([
+        'miss',
+        'mint',
+        'miss',
+        'failure',
+        'served-while-failing',
+        'invalidation',
+        'miss',
+        'mint',
+        'hit',
+      ])
+      expect(messages).toEqual(recorded.events)
+      expect(client.stats()).toEqual({
+        hits: 1,
+        misses: 3,
+        coalesced: 0,
+        refreshes: 0,
+        mints: 2,
+        retries: 0,
+        failures: 1,
+        entries: 1,
+        inFlight: 0,
+        circuit: 'closed',
+      })
+      const told = JSON.stringify(messages)
+      for (const hidden of [sessionToken, gateway.appSecret, 'a-person']) expect(told).not.toContain(hidden)
+    } finally {
+      for (const name of channels) unsubscribe(`videokit:${name}`, listener)
+    }
+  })
+
+  it('changes nothing where the listener throws', async () => {
+    const { client } = await scene({
+      onEvent: () => {
+        throw new Error('oops')
+      },
+    })
+    const first = await client.getSessionToken('user')
+    expect(await client.getSessionToken('user')).toBe(first)
+  })
+})

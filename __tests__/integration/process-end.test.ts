@@ -1,0 +1,123 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { build } from 'esbuild'
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { GatewayEmulator } from '../../lib/testing/index.js'
+import { startGateway } from '../support/gateway.js'
+
+let folder: string
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'videokit-process-'))
+  await build({
+    entryPoints: { videokit: 'lib/index.ts' },
+    outdir: folder,
+    outExtension: { '.js': '.mjs' },
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    // got has CommonJS in it, which asks for `require`.
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    logLevel: 'warning',
+  })
+})
+
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+interface End {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+/** Runs `script`, which has `VKitClient`, in a process of its own, until that ends by itself. */
+async function run(gateway: GatewayEmulator, script: string): Promise<End> {
+  const file = path.join(folder, 'script.mjs')
+  await writeFile(file, `import { VKitClient } from './videokit.mjs'\n${script}`)
+  const env = { PATH: process.env['PATH'], VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+  const child = spawn(process.execPath, [file], { env })
+  const read = async (stream: AsyncIterable<Buffer>): Promise<string> => {
+    const chunks: Buffer[] = []
+    for await (const chunk of stream) chunks.push(chunk)
+    return Buffer.concat(chunks).toString()
+  }
+  const code = new Promise<number | null>(resolve => child.once('close', resolve))
+  const [out, err] = await Promise.all([read(child.stdout), read(child.stderr)])
+  return { code: await code, out, err }
+}
+
+/** Tokens that are due for refresh from the first millisecond on. */
+const EAGER = `new VKitClient({ cache: { refreshAhead: 0.000001, minValidityMs: 0 } })`
+const UNTIL_DUE = `const due = performance.now() + 20; while (performance.now() < due);`
+
+describe('a process', () => {
+  it('ends by itself after a token, though nobody closed the client', async () => {
+    const gateway = await startGateway()
+    const end = await run(
+      gateway,
+      `const { identity } = await new VKitClient().getSessionToken('user'); console.log(identity)`,
+    )
+    expect(end).toEqual({ code: 0, out: 'user\n', err: '' })
+  })
+
+  it('does not end with code 13 under a caller who awaits a slow mint', async () => {
+    const gateway = await startGateway()
+    gateway.failNext({ delayMs: 400 })
+    const end = await run(
+      gateway,
+      `const { identity } = await new VKitClient().getSessionToken('user'); console.log(identity)`,
+    )
+    expect(end).toEqual({ code: 0, out: 'user\n', err: '' })
+  })
+
+  it('does not end under a caller who waits for the next attempt', async () => {
+    const gateway = await startGateway()
+    gateway.failNext({ status: 503 }, 2)
+    const end = await run(
+      gateway,
+      `const { identity } = await new VKitClient().getSessionToken('user'); console.log(identity)`,
+    )
+    expect(end).toEqual({ code: 0, out: 'user\n', err: '' })
+  })
+
+  it('ends while a background refresh waits for a silent gateway', async () => {
+    const gateway = await startGateway()
+    gateway.failNext({})
+    gateway.fail({ silence: true })
+    const end = await run(
+      gateway,
+      `const client = ${EAGER}
+       await client.getSessionToken('user')
+       ${UNTIL_DUE}
+       await client.getSessionToken('user')
+       // A turn of the event loop, for the request to be sent.
+       await new Promise(resolve => setTimeout(resolve, 50))
+       console.log(client.stats().inFlight)`,
+    )
+    expect(end).toEqual({ code: 0, out: '1\n', err: '' })
+    // Had it waited for the attempt's time to run out, there would have been another attempt.
+    expect(gateway.requests.map(request => request.status)).toEqual([200, 0])
+  })
+
+  it('does not end by an unhandled rejection when a background refresh fails', async () => {
+    const gateway = await startGateway()
+    gateway.failNext({})
+    gateway.fail({ status: 401 })
+    const end = await run(
+      gateway,
+      `const client = new VKitClient({
+         cache: { refreshAhead: 0.000001, minValidityMs: 0 },
+         onEvent: ({ type, background }) => type === 'failure' && console.log(type, background),
+       })
+       await client.getSessionToken('user')
+       ${UNTIL_DUE}
+       await client.getSessionToken('user')
+       while (client.stats().inFlight > 0) await new Promise(resolve => setTimeout(resolve, 5))
+       console.log('served', (await client.getSessionToken('user')).identity)`,
+    )
+    expect(end).toEqual({ code: 0, out: 'failure true\nserved user\n', err: '' })
+  })
+})
