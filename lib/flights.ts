@@ -83,7 +83,7 @@ export class Flights<T> {
       own?.signal.addEventListener('abort', leave(own.signal))
       flight.then(
         result => settle(() => resolve(result)),
-        (error: Error) => settle(() => reject(copyError(error))),
+        (error: unknown) => settle(() => reject(copyError(error as Error))),
       )
     })
   }
