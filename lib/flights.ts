@@ -71,6 +71,8 @@ export class Flights<T> {
     // A listener to events may have aborted it since the call began.
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
     const flightEndsFirst = (this.#deadlines.get(flight)?.remainingMs() ?? 0) <= deadlineMs
+    // Most have no wish of their own, and thousands of them may wait.
+    if (!signal && flightEndsFirst) return flight.catch(throwCopy)
     const own = flightEndsFirst ? undefined : this.#startDeadline(deadlineMs)
     return new Promise<T>((resolve, reject) => {
       const settle = (how: () => void): void => {
@@ -111,4 +113,8 @@ export class Flights<T> {
     }
     flight.then(land, land)
   }
+}
+
+function throwCopy(error: unknown): never {
+  throw copyError(error)
 }

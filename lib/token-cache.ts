@@ -103,9 +103,9 @@ export class TokenCache {
   }
 
   /** What `find` does not find. */
-  async fetch(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
-    if (this.#closed) throw new VKitClosedError()
-    call.signal?.throwIfAborted()
+  fetch(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
+    if (this.#closed) return Promise.reject(new VKitClosedError())
+    if (call.signal?.aborted) return Promise.reject(call.signal.reason as Error)
     if (call.mode === 'no-store') return this.#getUncached(request, call)
     const key = keyOf(request)
     if (call.mode === 'reload') {
