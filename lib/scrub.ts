@@ -6,6 +6,8 @@ const OPAQUE_RUN = /[A-Za-z0-9+/=_.~%-]{32,}/g
 // eslint-disable-next-line no-control-regex
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g
 
+const NOT_OF_A_SECRET = /[^\x21-\x7e]+/g
+
 const MAX_LENGTH = 300
 
 /**
@@ -13,11 +15,13 @@ const MAX_LENGTH = 300
  * long opaque run (a token, or the secret encoded in a way not thought of), on one line, and short.
  */
 export function scrub(text: string, secret: string): string {
+  const forms = [...formsOf(secret)]
   let clean = text
-  for (const form of formsOf(secret)) clean = clean.replaceAll(form, REDACTED)
+  for (const form of forms) clean = clean.replaceAll(form, REDACTED)
+  // Broken up by spaces, line ends or what cannot be seen, it is as good as whole.
+  const joined = clean.replace(NOT_OF_A_SECRET, '')
+  if (forms.some(form => joined.includes(form))) return REDACTED
   clean = clean.replace(OPAQUE_RUN, REDACTED).replace(UNPRINTABLE, ' ').trim()
-  // A secret broken by control characters is whole again only now.
-  for (const form of formsOf(secret)) clean = clean.replaceAll(form, REDACTED)
   return clean.length > MAX_LENGTH ? `${clean.slice(0, MAX_LENGTH)}…` : clean
 }
 

@@ -129,11 +129,13 @@ export class Transport {
   /** What of Node's own request differs from its defaults. Given here, so that got's dozens of options are not. */
   #openRequest(url: URL, headers: http.OutgoingHttpHeaders): http.ClientRequest {
     const options = { method: 'POST', headers, maxHeaderSize: MAX_HEADER_BYTES }
+    // As text: Node takes no URL object for one where somebody has put `path` or `auth` on Object.prototype.
+    const { href, protocol } = url
     const request =
-      url.protocol === 'https:'
+      protocol === 'https:'
         ? // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 changes the default.
-          https.request(url, { ...options, agent: this.#agents.https, rejectUnauthorized: true })
-        : http.request(url, { ...options, agent: this.#agents.http })
+          https.request(href, { ...options, agent: this.#agents.https, rejectUnauthorized: true })
+        : http.request(href, { ...options, agent: this.#agents.http })
     return request.on('socket', socket => {
       socket.removeListener('data', destroySocket)
       socket.unref() // See process-hold.ts.

@@ -45,6 +45,8 @@ export interface RecordedRequest {
 
 /** What goes wrong with one answer. Members can be combined; `reset` and `silence` leave nothing else to be seen. */
 export interface GatewayFault {
+  /** Only requests for this identity meet it. */
+  readonly identity?: string
   /** The answer's status instead of 200. */
   readonly status?: number
   /** Beside, or in place of, the usual ones. */
@@ -180,7 +182,7 @@ export class GatewayEmulator {
         status: 0,
       }
       this.#remember(request)
-      const fault = this.#options.onRequest?.(request) ?? this.#faults.shift() ?? this.#outage ?? {}
+      const fault = this.#options.onRequest?.(request) ?? this.#takeFault(body)
       await this.#answer(request, res, fault)
       this.#options.onAnswer?.(request)
     } catch {
@@ -192,6 +194,14 @@ export class GatewayEmulator {
   #remember(request: RecordedRequest): void {
     this.requests.push(request)
     if (this.requests.length > (this.#options.maxRequests ?? Infinity)) this.requests.shift()
+  }
+
+  #takeFault(body: unknown): GatewayFault {
+    const identity = (body as { identity?: unknown } | null)?.identity
+    const concerns = (fault: GatewayFault): boolean => fault.identity === undefined || fault.identity === identity
+    const index = this.#faults.findIndex(concerns)
+    if (index >= 0) return this.#faults.splice(index, 1)[0] ?? {}
+    return this.#outage && concerns(this.#outage) ? this.#outage : {}
   }
 
   async #answer(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import type { VKitClient, VKitClientOptions, VKitError } from '../../../lib/index.js'
+import type { Context, ExpectedFailure, Gateway } from './context.js'
+
+export interface Meeting extends ExpectedFailure {
+  /** Begins the fault, for the victim alone where that can be. */
+  readonly begin: () => void | Promise<void>
+  /** Ends it. */
+  readonly end?: () => void | Promise<void>
+  readonly options?: VKitClientOptions
+  /** Whether the fault hits whoever asks: then nobody else succeeds meanwhile. */
+  readonly forAll?: boolean
+}
+
+/**
+ * Has a client meet a fault, and holds what is true of every row: a typed error in time, with as many attempts as the
+ * gateway saw; nothing new in the cache, the old token still in it; another user served at the same time.
+ */
+export async function meet(t: Context, gateway: Gateway, meeting: Meeting): Promise<VKitError> {
+  const { begin, end, options = {}, forAll = false } = meeting
+  const client = t.client(gateway, options)
+  const kept = await t.mint(client, 'keeper')
+  const before = gateway.seenOf('victim')
+  await begin()
+
+  const failing = t.failureOf(client.getSessionToken('victim'), options.deadlineMs)
+  const bystander = forAll ? undefined : t.mint(client, 'bystander')
+  const error = await failing
+  t.expectFailure(error, meeting, gateway.seenOf('victim') - before)
+  if (!forAll && typeof meeting.attempts === 'number') {
+    assert.equal(gateway.seenOf('victim') - before, meeting.attempts, 'attempts, as the gateway saw')
+  }
+  await bystander
+  await expectOnlyKept(t, client, kept, forAll ? 1 : 2)
+
+  if (end) {
+    await end()
+    const seen = gateway.seenOf('victim')
+    await t.mint(client, 'victim')
+    assert.equal(gateway.seenOf('victim'), seen + 1, 'a failure was cached')
+  }
+  await client.close()
+  return error
+}
+
+async function expectOnlyKept(t: Context, client: VKitClient, kept: string, entries: number): Promise<void> {
+  assert.equal(client.stats().entries, entries, 'entries in the cache')
+  assert.equal(client.stats().inFlight, 0, 'flights under way')
+  assert.equal(await t.mint(client, 'keeper'), kept, 'the older token is kept')
+}
+
+/** Has a client meet a fault that it gets over by itself. */
+export async function survive(
+  t: Context,
+  gateway: Gateway,
+  {
+    begin,
+    options,
+    requests,
+  }: { begin: () => void; options?: VKitClientOptions; requests: number | { readonly atMost: number } },
+): Promise<VKitClient> {
+  const client = t.client(gateway, options)
+  const kept = await t.mint(client, 'keeper')
+  const before = gateway.seenOf('victim')
+  begin()
+  await Promise.all([t.mint(client, 'victim'), t.mint(client, 'bystander')])
+  const seen = gateway.seenOf('victim') - before
+  if (typeof requests === 'number') assert.equal(seen, requests, 'requests, as the gateway saw')
+  else assert.ok(seen <= requests.atMost, `${seen} requests, as the gateway saw`)
+  await expectOnlyKept(t, client, kept, 3)
+  return client
+}

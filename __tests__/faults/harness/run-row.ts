@@ -1,0 +1,113 @@
+import { build } from 'esbuild'
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { makeCertificate } from '../../support/certificates.js'
+import type { Row, RowResult } from './row.js'
+
+const HOUR_MS = 3_600_000
+const ENDS_BY_ITSELF_MS = 40_000
+const AT_ONCE = 3
+
+export interface FinishedRow extends RowResult {
+  readonly exitCode: number | null
+  /** What it printed. */
+  readonly output: string
+}
+
+/** Runs rows in child processes, a few at a time, on a bundle of the library made once. */
+export class RowRunner {
+  readonly #folder: string
+  readonly #env: NodeJS.ProcessEnv
+  readonly #waiting: (() => void)[] = []
+  #running = 0
+
+  private constructor(folder: string, env: NodeJS.ProcessEnv) {
+    this.#folder = folder
+    this.#env = env
+  }
+
+  static async prepare(): Promise<RowRunner> {
+    const folder = await mkdtemp(path.join(tmpdir(), 'videokit-faults-'))
+    await build({
+      entryPoints: { child: '__tests__/faults/harness/child.ts' },
+      outdir: folder,
+      outExtension: { '.js': '.mjs' },
+      bundle: true,
+      splitting: true,
+      platform: 'node',
+      target: 'node20',
+      format: 'esm',
+      // got has CommonJS in it, which asks for `require`.
+      banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+      logLevel: 'warning',
+    })
+    const certificates = makeCertificates()
+    const trusted = path.join(folder, 'trusted.pem')
+    // All but the self-signed one: what is wrong with the others must be found by itself.
+    const { good, expired, wrongName } = certificates
+    await writeFile(trusted, [good, expired, wrongName].map(({ cert }) => cert).join(''))
+    return new RowRunner(folder, {
+      PATH: process.env['PATH'],
+      NODE_EXTRA_CA_CERTS: trusted,
+      FAULTS_CERTIFICATES: JSON.stringify(certificates),
+    })
+  }
+
+  async dispose(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+
+  async run(row: Row): Promise<FinishedRow> {
+    if (this.#running++ >= AT_ONCE) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    try {
+      return await this.#spawn(row)
+    } finally {
+      this.#running--
+      this.#waiting.shift()?.()
+    }
+  }
+
+  #spawn({ n, env }: Row): Promise<FinishedRow> {
+    const child = spawn(process.execPath, [path.join(this.#folder, 'child.mjs'), String(n)], {
+      env: { ...this.#env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      timeout: ENDS_BY_ITSELF_MS,
+    })
+    const [, out, err, told] = child.stdio
+    const output = Promise.all([readAll(out), readAll(err)])
+    const result = readAll(told)
+    return new Promise((resolve, reject) => {
+      child.once('error', reject)
+      child.once('close', exitCode => {
+        void Promise.all([output, result]).then(([texts, text]) => {
+          const empty: RowResult = {
+            failure: `told nothing:\n${texts.join('')}`,
+            noise: [],
+            lingeredMs: 0,
+            durationMs: 0,
+          }
+          const parsed = text === '' ? empty : (JSON.parse(text) as RowResult)
+          resolve({ ...parsed, exitCode, output: texts.join('') })
+        }, reject)
+      })
+    })
+  }
+}
+
+async function readAll(stream: unknown): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream as AsyncIterable<Buffer>) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+function makeCertificates(): Record<'good' | 'selfSigned' | 'expired' | 'wrongName', { key: string; cert: string }> {
+  const hours = (n: number): Date => new Date(Date.now() + n * HOUR_MS)
+  return {
+    good: makeCertificate(),
+    selfSigned: makeCertificate(),
+    expired: makeCertificate({ notBefore: hours(-48), notAfter: hours(-24) }),
+    wrongName: makeCertificate({ hosts: ['gateway.example'] }),
+  }
+}

@@ -1,0 +1,43 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { assertNoSecret } from '../../lib/testing/index.js'
+import { SECRET } from './harness/row.js'
+import { RowRunner, type FinishedRow } from './harness/run-row.js'
+import { rows } from './rows/index.js'
+
+const LONGEST_MS = 120_000
+
+describe('the fault matrix', () => {
+  let runner: RowRunner
+  const finished = new Map<number, Promise<FinishedRow>>()
+
+  beforeAll(async () => {
+    runner = await RowRunner.prepare()
+    for (const row of rows) {
+      const running = runner.run(row)
+      running.catch(() => undefined) // Met by the row's own test.
+      finished.set(row.n, running)
+    }
+  }, LONGEST_MS)
+
+  afterAll(async () => {
+    await Promise.allSettled(finished.values())
+    await runner.dispose()
+  }, LONGEST_MS)
+
+  it('has all 75 rows, each once', () => {
+    expect(rows.map(({ n }) => n)).toEqual(Array.from({ length: 75 }, (_, index) => index + 1))
+  })
+
+  it.each(rows)(
+    '$n $fault: $outcome',
+    async ({ n }) => {
+      const result = await finished.get(n)
+      expect(result?.failure).toBeUndefined()
+      expect(result?.noise).toEqual([])
+      expect(result?.exitCode).toBe(0)
+      expect(result?.lingeredMs).toBeLessThan(200)
+      assertNoSecret(result?.output, SECRET)
+    },
+    LONGEST_MS,
+  )
+})

@@ -1,0 +1,219 @@
+import assert from 'node:assert/strict'
+import type { GatewayFault } from '../../../lib/testing/index.js'
+import type { Context, ExpectedFailure, Gateway } from '../harness/context.js'
+import { meet, survive } from '../harness/meet.js'
+import { answerRightly, http, rightBody } from '../harness/raw-gateway.js'
+import type { Row } from '../harness/row.js'
+import { floods } from './streams.js'
+
+const INVALID: ExpectedFailure = { code: 'VKIT_INVALID_RESPONSE', retryable: false, attempts: 1 }
+const PASSING: ExpectedFailure = { code: 'VKIT_INVALID_RESPONSE', retryable: true, attempts: 3 }
+
+type Emulator = Awaited<ReturnType<Context['emulator']>>
+
+export async function meetFault(
+  t: Context,
+  expected: ExpectedFailure,
+  fault: GatewayFault,
+  gateway?: Emulator,
+): Promise<void> {
+  const emulator = gateway ?? (await t.emulator())
+  await meet(t, emulator, {
+    ...expected,
+    begin: () => emulator.fail({ identity: 'victim', ...fault }),
+    end: () => emulator.recover(),
+  })
+}
+
+export async function surviveFault(t: Context, fault: GatewayFault, requests: number): Promise<void> {
+  const emulator = await t.emulator()
+  await survive(t, emulator, { begin: () => emulator.failNext({ identity: 'victim', ...fault }), requests })
+}
+
+function nest(levels: number): string {
+  return `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
+}
+
+/**
+ * What others may have put on the prototype of every object, read by those who ask for an option not given.
+ *
+ * Without the names of events, such as `timeout`, which end Node's own streams, and `status`, which lru-cache writes to.
+ */
+function pollute(evil: string): () => void {
+  const { port } = new URL(evil)
+  const pollution = {
+    baseUrl: evil,
+    url: evil,
+    href: evil,
+    prefixUrl: evil,
+    hostname: '127.0.0.1',
+    host: '127.0.0.1',
+    port,
+    path: '/stolen',
+    pathname: '/stolen',
+    socketPath: '/nowhere',
+    method: 'PUT',
+    headers: { 'x-polluted': 'yes' },
+    searchParams: 'stolen=yes',
+    username: 'stolen',
+    auth: 'stolen:yes',
+    agent: false,
+    hooks: { beforeRequest: [() => assert.fail('a hook of nobody')] },
+    rejectUnauthorized: false,
+    store: {},
+    scopes: ['stolen'],
+    cache: 'no-store',
+    sessionToken: 'the-token-of-nobody',
+    expiresAt: '2999-01-01T00:00:00Z',
+    identity: 'nobody',
+    error: 'nothing went wrong',
+    retryable: true,
+    exp: 1,
+  }
+  const prototype = Object.prototype as Record<string, unknown>
+  for (const [key, value] of Object.entries(pollution)) prototype[key] = value
+  return () => {
+    for (const key of Object.keys(pollution)) Reflect.deleteProperty(prototype, key)
+  }
+}
+
+async function meetPolluted(t: Context, gateway: Emulator, evil: Gateway): Promise<void> {
+  const client = t.client(gateway)
+  // Once beforehand: Node's own loader of modules fails with it.
+  const kept = await t.mint(client, 'keeper')
+  const clean = pollute(evil.url)
+  let outcomes: PromiseSettledResult<unknown>[]
+  try {
+    gateway.failNext({ identity: 'empty', body: '{}' })
+    gateway.failNext({ identity: 'failing', status: 503, body: '{}' })
+    outcomes = await Promise.allSettled(['right', 'empty', 'failing'].map(each => client.getSessionToken(each)))
+  } finally {
+    clean()
+  }
+  const [right, empty, failing] = outcomes
+  assert.ok(right?.status === 'fulfilled', String((right as PromiseRejectedResult).reason))
+  assert.ok(empty?.status === 'rejected')
+  assert.equal(failing?.status, 'fulfilled', 'tried again')
+  for (const { method, path, headers, body } of gateway.requests) {
+    assert.deepEqual([method, path, headers['x-polluted']], ['POST', '/v1/sessions', undefined])
+    assert.deepEqual((body as { scopes: unknown }).scopes, [])
+  }
+  assert.equal(await t.mint(client, 'keeper'), kept)
+  const error = await t.failureOf(Promise.reject(empty.reason as Error))
+  t.expectFailure(error, INVALID, 1)
+}
+
+export const bodies: readonly Row[] = [
+  {
+    n: 24,
+    fault: '300–308; https → http; Location: unix:',
+    outcome: 'REDIRECT, the target sees nothing, N, 1',
+    async run(t) {
+      const target = await t.emulator()
+      const { key, cert } = t.certificates.good as { key: string; cert: string }
+      const [plain, secure] = [await t.emulator(), await t.emulator({ tls: { key, cert } })]
+      const meetRedirect = (from: Emulator, status: number, location: string): Promise<void> =>
+        meetFault(
+          t,
+          { code: 'VKIT_REDIRECT', retryable: false, attempts: 1, status },
+          { status, headers: { location } },
+          from,
+        )
+      const there = `${target.url}/v1/sessions`
+      for (const status of [300, 301, 302, 303, 304, 305, 307, 308]) await meetRedirect(plain, status, there)
+      for (const status of [302, 307]) await meetRedirect(secure, status, there)
+      await meetRedirect(plain, 302, 'unix:/var/run/docker.sock:/v1/sessions')
+      await meetRedirect(plain, 307, '/v1/sessions')
+      assert.equal(target.requests.length, 0)
+    },
+  },
+  {
+    n: 25,
+    fault: '204, 205, empty 200',
+    outcome: 'INVALID_RESPONSE, N, 1',
+    async run(t) {
+      for (const status of [204, 205, 200]) await meetFault(t, { ...INVALID, status }, { status, body: '' })
+    },
+  },
+  {
+    n: 26,
+    fault: 'an HTML page with 200',
+    outcome: 'INVALID_RESPONSE, none of its text, R, 3',
+    async run(t) {
+      const text = t.hide('Welcome to the proxy of somebody')
+      await meetFault(t, PASSING, { body: `<!doctype html><h1>${text}</h1>`, headers: { 'Content-Type': 'text/html' } })
+    },
+  },
+  {
+    n: 27,
+    fault: 'broken JSON that holds a token',
+    outcome: 'INVALID_RESPONSE, none of its text, R, 3',
+    run: t => meetFault(t, PASSING, { body: `{"sessionToken":"${t.hide('a-token-in-broken-json')}","identity":` }),
+  },
+  {
+    n: 28,
+    fault: 'byte order mark before JSON',
+    outcome: 'success, 1',
+    run: t => surviveFault(t, { body: `\ufeff${rightBody('victim')}` }, 1),
+  },
+  {
+    n: 29,
+    fault: 'invalid UTF-8',
+    outcome: 'INVALID_RESPONSE, N, 1',
+    async run(t) {
+      const gateway = await t.raw()
+      const bytes = Buffer.from(rightBody('victim', { sessionToken: 'a token that ends in ?' }))
+      bytes[bytes.indexOf('?')] = 0xff
+      await meet(t, gateway, {
+        ...INVALID,
+        begin: () => {
+          gateway.respond = ({ socket }) => {
+            socket.write(http('', [`Content-Length: ${bytes.length}`]))
+            socket.write(bytes)
+          }
+        },
+        end: () => void (gateway.respond = answerRightly),
+      })
+    },
+  },
+  {
+    n: 30,
+    fault: 'null, array, string, 200,000 levels deep',
+    outcome: 'INVALID_RESPONSE, N, 1',
+    async run(t) {
+      const bodies = [
+        'null',
+        '[]',
+        '"text"',
+        '1',
+        'true',
+        nest(200_000),
+        nest(10_000),
+        '['.repeat(32_000) + ']'.repeat(32_000),
+      ]
+      for (const body of bodies) await meetFault(t, INVALID, { body })
+    },
+  },
+  {
+    n: 31,
+    fault: 'only inherited fields (__proto__)',
+    outcome: 'INVALID_RESPONSE, N, 1',
+    async run(t) {
+      await meetFault(t, INVALID, { body: `{"__proto__":${rightBody('victim')}}` })
+      await meetFault(t, INVALID, { body: `{"constructor":{"prototype":${rightBody('victim')}}}` })
+    },
+  },
+  {
+    n: 32,
+    fault: 'a polluted Object.prototype in the process',
+    outcome: 'as without it, and no leak',
+    async run(t) {
+      const evil = await t.emulator()
+      const { key, cert } = t.certificates.good as { key: string; cert: string }
+      await meetPolluted(t, await t.emulator(), evil)
+      await meetPolluted(t, await t.emulator({ tls: { key, cert } }), evil)
+      assert.equal(evil.requests.length, 0)
+    },
+  },
+  floods,
+]
