@@ -29,8 +29,15 @@ export function docstring(node, from = node.pos) {
     .filter(Boolean)
 }
 
-/** lib/ as it is now, loaded. */
-export async function load(file) {
+const loaded = new Map()
+
+/** lib/ as it is now, loaded; once, however many tables ask for it at a time. */
+export function load(file) {
+  if (!loaded.has(file)) loaded.set(file, bundleAndImport(file))
+  return loaded.get(file)
+}
+
+async function bundleAndImport(file) {
   const folder = path.resolve('node_modules/.cache')
   const out = path.join(folder, `docs-source-${process.pid}-${path.basename(file, '.ts')}.mjs`)
   const { outputFiles } = await build({
