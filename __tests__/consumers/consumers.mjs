@@ -39,6 +39,7 @@ export const CONSUMERS = [
   { name: `${HERE}, import`, project: 'node', args: ['mint.mjs'], quick: true },
   { name: `${HERE}, ./handlers, both copies`, project: 'node', args: ['handlers.mjs'], quick: true },
   { name: `${HERE}, ./testing, both copies`, project: 'node', args: ['testing.mjs'], quick: true, mints: false },
+  { name: `${HERE}, vkit`, project: 'node', args: ['node_modules/.bin/vkit', 'token', `${HERE}, vkit`], quick: true },
   ...Object.keys(RUNTIMES).flatMap(runtime => [
     { name: `${runtime}, require`, project: 'node', args: ['mint.cjs'], runtime },
     { name: `${runtime}, import`, project: 'node', args: ['mint.mjs'], runtime },
