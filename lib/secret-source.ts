@@ -28,6 +28,8 @@ export class SecretSource {
 
   /** @throws VKitConfigError if there is none fit for use; VKitTimeoutError if none comes before the deadline. */
   read(deadline: Deadline): Promise<string> {
+    // One that never changes needs no flight, nor a wait for it.
+    if (!this.rotates && this.#latest !== undefined) return Promise.resolve(this.#latest)
     return this.#ask('read', deadline)
   }
 

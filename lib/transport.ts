@@ -2,7 +2,7 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Got, Options, Request } from 'got'
-import type { Clock } from './clock.js'
+import { callAfter, type Clock } from './clock.js'
 import { VKitError, VKitResponseError, VKitTimeoutError } from './errors.js'
 import type { Events } from './events.js'
 import { readAnswer, type GatewayAnswer, type RawAnswer } from './gateway-answer.js'
@@ -91,10 +91,10 @@ export class Transport {
   #send({ got, template, Options }: GotParts, request: ExchangeRequest): Promise<RawAnswer> {
     request.signal.throwIfAborted()
     return new Promise<RawAnswer>((resolve, reject) => {
-      const timer = new AbortController()
+      let stopTimer = (): void => undefined
       const abort = (): void => fail(request.signal.reason as Error)
       const settle = (): void => {
-        timer.abort()
+        stopTimer()
         request.signal.removeEventListener('abort', abort)
       }
       const fail = (error: Error): void => {
@@ -104,9 +104,9 @@ export class Transport {
         reject(error)
       }
       const startTimer = (): void => {
-        void this.#clock.sleep(this.#timeoutMs, timer.signal).then(() => {
-          if (!timer.signal.aborted) fail(new VKitTimeoutError(`No whole answer came within ${this.#timeoutMs} ms.`))
-        })
+        stopTimer = callAfter(this.#clock, this.#timeoutMs, () =>
+          fail(new VKitTimeoutError(`No whole answer came within ${this.#timeoutMs} ms.`)),
+        )
       }
 
       const options = new Options(undefined, undefined, template)
