@@ -1,7 +1,6 @@
-// npm run bench [-- hit mint herd import memory server] [--quick] [--full] [--save]
+// npm run bench [-- hit mint herd import memory server] [--quick] [--save]
 //
 // --quick  fewer rounds: to see whether something works, not what it costs
-// --full   a million cached tokens too
 // --save   keep the numbers in results.json and write docs/benchmarks.md and its plot from them
 import { parseArgs } from 'node:util'
 import { installCompetitors } from './harness/install.mjs'
@@ -14,7 +13,7 @@ import { toTerminal } from './report/table.mjs'
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean' }, full: { type: 'boolean' }, save: { type: 'boolean' } },
+  options: { quick: { type: 'boolean' }, save: { type: 'boolean' } },
 })
 const names = positionals.length > 0 ? positionals : Object.keys(SUITES)
 const unknown = names.filter(name => !(name in SUITES))
@@ -36,7 +35,8 @@ async function runSuite(name) {
     const data = await suite.measure({ gateway, ...flags, note: what => console.error(`  ${name}: ${what} …`) })
     const seconds = Math.round((Date.now() - started) / 1000)
     show(name, suite, data, seconds)
-    if (flags.save) await writeResults({ ...(await readResults()), [name]: { machine, seconds, data } })
+    if (flags.save)
+      await writeResults({ ...(await readResults()), [name]: { machine, seconds, quick: flags.quick === true, data } })
   } finally {
     gateway.stop()
   }
