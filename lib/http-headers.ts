@@ -1,5 +1,4 @@
-const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-const IMF_FIXDATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/
+const IMF_FIXDATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/
 
 /** A longer hint is as good as «not today», and keeps sums far from the largest integer. */
 const MAX_RETRY_AFTER_SECONDS = 365 * 24 * 3600
@@ -7,14 +6,15 @@ const MAX_RETRY_AFTER_SECONDS = 365 * 24 * 3600
 /**
  * Reads an HTTP date in the one format that may be sent (IMF-fixdate, RFC 9110 section 5.6.7), as epoch milliseconds.
  *
- * `Date.parse` takes much more than that: `1, 2` is a date to it.
+ * `Date.parse` takes much more than that: `1, 2` is a date to it, and 31 February is one in March.
  */
 export function parseHttpDate(text: string | undefined): number | undefined {
-  const [, day, monthName, year, hour, minute, second] = IMF_FIXDATE.exec(text ?? '') ?? []
-  const month = MONTHS.indexOf(monthName ?? '')
-  if (month < 0) return undefined
-  const ms = Date.UTC(Number(year), month, Number(day), Number(hour), Number(minute), Number(second))
-  return Number.isFinite(ms) ? ms : undefined
+  if (text === undefined || !IMF_FIXDATE.test(text)) return undefined
+  // Of a leap second it knows nothing.
+  const known = text.replace(/:60 GMT$/, ':59 GMT')
+  const ms = Date.parse(known)
+  // The name of the day adds nothing to the date, and some servers make it up.
+  return new Date(ms).toUTCString().slice(5) === known.slice(5) ? ms : undefined
 }
 
 /**
