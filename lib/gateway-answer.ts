@@ -9,7 +9,7 @@ import {
   type VKitErrorDetails,
 } from './errors.js'
 import { parseHttpDate, parseRetryAfter } from './http-headers.js'
-import { scrub } from './scrub.js'
+import { repeats, scrub } from './scrub.js'
 
 /** An answer as it came over the wire, whole. */
 export interface RawAnswer {
@@ -25,6 +25,7 @@ export interface GatewayAnswer {
   readonly dateMs: number | undefined
 }
 
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
@@ -145,8 +146,10 @@ function readRequestId(raw: RawAnswer, secret: string): string | undefined {
   return isFreeOf(secret, id) ? id : undefined
 }
 
+/** Beside the secret itself no long opaque text is let through but a UUID: it may be the secret, encoded somehow. */
 function isFreeOf(secret: string, text: string): boolean {
-  return scrub(`${text} `, secret).startsWith(text) || /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+  if (repeats(text, secret)) return false
+  return UUID.test(text) || scrub(`${text} `, secret).startsWith(text)
 }
 
 function header(raw: RawAnswer, name: string): string | undefined {

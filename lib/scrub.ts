@@ -25,6 +25,12 @@ export function scrub(text: string, secret: string): string {
   return clean.length > MAX_LENGTH ? `${clean.slice(0, MAX_LENGTH)}…` : clean
 }
 
+/** Whether `text` repeats the secret in any usual encoding; in letters of whatever case, as ids are often rewritten. */
+export function repeats(text: string, secret: string): boolean {
+  const folded = text.toLowerCase()
+  return [...formsOf(secret)].some(form => folded.includes(form.toLowerCase()))
+}
+
 function formsOf(secret: string): Set<string> {
   const bytes = Buffer.from(secret)
   const base64 = bytes.toString('base64')
