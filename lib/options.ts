@@ -10,7 +10,7 @@ import type {
   VKitClientOptions,
 } from './client-options.js'
 import { systemClock, type Clock } from './clock.js'
-import { sanitizeCause, VKitArgumentError, VKitConfigError } from './errors.js'
+import { sanitizeCause, VKitArgumentError, VKitConfigError, VKitError } from './errors.js'
 import type { VKitEventListener } from './events.js'
 import { SecretSource } from './secret-source.js'
 import type { TokenStore } from './shared-store.js'
@@ -46,6 +46,10 @@ export interface ResolvedOptions {
 /** @throws VKitConfigError naming the option, never its value: it may be the secret, put in the wrong place. */
 export function resolveClientOptions(given: VKitClientOptions | undefined): ResolvedOptions {
   refuseBrowser()
+  return readable(config, () => resolveClient(given))
+}
+
+function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
   const options = pickOwn<VKitClientOptions>(given ?? {}, CLIENT_KEYS, config)
   const cache = options.cache === false ? {} : pickOwn<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config, 'cache.')
   return Object.freeze({
@@ -69,7 +73,17 @@ export function resolveClientOptions(given: VKitClientOptions | undefined): Reso
 export function resolveCall(
   identity: unknown,
   given: readonly Scope[] | GetSessionTokenOptions | undefined,
-  defaults: Pick<ResolvedOptions, 'caching' | 'deadlineMs'>,
+  defaults: CallDefaults,
+): { request: TokenRequest; call: TokenCall } {
+  return readable(argument, () => resolveWishes(identity, given, defaults))
+}
+
+type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'>
+
+function resolveWishes(
+  identity: unknown,
+  given: readonly Scope[] | GetSessionTokenOptions | undefined,
+  defaults: CallDefaults,
 ): { request: TokenRequest; call: TokenCall } {
   const bag = Array.isArray(given) ? { scopes: given as readonly Scope[] } : (given ?? {})
   const options = pickOwn<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
@@ -99,6 +113,10 @@ export interface ResolvedBatch {
 
 /** @throws VKitArgumentError */
 export function resolveBatch(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
+  return readable(argument, () => resolveBatchWishes(identities, given))
+}
+
+function resolveBatchWishes(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
   // A string is iterable too, by its characters.
   if (typeof identities !== 'object' || identities === null || !isIterable(identities)) {
     throw argument(`identities must be an array, an iterable or an async iterable, not ${kindOf(identities)}`)
@@ -124,11 +142,13 @@ export function resolveInvalidation(
   identity: unknown,
   given: InvalidateOptions | undefined,
 ): { request: TokenRequest; sessionToken: string | undefined } {
-  const { scopes, token } = pickOwn<InvalidateOptions>(given ?? {}, INVALIDATE_KEYS, argument)
-  if (token !== undefined && (typeof token !== 'string' || token === '')) {
-    throw argument('token must be the text of a session token')
-  }
-  return { request: resolveRequest(identity, scopes), sessionToken: token }
+  return readable(argument, () => {
+    const { scopes, token } = pickOwn<InvalidateOptions>(given ?? {}, INVALIDATE_KEYS, argument)
+    if (token !== undefined && (typeof token !== 'string' || token === '')) {
+      throw argument('token must be the text of a session token')
+    }
+    return { request: resolveRequest(identity, scopes), sessionToken: token }
+  })
 }
 
 /** @throws VKitArgumentError */
@@ -175,6 +195,15 @@ const NO_SCOPES: readonly Scope[] = Object.freeze([])
 type Complain = (what: string) => Error
 const config: Complain = what => new VKitConfigError(`${what}.`)
 const argument: Complain = what => new VKitArgumentError(`${what}.`)
+
+/** Getters and proxies of the customer's may throw, and what they throw may hold anything. */
+function readable<T>(complain: Complain, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw error instanceof VKitError ? error : complain('The options cannot be read: a getter or a proxy throws')
+  }
+}
 
 /** The own properties alone: what somebody put on `Object.prototype` is no option of ours. */
 function pickOwn<T extends object>(given: unknown, keys: ReadonlySet<string>, complain: Complain, prefix = ''): T {
