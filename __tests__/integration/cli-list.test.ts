@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { EventEmitter, once } from 'node:events'
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { envFor, makeFolder, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
 import { startGateway } from '../support/gateway.js'
@@ -283,13 +283,40 @@ describe('vkit token --resume', () => {
     expectAll(await setup.lines(), 10)
   })
 
-  it('leaves a file alone that is none of tokens', async () => {
+  it.each([
+    ['of lines', users(5)],
+    ['of one line without its end', 'user-0'],
+    ['of another JSON', '{"identity":"user-0","email":"anna@example.com"}'],
+    ['of an indented JSON', '{ "identity": "user-0", "sess'],
+  ])('leaves a file alone that is none of tokens, but %s', async (_, text) => {
     const setup = await setUp(users(10))
-    await writeFile(setup.out, users(5))
+    await writeFile(setup.out, text)
     const { code, stderr } = await resume(setup)
     expect(code).toBe(6)
     expect(stderr).toContain('Line 1')
-    expect(await readFile(setup.out, 'utf8')).toBe(users(5))
+    expect(await readFile(setup.out, 'utf8')).toBe(text)
+    expect(setup.gateway.requests).toHaveLength(0)
+  })
+
+  it('writes into neither the list nor the secret', async () => {
+    const { from, env, gateway } = await setUp('user-0')
+    for (const args of [
+      ['--from', from],
+      ['user-1', '--secret-file', from],
+    ]) {
+      const { code, stderr } = await runCli(['token', ...args, '--out', from, '--resume'], { env })
+      expect([code, await readFile(from, 'utf8')]).toEqual([2, 'user-0'])
+      expect(stderr).toContain('the same file')
+    }
+    expect(gateway.requests).toHaveLength(0)
+  })
+
+  it('does not follow a link to nowhere', async () => {
+    const { args, out, env } = await setUp('user-0')
+    await symlink(`${out}.gone`, out)
+    const { code, stderr } = await runCli([...args, '--resume'], { env })
+    expect(code).toBe(6)
+    expect(stderr).toContain('--out is a link to a file that does not exist')
   })
 
   it('does not mix scopes', async () => {

@@ -11,7 +11,7 @@ import { formatSeconds, Progress, type Tally } from './progress.js'
 import { findSecret } from './secret.js'
 import { Interruption } from './signals.js'
 import { complain, count, quote, tell, warn } from './terminal.js'
-import { TokenFile } from './token-file.js'
+import { isSameFile, TokenFile } from './token-file.js'
 import { fileSink, jsonSink, plainSink, type TokenSink } from './token-sinks.js'
 
 const FLAGS = {
@@ -164,9 +164,11 @@ class TokenRun {
   }
 
   async #openSink(): Promise<TokenSink> {
-    const { out, from, json, resume, scopes, identities } = this.#plan
+    const { out, from, json, resume, scopes, identities, secretFile } = this.#plan
     const { hard } = this.#interruption
     if (out === undefined) return json || from !== undefined ? jsonSink(hard) : plainSink(identities, hard)
+    if (isSameFile(out, from)) throw usageError('--out and --from name the same file.')
+    if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file name the same file.')
     if (!resume) return fileSink(TokenFile.create(out))
     const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes })
     if (resumed?.isExposed) warn('Others than its owner can read the output file. Close it: chmod 600 <file>')

@@ -1,11 +1,13 @@
 import {
   constants,
   createReadStream,
+  existsSync,
   fsync,
   fsyncSync,
   closeSync,
   openSync,
   fstatSync,
+  statSync,
   ftruncateSync,
   writeSync,
 } from 'node:fs'
@@ -26,6 +28,18 @@ export interface Resumed {
 /** One token as a line of NDJSON. */
 export function formatToken({ identity, sessionToken, expiresAt, scopes }: SessionToken): string {
   return `${JSON.stringify({ identity, sessionToken, expiresAt, scopes })}\n`
+}
+
+/** Whether two paths, of which `-` is standard input, lead to one file. */
+export function isSameFile(path: string, other: string | undefined): boolean {
+  if (other === undefined) return false
+  try {
+    const one = statSync(path, { bigint: true })
+    const two = other === '-' ? fstatSync(0, { bigint: true }) : statSync(other, { bigint: true })
+    return one.dev === two.dev && one.ino === two.ino
+  } catch {
+    return false // What is wrong with either of them is told where it is opened.
+  }
 }
 
 /**
@@ -51,6 +65,11 @@ export class TokenFile {
       return new TokenFile(path, openSync(path, 'wx', 0o600))
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('The output file cannot be made', error)
+      if (!existsSync(path))
+        throw new CommandError(
+          '--out is a link to a file that does not exist. Remove it, or give another name.',
+          EXIT.file,
+        )
       throw new CommandError('The output file exists. Give --resume to go on with it, or another name.', EXIT.usage)
     }
   }
@@ -128,7 +147,7 @@ async function readDone(
   )) {
     const token = parseToken(line)
     if (!token) {
-      if (line.isEnded) throw foreignLine(line.number)
+      if (line.isEnded || !isHalfWritten(line)) throw foreignLine(line.number)
       ftruncateSync(fd, whole) // The writer was killed in the middle of it.
       break
     }
@@ -141,6 +160,24 @@ async function readDone(
     whole = line.end
   }
   return { tokens, expired }
+}
+
+/** What every line of ours begins with: see `formatToken`. */
+const LINE_START = Buffer.from('{"identity":"')
+
+/** Whether it can be the beginning of a line of ours: what anybody else may have written is not ours to cut off. */
+function isHalfWritten({ bytes, isTooLong }: Line): boolean {
+  const length = Math.min(bytes.length, LINE_START.length)
+  return !isTooLong && bytes.subarray(0, length).equals(LINE_START.subarray(0, length)) && !isJson(bytes)
+}
+
+function isJson(bytes: Buffer): boolean {
+  try {
+    JSON.parse(bytes.toString())
+    return true
+  } catch {
+    return false
+  }
 }
 
 function parseToken(line: Line): SessionToken | undefined {
