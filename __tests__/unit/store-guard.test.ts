@@ -13,9 +13,9 @@ function setUp(get: () => unknown = () => 'value') {
   const { events, types, onEvent } = recordEvents()
   const calls: string[] = []
   const store = {
-    get: (key: string) => (calls.push(`get ${key}`), store.answer()),
-    set: (key: string) => (calls.push(`set ${key}`), store.answer()),
-    delete: (key: string) => (calls.push(`delete ${key}`), store.answer()),
+    get: (key: string): unknown => (calls.push(`get ${key}`), store.answer()),
+    set: (key: string): unknown => (calls.push(`set ${key}`), store.answer()),
+    delete: (key: string): unknown => (calls.push(`delete ${key}`), store.answer()),
     answer: get,
   }
   return { clock, events, types, calls, store, guard: new StoreGuard({ store, clock, events: new Events(onEvent) }) }
@@ -107,6 +107,83 @@ describe('StoreGuard', () => {
       expect(await guard.get('key', idle)).toBe('value')
     }
     expect(types()).not.toContain('store-pause')
+  })
+
+  it('pauses a store whose reads hang though its writes succeed, until a read succeeds', async () => {
+    const { guard, store, clock, types } = setUp()
+    const costs: number[] = []
+    store.get = never
+    for (let call = 0; call < 5; call++) {
+      costs.push((await timed(clock, guard.get('key', idle)))[1])
+      await guard.set('key', 'value', 1).value
+      await guard.delete('key').value
+    }
+    expect(costs).toEqual([100, 100, 0, 0, 0])
+    await clock.advance(1_000)
+    await guard.set('key', 'value', 1).value
+    await clock.advance(0)
+    expect(types()).not.toContain('store-resume')
+    store.get = () => 'value'
+    await guard.get('key', idle)
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
+  })
+
+  it('stops writing to a store whose writes hang though its reads succeed', async () => {
+    const { guard, store, clock } = setUp()
+    let sets = 0
+    store.set = () => (sets++, never())
+    for (let call = 0; call < 20; call++) {
+      await timed(clock, guard.get('key', idle))
+      await timed(clock, guard.set('key', 'value', 1).value)
+    }
+    expect(sets).toBe(2)
+  })
+
+  it('does not stay paused for removals that nobody repeats, and pauses longer at the next that fails', async () => {
+    const { guard, store, clock, events, types } = setUp()
+    store.delete = never
+    for (let call = 0; call < 2; call++) await timed(clock, guard.delete('key').value)
+    expect(await guard.get('key', idle)).toBeUndefined()
+    await clock.advance(1_000)
+    await guard.get('key', idle)
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
+    expect(await guard.get('key', idle)).toBe('value')
+    await timed(clock, guard.delete('key').value)
+    expect(events.at(-1)).toEqual({ type: 'store-pause', durationMs: expect.any(Number) })
+  })
+
+  it('keeps track of a thousand pending writes and no more', async () => {
+    const { guard, store, clock } = setUp()
+    let sets = 0
+    store.set = () => (sets++, never())
+    store.delete = never
+    const outcomes = Array.from({ length: 3_000 }, () => guard.set('key', 'value', 1))
+    expect(sets).toBe(1_000)
+    let ended = false
+    void outcomes[0]?.settled.then(() => (ended = true))
+    await clock.advance(0)
+    expect(ended).toBe(false)
+    // Removals are sent all the same; the oldest write is given up for them.
+    void guard.delete('key')
+    await clock.advance(0)
+    expect(ended).toBe(true)
+  })
+
+  it('tries again to write though a thousand writes are pending', async () => {
+    const { guard, store, clock, types } = setUp()
+    store.set = never
+    const writes = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: 999 }, () => guard.set('key', 'value', 1).value))
+    await timed(clock, writes())
+    await timed(clock, guard.set('key', 'value', 1).value)
+    expect(types().at(-1)).toBe('store-pause')
+    await clock.advance(1_000)
+    store.set = () => 'value'
+    await guard.set('key', 'value', 1).value
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
   })
 
   it('tries a paused store again without making anybody wait, and longer and longer apart', async () => {
