@@ -90,6 +90,13 @@ describe('vkit doctor', () => {
     expect(text).not.toContain(stdout.trim())
   })
 
+  it.each([1e300, -1e300, 'x'])('bears a secret that was issued at %p', async iat => {
+    const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+    const secret = `${part({ alg: 'HS256' })}.${part({ role: 'app', iat })}.c2ln`
+    const { of } = await diagnose({ VKIT_APP_SECRET: secret }, ['--no-mint', '--base-url', 'http://127.0.0.1:1'])
+    expect(of('secret')).toMatchObject({ severity: 'ok', found: 'from VKIT_APP_SECRET: an app secret' })
+  })
+
   it('notices a name that is not found', async () => {
     const gateway = await startGateway()
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: 'https://gateway.invalid' })
@@ -156,5 +163,23 @@ describe('vkit doctor --store', () => {
     const failing = `export default { get() {}, delete() {}, set: () => Promise.reject(Object.assign(new Error('redis://:pa55word@x'), { code: 'ECONNREFUSED' })) }`
     expect(await tryStore(failing)).toMatchObject({ severity: 'failure', found: 'failed (Error, ECONNREFUSED)' })
     expect(await tryStore('throw new Error("no")')).toMatchObject({ severity: 'failure' })
+  })
+
+  const map =
+    'const m = new Map(); const store = { get: k => m.get(k), set: (k, v) => m.set(k, v), delete: k => m.delete(k) };'
+
+  it('ends though the store keeps the process', async () => {
+    const source = `${map} setInterval(() => 0, 1000); export default store`
+    expect(await tryStore(source)).toMatchObject({ severity: 'ok' })
+  })
+
+  it('bears a disconnect that throws', async () => {
+    const source = `${map} export default { ...store, disconnect() { throw new Error('no') } }`
+    expect(await tryStore(source)).toMatchObject({ severity: 'ok' })
+  })
+
+  it('waits a while, and not for ever, for a store to be made', async () => {
+    const source = 'export default () => new Promise(() => setInterval(() => 0, 1000))'
+    expect(await tryStore(source)).toMatchObject({ severity: 'failure', found: 'failed (TimeoutError)' })
   })
 })

@@ -110,9 +110,9 @@ async function checkStore(file: string): Promise<Finding> {
   const check = 'store'
   const key = `vkit:doctor:${randomUUID()}`
   const value = randomUUID()
-  let store: (TokenStore & { disconnect?: () => unknown }) | undefined
+  let store: DoctorStore | undefined
   try {
-    store = await loadStore(file)
+    store = await inTime(loadStore(file))
     const startedAt = performance.now()
     await inTime(store.set(key, value, 10_000))
     const read = await inTime(store.get(key))
@@ -134,22 +134,28 @@ async function checkStore(file: string): Promise<Finding> {
       'Is it running, and is its address right?',
     )
   } finally {
-    await Promise.resolve(store?.disconnect?.()).catch(() => undefined)
+    await disconnect(store).catch(() => undefined)
   }
 }
 
-async function loadStore(file: string): Promise<TokenStore> {
+type DoctorStore = TokenStore & { readonly disconnect?: () => unknown }
+
+async function disconnect(store: DoctorStore | undefined): Promise<void> {
+  await inTime(store?.disconnect?.())
+}
+
+async function loadStore(file: string): Promise<DoctorStore> {
   const module = (await import(pathToFileURL(path.resolve(file)).href)) as { default?: unknown }
   const made: unknown =
     typeof module.default === 'function' ? await (module.default as () => unknown)() : module.default
-  return made as TokenStore
+  return made as DoctorStore
 }
 
 function storeFailure(found: string, advice: string): Finding {
   return { check: 'store', severity: 'failure', found, advice }
 }
 
-function inTime(answer: unknown): Promise<unknown> {
+function inTime<T>(answer: T | PromiseLike<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const late = (): void => reject(Object.assign(new Error('too late'), { name: 'TimeoutError' }))
     const timer = setTimeout(late, 5_000)

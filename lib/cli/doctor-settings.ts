@@ -28,11 +28,14 @@ export function checkSecret({ secret, source, warning }: FoundSecret): Finding {
   if (claims.exp !== undefined || (claims['role'] !== undefined && claims['role'] !== 'app')) {
     return failure(`what ${source} holds is a session token, or another that is no app secret`, copyAgain)
   }
-  const issued =
-    typeof claims.iat === 'number' ? `, issued ${new Date(claims.iat * 1000).toISOString().replace('.000Z', 'Z')}` : ''
-  const found = `from ${source}: an app secret${issued}`
+  const found = `from ${source}: an app secret${whenIssued(claims.iat)}`
   if (warning !== undefined) return { check, severity: 'warning', found, advice: warning }
   return { check, severity: 'ok', found }
+}
+
+function whenIssued(iat: unknown): string {
+  const date = new Date(typeof iat === 'number' ? iat * 1000 : NaN)
+  return Number.isNaN(date.getTime()) ? '' : `, issued ${date.toISOString().replace('.000Z', 'Z')}`
 }
 
 function claimsOf(secret: string): ReturnType<typeof decodeJwt> | undefined {

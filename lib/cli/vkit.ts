@@ -4,4 +4,6 @@ import { run } from './run.js'
 
 const output = watchOutput()
 const exitCode = await run(process.argv.slice(2))
-process.exitCode = output.exitCode ?? exitCode
+await Promise.all([process.stdout, process.stderr].map(async stream => new Promise(done => stream.write('', done))))
+// Not `process.exitCode`: a list that stays open, or somebody's store, would keep the process.
+process.exit(output.exitCode ?? exitCode)
