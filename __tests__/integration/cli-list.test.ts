@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
+import { execFileSync } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { envFor, makeFolder, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
-import { startGateway } from '../support/gateway.js'
+import { afterThisTest, startGateway } from '../support/gateway.js'
 import type { GatewayEmulator } from '../../lib/testing/index.js'
 
 useCli()
@@ -229,6 +230,41 @@ describe('vkit token --resume', () => {
     run.child.kill('SIGINT')
     expect((await run.result).code).toBe(130)
     expect(parse((await run.result).stdout)).toHaveLength(5)
+  })
+
+  it('ends a list that comes from a named pipe which stays open', async () => {
+    const { gateway, afterRequests } = await startCountedGateway()
+    const fifo = path.join(await makeFolder(), 'users')
+    execFileSync('mkfifo', [fifo])
+    const run = startCli(['token', '--from', fifo], envFor(gateway))
+    const writer = await open(fifo, 'w') // Waits for its reader.
+    afterThisTest(() => writer.close())
+    await writer.write(users(5))
+    await afterRequests(5)
+    run.child.kill('SIGINT')
+    const { code, stdout } = await run.result
+    expect(code).toBe(130)
+    expect(parse(stdout)).toHaveLength(5)
+  })
+
+  it('reads a named pipe to its end', async () => {
+    const { gateway } = await startCountedGateway()
+    const fifo = path.join(await makeFolder(), 'users')
+    execFileSync('mkfifo', [fifo])
+    const run = startCli(['token', '--from', fifo], envFor(gateway))
+    await writeFile(fifo, users(5))
+    expect(await run.result).toMatchObject({ code: 0 })
+    expect(gateway.mints).toBe(5)
+  })
+
+  it('begins nobody of the command line after Ctrl-C', async () => {
+    const { gateway, afterRequests } = await startCountedGateway()
+    gateway.fail({ delayMs: 300 })
+    const run = startCli(['token', '--concurrency', '1', ...users(50).trim().split('\n')], envFor(gateway))
+    await afterRequests(1)
+    run.child.kill('SIGINT')
+    expect((await run.result).code).toBe(130)
+    expect(gateway.requests.length).toBeLessThan(4)
   })
 
   it('leaves at once at a second Ctrl-C', async () => {

@@ -1,4 +1,6 @@
-import { createReadStream, fstatSync, openSync } from 'node:fs'
+import { constants, createReadStream, fstatSync, openSync, statSync } from 'node:fs'
+import { Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import { looksLikeSecret } from './arguments.js'
 import { fileError } from './exit-codes.js'
 import type { IdentitySet } from './identity-set.js'
@@ -19,17 +21,28 @@ export interface IdentityListOptions {
 export interface ListSource {
   readonly fd: number
   readonly isFile: boolean
+  /** Whether reading it may, and can, be waited for without a thread. */
+  readonly isPipe: boolean
 }
 
 export function openList(path: string): ListSource {
   try {
-    const fd = path === '-' ? 0 : openSync(path, 'r')
+    const isPipe = path !== '-' && isLinuxPipe(path)
+    const fd = path === '-' ? 0 : openSync(path, constants.O_RDONLY | (isPipe ? constants.O_NONBLOCK : 0))
     const stat = fstatSync(fd)
     if (stat.isDirectory()) throw Object.assign(new Error('directory'), { code: 'EISDIR' })
-    return { fd, isFile: stat.isFile() && path !== '-' }
+    return { fd, isFile: stat.isFile() && path !== '-', isPipe }
   } catch (error) {
     throw fileError('The list of identities cannot be read', error)
   }
+}
+
+/**
+ * A named pipe, or the `<(…)` of a shell: a blocked `open` or `read` of one would hold a thread, and with it the process, until
+ * somebody writes. Elsewhere than on Linux, one without a writer yet would pass for one that has ended.
+ */
+function isLinuxPipe(path: string): boolean {
+  return process.platform === 'linux' && statSync(path).isFIFO()
 }
 
 /** How many lines of a file are not empty. */
@@ -50,12 +63,12 @@ export async function countLines({ fd }: ListSource): Promise<number> {
 
 /** The identities of a file, a line each, none of them twice. Empty lines are passed over. */
 export async function* listIdentities(
-  { fd, isFile }: ListSource,
+  source: ListSource,
   { done, signal, onBadLine, onSkip }: IdentityListOptions,
 ): AsyncGenerator<string, void, undefined> {
   const isOver = (): boolean => signal.aborted
   if (isOver()) return
-  const stream = fd === 0 ? process.stdin : createReadStream('', { fd, ...(isFile && { start: 0 }) })
+  const stream = openStream(source)
   const end = (): void => void stream.destroy()
   signal.addEventListener('abort', end)
   try {
@@ -74,6 +87,11 @@ export async function* listIdentities(
     signal.removeEventListener('abort', end)
     stream.destroy()
   }
+}
+
+function openStream({ fd, isFile, isPipe }: ListSource): Readable {
+  if (fd === 0) return process.stdin
+  return isPipe ? new Socket({ fd, writable: false }) : createReadStream('', { fd, ...(isFile && { start: 0 }) })
 }
 
 const NOT_UTF8 = 'it is not UTF-8'

@@ -178,13 +178,16 @@ class TokenRun {
 
   async #openIdentities(): Promise<Iterable<string> | AsyncIterable<string>> {
     const { from, out, identities } = this.#plan
-    if (from === undefined) return out === undefined ? identities : identities.filter(each => this.#done.add(each))
+    const { soft } = this.#interruption
+    if (from === undefined) {
+      return until(soft, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
+    }
     const source = openList(from)
     const total = Progress.isSeen && source.isFile ? await countLines(source) : undefined
     this.#progress = new Progress(this.#tally, total)
     return listIdentities(source, {
       done: this.#done,
-      signal: this.#interruption.soft,
+      signal: soft,
       onBadLine: (number, why) => this.#fail(`line ${number}: ${why}`, EXIT.failed),
       onSkip: () => this.#tally.skipped++,
     })
@@ -210,5 +213,13 @@ class TokenRun {
     const [only] = this.#failures
     if (only === undefined) return EXIT.ok
     return this.#failures.size === 1 && this.#tally.minted === 0 ? only : EXIT.failed
+  }
+}
+
+/** The identities that are begun before the signal. */
+function* until(signal: AbortSignal, identities: readonly string[]): Generator<string, void, undefined> {
+  for (const identity of identities) {
+    if (signal.aborted) return
+    yield identity
   }
 }
