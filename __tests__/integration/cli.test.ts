@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import { openSync } from 'node:fs'
-import { chmod, writeFile } from 'node:fs/promises'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import manifest from '../../package.json' with { type: 'json' }
 import { VKitClient } from '../../lib/index.js'
 import type { GatewayFault } from '../../lib/testing/index.js'
-import { envFor, makeFolder, runCli, startCli, useCli } from '../support/cli.js'
+import { bundlePath, envFor, makeFolder, runCli, startCli, useCli } from '../support/cli.js'
 import { startGateway } from '../support/gateway.js'
 
 useCli()
@@ -29,7 +30,11 @@ describe('vkit', () => {
   })
 
   it('--version is that of the package', async () => {
-    expect((await runCli(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect((await runCli(['--version'])).stdout).toBe(`${manifest.version}\n`)
+  })
+
+  it('carries no manifest in its bundle', async () => {
+    expect(await readFile(bundlePath(), 'utf8')).not.toContain('devDependencies')
   })
 
   it.each([

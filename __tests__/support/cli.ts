@@ -2,7 +2,7 @@ import { afterAll, beforeAll, jest } from '@jest/globals'
 import { build } from 'esbuild'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
@@ -22,6 +22,7 @@ export interface CliRun {
   readonly stderr: () => string
 }
 
+let folder = ''
 let bundle = ''
 
 /** Bundles the command as the build does, once for the test file, where it finds the package's dependencies. */
@@ -29,7 +30,9 @@ export function useCli(): void {
   jest.setTimeout(60_000) // Processes take their time to start where many do.
   beforeAll(async () => {
     await mkdir('node_modules/.cache', { recursive: true })
-    bundle = path.join(await mkdtemp(path.resolve('node_modules/.cache/vkit-')), 'vkit.js')
+    folder = await mkdtemp(path.resolve('node_modules/.cache/vkit-'))
+    bundle = path.join(folder, 'dist/cli/vkit.js')
+    await copyFile('package.json', path.join(folder, 'package.json'))
     await build({
       entryPoints: ['lib/cli/vkit.ts'],
       outfile: bundle,
@@ -42,7 +45,11 @@ export function useCli(): void {
       logLevel: 'error',
     })
   })
-  afterAll(() => rm(path.dirname(bundle), { recursive: true, force: true }))
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+}
+
+export function bundlePath(): string {
+  return bundle
 }
 
 /** Starts `vkit`, with nothing in its environment but what is given. It ends with the test. `stdout` may be an open file. */

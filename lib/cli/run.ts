@@ -1,5 +1,5 @@
+import { readFile } from 'node:fs/promises'
 import { VKitError } from '../errors.js'
-import manifest from '../../package.json' with { type: 'json' }
 import { refuseSecrets } from './arguments.js'
 import { doctorCommand } from './doctor-command.js'
 import { emulatorCommand } from './emulator-command.js'
@@ -21,7 +21,7 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 async function dispatch([name = '', ...rest]: readonly string[]): Promise<number> {
-  if (name === '--version' || name === '-v') return print(manifest.version)
+  if (name === '--version' || name === '-v') return print(await readVersion())
   if (name === '--help' || name === '-h') return print(HELP.all)
   if (name === 'help') return print(isCommand(rest[0]) ? HELP[rest[0]] : HELP.all)
   if (name === '') {
@@ -31,6 +31,12 @@ async function dispatch([name = '', ...rest]: readonly string[]): Promise<number
   if (!isCommand(name))
     throw new CommandError('No such command. There are token, emulator and doctor. See --help.', EXIT.usage)
   return wantsHelp(rest) ? print(HELP[name]) : COMMANDS[name](rest)
+}
+
+/** Read when asked for: an import would put the whole manifest into the bundle. */
+async function readVersion(): Promise<string> {
+  const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(manifest) as { version: string }).version
 }
 
 function isCommand(name: string | undefined): name is keyof typeof COMMANDS {
