@@ -13,7 +13,7 @@ export type CircuitState = 'closed' | 'open' | 'half-open'
  * Stops asking a gateway that does not answer, and finds out when it does again.
  *
  * Five retryable failures in a row open it. While it is open a call fails at once, but for one probe after each
- * full-jitter backoff; any success closes it. Failures that no wait would mend say nothing of the gateway's health.
+ * full-jitter backoff; any answer that is no such failure closes it.
  */
 export class Circuit {
   readonly #clock: Clock
@@ -42,16 +42,22 @@ export class Circuit {
     })
   }
 
-  async run<T>(task: () => Promise<T>): Promise<T> {
+  /** `isOurs` tells of a failure that it was made on this side, and says nothing of the gateway. */
+  async run<T>(task: () => Promise<T>, isOurs: (error: VKitError) => boolean = () => false): Promise<T> {
     this.check()
+    const isProbe = this.#open
     // Set now and not when the probe fails: a probe that never settles must not be the last one.
-    if (this.#open) this.#scheduleProbe()
+    if (isProbe) this.#scheduleProbe()
     try {
       const result = await task()
       this.#close()
       return result
     } catch (error) {
-      if (error instanceof VKitError && error.retryable) this.#fail(error.retryAfterMs)
+      const isKnown = error instanceof VKitError && !isOurs(error)
+      if (isKnown && error.retryable) this.#fail(error.retryAfterMs)
+      // A refusal is an answer: the gateway is there.
+      else if (isKnown && error.status !== undefined) this.#close()
+      else if (isProbe) this.#returnProbe()
       throw error
     }
   }
@@ -64,7 +70,9 @@ export class Circuit {
       this.#probes = 0
       this.#scheduleProbe()
     }
-    this.#nextProbeAt = Math.max(this.#nextProbeAt, this.#clock.monotonic() + retryAfterMs)
+    // What one identity was told to wait must not keep all others waiting longer than an outage would.
+    const pauseMs = Math.min(retryAfterMs, LONGEST_PROBE_MS)
+    this.#nextProbeAt = Math.max(this.#nextProbeAt, this.#clock.monotonic() + pauseMs)
     if (this.#failures === FAILURES_TO_OPEN) {
       this.#events.emit({ type: 'circuit-open', retryAfterMs: Math.ceil(this.#untilProbeMs()) })
     }
@@ -80,6 +88,13 @@ export class Circuit {
   #scheduleProbe(): void {
     const ceiling = Math.min(LONGEST_PROBE_MS, FIRST_PROBE_MS * 2 ** this.#probes++)
     this.#nextProbeAt = this.#clock.monotonic() + Math.random() * ceiling
+  }
+
+  /** It found out nothing, so the next call may. */
+  #returnProbe(): void {
+    if (!this.#open) return
+    this.#probes = Math.max(0, this.#probes - 1)
+    this.#nextProbeAt = Math.min(this.#nextProbeAt, this.#clock.monotonic())
   }
 
   #untilProbeMs(): number {

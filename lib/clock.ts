@@ -52,6 +52,8 @@ export function callAfter(clock: Clock, ms: number, task: () => void): () => voi
 
 /** A moment by which work must end, with a signal for those who do it. */
 export class Deadline {
+  /** How long it was when it began. */
+  readonly ms: number
   readonly #clock: Clock
   readonly #endsAt: number
   readonly #work = new AbortController()
@@ -59,6 +61,7 @@ export class Deadline {
 
   /** `reason()` makes what the work is aborted with when the time is up. */
   constructor(clock: Clock, ms: number, reason: () => Error) {
+    this.ms = ms
     this.#clock = clock
     this.#endsAt = clock.monotonic() + ms
     this.#stopTimer = callAfter(clock, ms, () => this.#work.abort(reason()))

@@ -117,7 +117,7 @@ export class TokenCache {
 
   /** With `sessionToken`: only if that is the token kept. */
   async invalidate(request: TokenRequest, sessionToken?: string): Promise<void> {
-    if (this.#closed) throw new VKitClosedError()
+    this.#assertOpen()
     const key = keyOf(request)
     const entry = this.#entries.peek(key)
     if (sessionToken === undefined || entry?.token.sessionToken === sessionToken) {
@@ -136,8 +136,14 @@ export class TokenCache {
     this.#keys.clear()
   }
 
+  /** Asked again after an event: a listener may have closed the client. */
+  #assertOpen(): void {
+    if (this.#closed) throw new VKitClosedError()
+  }
+
   #refresh(key: string, request: TokenRequest): void {
     this.#events.emit({ type: 'refresh' })
+    if (this.#closed) return
     // Nobody waits for it; the flight itself tells what went wrong.
     void this.#launch(key, request, { background: true })
   }
@@ -170,6 +176,7 @@ export class TokenCache {
 
   async #getMinted(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: this.#flights.has(key) ? 'coalesced' : 'miss' })
+    this.#assertOpen()
     const { deadlineMs, minValidityMs } = call
     const flight = this.#launch(key, request, { deadlineMs, minValidityMs, skipStore: call.mode === 'reload' })
     return this.#handOut(await this.#flights.wait(flight, call), call)
@@ -177,6 +184,7 @@ export class TokenCache {
 
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: 'miss' })
+    this.#assertOpen()
     return this.#handOut(await this.#flights.launchAlone(call, deadline => this.#mint(request, deadline)), call)
   }
 

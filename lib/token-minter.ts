@@ -14,6 +14,8 @@ export interface TokenMinterOptions {
   /** Where sessions are minted; a function, for the environment is read at the first call. */
   readonly endpoint: () => URL
   readonly maxRetries: number
+  /** The client's; a call in greater haste says less of the gateway. */
+  readonly deadlineMs: number
   readonly transport: Transport
   readonly clock: Clock
   readonly events: Events
@@ -49,7 +51,9 @@ export class TokenMinter {
       return await this.#mintWith(secret, request, deadline)
     } catch (error) {
       if (!(error instanceof VKitAuthenticationError) || !this.#options.secret.rotates) throw error
-      const renewed = await this.#options.secret.renew(deadline)
+      const renewed = await this.#options.secret.renew(deadline).catch((failure: unknown) => {
+        throw copyError(failure, { attempts: error.attempts })
+      })
       if (renewed === secret) throw error
       this.#options.events.emit({ type: 'secret-rotation' })
       return await this.#mintWith(renewed, request, deadline).catch((again: unknown) => {
@@ -63,14 +67,21 @@ export class TokenMinter {
     const policy = { maxRetries, budget: this.#budget, clock, events }
     const started = clock.monotonic()
     let attempts = 0
+    let hasFailed = false
+    let isDispatched = false
     const attempt = (): Promise<MintedToken> => {
       attempts++
-      return this.#attempt(secret, request, deadline).catch((error: unknown) => {
+      isDispatched = false
+      return this.#attempt(secret, request, deadline, () => (isDispatched = true)).catch((error: unknown) => {
+        hasFailed ||= !deadline.signal.aborted
         this.#noteRateLimit(error)
         throw error
       })
     }
-    const minted = await this.#circuit.run(() => retry(attempt, policy, deadline))
+    // A caller in haste, or a queue of our own, is no outage.
+    const isOurs = (): boolean =>
+      deadline.signal.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs)
+    const minted = await this.#circuit.run(() => retry(attempt, policy, deadline), isOurs)
     events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
     return minted
   }
@@ -80,7 +91,12 @@ export class TokenMinter {
     this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.monotonic() + error.retryAfterMs)
   }
 
-  async #attempt(secret: string, request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+  async #attempt(
+    secret: string,
+    request: TokenRequest,
+    deadline: Deadline,
+    onDispatch: () => void,
+  ): Promise<MintedToken> {
     const { clock, events, endpoint, transport } = this.#options
     const start = instant(clock)
     const answer = await transport.exchange({
@@ -88,6 +104,7 @@ export class TokenMinter {
       secret,
       body: JSON.stringify({ identity: request.identity, scopes: request.scopes }),
       signal: deadline.signal,
+      onDispatch,
     })
     return parseSessionToken(answer, request, { start, end: instant(clock), events })
   }

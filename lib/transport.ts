@@ -38,6 +38,8 @@ export interface ExchangeRequest {
   /** JSON text. */
   readonly body: string
   readonly signal: AbortSignal
+  /** The request has a connection: what it waits for from now on is the gateway. */
+  readonly onDispatch?: () => void
 }
 
 /** Exactly one HTTP exchange: bytes in, a validated JSON object or a typed error out. */
@@ -104,6 +106,7 @@ export class Transport {
         reject(error)
       }
       const startTimer = (): void => {
+        request.onDispatch?.()
         stopTimer = callAfter(this.#clock, this.#timeoutMs, () =>
           fail(new VKitTimeoutError(`No whole answer came within ${this.#timeoutMs} ms.`)),
         )
@@ -145,7 +148,10 @@ export class Transport {
   #own<A extends http.Agent>(agent: A): A {
     this.#ownAgents.push(agent)
     // An answer to no request would be taken for that of the next.
-    agent.on('free', (socket: Socket) => socket.once('data', destroySocket))
+    agent.on('free', (socket: Socket) => {
+      // A request that was given up in the queue is handed the socket and lets go of it, unheard: once must stay once.
+      socket.removeListener('data', destroySocket).once('data', destroySocket)
+    })
     return agent
   }
 

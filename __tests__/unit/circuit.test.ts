@@ -83,4 +83,40 @@ describe('the circuit', () => {
     expect(circuit.state).toBe('closed')
     expect(told).toEqual(['circuit-open', 'circuit-close'])
   })
+
+  it('closes at a refusal too, for that is an answer', async () => {
+    const { circuit, clock, fail } = setUp()
+    for (let failure = 1; failure <= 5; failure++) await fail()
+    await clock.advance(1_000)
+    await fail(new VKitRequestError('no', { status: 403 }))
+    expect(circuit.state).toBe('closed')
+  })
+
+  it('keeps the probe for the next call where one found out nothing', async () => {
+    const { circuit, clock, fail } = setUp()
+    for (let failure = 1; failure <= 5; failure++) await fail()
+    await clock.advance(1_000)
+    for (let call = 1; call <= 20; call++) await fail(new Error('aborted'))
+    expect(circuit.state).toBe('half-open')
+  })
+
+  it('does not count what was ours', async () => {
+    const { circuit } = setUp()
+    const error = new VKitServerError('in haste')
+    for (let failure = 1; failure <= 20; failure++) {
+      const call = circuit.run(
+        () => Promise.reject(error),
+        () => true,
+      )
+      await expect(call).rejects.toBe(error)
+    }
+    expect(circuit.state).toBe('closed')
+  })
+
+  it('is not kept open by one Retry-After for longer than by an outage', async () => {
+    const { circuit, clock, fail } = setUp()
+    for (let failure = 1; failure <= 5; failure++) await fail(new VKitServerError('busy', { retryAfterMs: 86_400_000 }))
+    await clock.advance(LONGEST_PROBE_MS)
+    expect(circuit.state).toBe('half-open')
+  })
 })

@@ -1,0 +1,86 @@
+import { describe, expect, it } from '@jest/globals'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { VKitClient, type VKitEvent } from '../../lib/index.js'
+import { failureOf } from '../support/failure.js'
+import { afterThisTest, makeClient, startGateway } from '../support/gateway.js'
+
+const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+/** Answers when told to, each time in two halves. */
+async function startSlowServer(): Promise<{ url: string; pending: (() => Promise<void>)[] }> {
+  const pending: (() => Promise<void>)[] = []
+  const server = http.createServer((req, res) => {
+    let text = ''
+    req.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
+    req.on('end', () => {
+      const { identity } = JSON.parse(text) as { identity: string }
+      const body = JSON.stringify({ sessionToken: 'T0KEN', expiresAt: '2099-01-01T00:00:00Z', identity })
+      pending.push(async () => {
+        res.writeHead(200, { 'content-length': body.length }).write(body.slice(0, 20))
+        for (let i = 0; i < 5; i++) await turn()
+        res.end(body.slice(20))
+      })
+    })
+  })
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  afterThisTest(async () => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pending }
+}
+
+describe('many calls at once', () => {
+  it('given up in the queue, do not harm those who get their connection', async () => {
+    const server = await startSlowServer()
+    const client = new VKitClient({ appSecret: 'secret', baseUrl: server.url, maxRetries: 0 })
+    afterThisTest(() => client.close())
+    const busy = Array.from({ length: 50 }, (_, i) => client.getSessionToken(`busy ${i}`))
+    while (server.pending.length < 50) await turn()
+
+    const abort = new AbortController()
+    const wishes = { signal: abort.signal, cache: 'no-store' } as const
+    const impatient = Array.from({ length: 20 }, (_, i) =>
+      client.getSessionToken(`impatient ${i}`, wishes).catch(() => undefined),
+    )
+    for (let i = 0; i < 20; i++) await turn()
+    const others = Array.from({ length: 100 }, (_, i) => client.getSessionToken(`other ${i}`))
+    for (let i = 0; i < 20; i++) await turn()
+    abort.abort(new Error('enough'))
+    await Promise.all(impatient)
+
+    const all = Promise.all([...busy, ...others])
+    const state = { isSettled: false }
+    all.finally(() => (state.isSettled = true)).catch(() => undefined)
+    while (!state.isSettled) {
+      for (const answer of server.pending.splice(0)) await answer()
+      await turn()
+    }
+    await expect(all).resolves.toHaveLength(150)
+  })
+
+  it('in haste do not pass for an outage', async () => {
+    const gateway = await startGateway()
+    const client = makeClient(gateway)
+    await client.getSessionToken('first')
+    gateway.fail({ silence: true })
+    const hasty = Array.from({ length: 10 }, () =>
+      failureOf(client.getSessionToken('hasty', { cache: 'no-store', deadlineMs: 5 })),
+    )
+    expect((await Promise.all(hasty)).map(error => error.code)).toEqual(Array(10).fill('VKIT_TIMEOUT'))
+    expect(client.stats().circuit).toBe('closed')
+  })
+})
+
+describe('a listener', () => {
+  it('that closes the client leaves nothing behind', async () => {
+    const gateway = await startGateway()
+    const onEvent = (event: VKitEvent): void => {
+      if (event.type === 'miss') void client.close()
+    }
+    const client: VKitClient = makeClient(gateway, { onEvent })
+    expect((await failureOf(client.getSessionToken('user'))).code).toBe('VKIT_CLOSED')
+    expect(client.stats()).toMatchObject({ entries: 0, inFlight: 0 })
+  })
+})
