@@ -104,14 +104,16 @@ export abstract class VKitError extends Error {
   /** For the classes below. Make one of those in tests of your own error handling: `new VKitServerError('down')`. */
   protected constructor(message: string, details: VKitErrorDetails & { code: VKitErrorCode; retryable: boolean }) {
     super(message)
-    this.code = details.code
-    this.retryable = details.retryable
-    this.attempts = details.attempts ?? 0
-    if (details.status !== undefined) this.status = details.status
-    if (details.requestId !== undefined) this.requestId = details.requestId
-    if (details.retryAfterMs !== undefined) this.retryAfterMs = details.retryAfterMs
-    if (details.cause !== undefined) {
-      Object.defineProperty(this, 'cause', { value: details.cause, configurable: true, writable: true })
+    // Own ones alone: what somebody put on `Object.prototype` is no detail of this failure.
+    const own = Object.assign(Object.create(null) as typeof details, details)
+    this.code = own.code
+    this.retryable = own.retryable
+    this.attempts = own.attempts ?? 0
+    if (own.status !== undefined) this.status = own.status
+    if (own.requestId !== undefined) this.requestId = own.requestId
+    if (own.retryAfterMs !== undefined) this.retryAfterMs = own.retryAfterMs
+    if (own.cause !== undefined) {
+      Object.defineProperty(this, 'cause', { value: own.cause, configurable: true, writable: true })
     }
   }
 
@@ -357,7 +359,7 @@ export function copyError<T>(error: T, changes: VKitErrorDetails = {}): T {
     status,
     requestId,
     retryAfterMs,
-    cause,
+    cause: sanitizeCause(cause),
     ...changes,
   })
 }

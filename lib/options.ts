@@ -20,6 +20,8 @@ import type { Agents } from './transport.js'
 const DEFAULT_BASE_URL = 'https://gateway.video.io'
 /** Node's timers take no more than a signed 32-bit number of milliseconds. */
 const LONGEST_MS = 2 ** 31 - 1
+/** The cache takes its room in advance, 40 bytes an entry: more than this is no number of users but a slip. */
+const MAX_COUNT = 10_000_000
 const MAX_IDENTITY_BYTES = 1024
 const MAX_SECRET_BYTES = 8 * 1024
 const MAX_CONCURRENCY = 1_000
@@ -383,8 +385,8 @@ function optional(value: unknown, name: string, complain: Complain): number | un
 }
 
 function integer(value: unknown, name: string, min: number): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= 2 ** 31) return value
-  throw config(`${name} must be a whole number, ${min} or more`)
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= MAX_COUNT) return value
+  throw config(`${name} must be a whole number from ${min} to ${MAX_COUNT}`)
 }
 
 function part(value: unknown, name: string): number {

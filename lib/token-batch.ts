@@ -23,6 +23,8 @@ export interface TokenBatchOptions {
 
 /** Tries of one identity after which, if others succeed, the fault is held to be its own. */
 const MAX_TRIES = 5
+/** A tenth of the life of the shortest-lived token that is cached to any use: so much it has left when it is got. */
+const MAX_WAIT_MS = 100
 /** With these no other identity would fare better. */
 const ENDS_RUN = new Set<string>(['VKIT_CONFIG', 'VKIT_CLOSED'])
 
@@ -35,6 +37,12 @@ interface Work {
   error?: VKitError
 }
 
+/** A result, and since when, by the monotonic clock, it waits for the consumer. */
+interface Ready {
+  readonly result: SessionTokenResult
+  readonly since: number
+}
+
 type Source = Iterator<string> | AsyncIterator<string>
 
 /**
@@ -45,7 +53,7 @@ type Source = Iterator<string> | AsyncIterator<string>
  */
 export class TokenBatch {
   readonly #options: TokenBatchOptions
-  readonly #ready: SessionTokenResult[] = []
+  readonly #ready: Ready[] = []
   /** Fresh ones that found no room, before those to be tried again. */
   readonly #queue: Work[] = []
   readonly #cancel = new AbortController()
@@ -78,8 +86,9 @@ export class TokenBatch {
       for (;;) {
         this.#fill()
         if (this.#fatal) break
-        const result = this.#ready.shift()
-        if (result) yield result
+        const ready = this.#ready.shift()
+        if (ready && this.#isStale(ready)) this.#queue.unshift(newWork(ready.result.identity))
+        else if (ready) yield ready.result
         else if (this.#isDone()) break
         else await hold.during(this.#nextChange())
       }
@@ -90,6 +99,15 @@ export class TokenBatch {
     }
     const failure = this.#fatal ?? this.#sourceError
     if (failure) throw failure.reason
+  }
+
+  /** Whether the consumer was so slow that the token may have expired: the cache knows, or mints another. */
+  #isStale({ result, since }: Ready): boolean {
+    return result.token !== undefined && this.#options.clock.monotonic() - since > MAX_WAIT_MS
+  }
+
+  #makeReady(result: SessionTokenResult): void {
+    this.#ready.push({ result, since: this.#options.clock.monotonic() })
   }
 
   #isDone(): boolean {
@@ -155,7 +173,7 @@ export class TokenBatch {
     }
     const received = ({ done, value }: IteratorResult<string, unknown>): void => {
       if (done) this.#isExhausted = true
-      else this.#queue.unshift({ identity: value, tries: 0, successesBefore: 0 })
+      else this.#queue.unshift(newWork(value))
     }
     try {
       const step = this.#source?.next()
@@ -192,14 +210,14 @@ export class TokenBatch {
     this.#successes++
     this.#failingSince = undefined
     this.#resumeAt = -Infinity
-    this.#ready.push({ identity, token })
+    this.#makeReady({ identity, token })
   }
 
   #fail(work: Work, error: unknown): void {
     if (this.#cancel.signal.aborted) return
     if (!(error instanceof VKitError) || ENDS_RUN.has(error.code)) return this.#end(error)
     const { identity } = work
-    if (!error.retryable || this.#options.onOutage === 'fail') return void this.#ready.push({ identity, error })
+    if (!error.retryable || this.#options.onOutage === 'fail') return this.#makeReady({ identity, error })
 
     const now = this.#options.clock.monotonic()
     this.#failingSince ??= now
@@ -218,7 +236,7 @@ export class TokenBatch {
     for (const work of this.#queue.splice(0)) {
       const { identity, error, tries, successesBefore } = work
       const isOwnFault = tries >= MAX_TRIES && this.#successes > successesBefore
-      if (error && (isOwnFault || !isPatient)) this.#ready.push({ identity, error })
+      if (error && (isOwnFault || !isPatient)) this.#makeReady({ identity, error })
       else this.#queue.push(work)
     }
   }
@@ -236,6 +254,10 @@ export class TokenBatch {
       if (!this.#fatal) throw error
     }
   }
+}
+
+function newWork(identity: string): Work {
+  return { identity, tries: 0, successesBefore: 0 }
 }
 
 function iteratorOf(identities: Iterable<string> | AsyncIterable<string>): Source {

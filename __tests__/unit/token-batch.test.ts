@@ -78,6 +78,20 @@ describe('a batch', () => {
     await results.return()
   })
 
+  it('asks again for a token that waited for a slow consumer', async () => {
+    const asked: string[] = []
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      asked.push(identity)
+      return tokenFor(identity)
+    }
+    const results = makeBatch({ getToken }).run(['anna', 'ben'])
+    await results.next()
+    await clock.advance(60_000)
+    expect((await results.next()).value).toMatchObject({ token: { identity: 'ben' } })
+    expect(asked).toEqual(['anna', 'ben', 'ben'])
+    expect((await results.next()).done).toBe(true)
+  })
+
   it('tells the source when the consumer breaks out of the loop', async () => {
     const seen = { pulled: 0, returned: false }
     for await (const result of makeBatch({}).run(count(seen))) if (result.identity === 'user-2') break

@@ -68,7 +68,7 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
   constructor(vkit: TokenSource, options: TokenHandlerOptions<Req>) {
     checkArguments(vkit, options)
     this.#vkit = vkit
-    const { authenticate, scopes, onError } = options
+    const { authenticate, scopes, onError } = ownMembers<TokenHandlerOptions<Req>>(options)
     this.#options = { authenticate, scopes: scopes && [...scopes], onError }
   }
 
@@ -98,14 +98,17 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     try {
       const result: unknown = onError(error, request)
       // An async listener's rejection would end the process.
-      if (result instanceof Promise) result.catch(() => undefined)
+      if (typeof result === 'object') Promise.resolve(result).catch(() => undefined)
     } catch {
       // What a listener does wrong is no concern of the client that waits for its answer.
     }
   }
 
   #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {
-    const { identity, scopes = this.#options.scopes } = typeof user === 'object' ? ownMembers(user) : { identity: user }
+    const given = typeof user === 'object' ? user : { identity: user }
+    const { identity, scopes = this.#options.scopes } = ownMembers<{ identity?: unknown; scopes?: readonly Scope[] }>(
+      given,
+    )
     // Whatever else `authenticate` may have given is refused there, in words that name what is wrong with it.
     return this.#vkit.getSessionToken(identity as string, { scopes, signal })
   }
@@ -122,7 +125,7 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (unknown !== undefined) {
     throw new VKitConfigError(`A token handler has no option "${unknown}". Known are: ${OPTION_NAMES.join(', ')}.`)
   }
-  const { authenticate, scopes, onError } = options as Record<keyof TokenHandlerOptions<never>, unknown>
+  const { authenticate, scopes, onError } = ownMembers<Record<keyof TokenHandlerOptions<never>, unknown>>(options)
   if (typeof authenticate !== 'function') {
     throw new VKitConfigError('A token handler needs authenticate, a function that says who is asking.')
   }
@@ -132,9 +135,9 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (onError !== undefined && typeof onError !== 'function') throw new VKitConfigError('onError must be a function.')
 }
 
-/** Own ones alone: what somebody put on `Object.prototype` identifies nobody. */
-function ownMembers(user: object): { identity?: unknown; scopes?: readonly Scope[] } {
-  return Object.assign(Object.create(null) as object, user)
+/** Own ones alone: what somebody put on `Object.prototype` identifies nobody, and allows nothing. */
+function ownMembers<T extends object>(given: object): T {
+  return Object.assign(Object.create(null) as T, given)
 }
 
 /** Only members of the contract, each a string: iOS decodes them strictly. */

@@ -1,5 +1,6 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { createHmac, randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
@@ -124,6 +125,8 @@ export class GatewayEmulator {
     const { tls } = this.#options
     const server = tls ? https.createServer(tls, handle) : http.createServer(handle)
     this.#stopping = new AbortController()
+    // As many may wait for a delayed answer as the test likes.
+    setMaxListeners(0, this.#stopping.signal)
     // A client keeps connections for as long as it likes; no test should race the server's own idle limit.
     server.keepAliveTimeout = 0
     await new Promise<void>((resolve, reject) => {

@@ -85,6 +85,18 @@ describe('a token handler', () => {
     }
   })
 
+  it('takes no scopes from a polluted prototype', async () => {
+    const gateway = await startGateway()
+    Object.defineProperty(Object.prototype, 'scopes', { value: ['videos.admin.read'], configurable: true })
+    try {
+      const handler = createFetchTokenHandler(makeClient(gateway), { authenticate: () => 'user' })
+      expect((await handler(new Request('http://localhost/token'))).status).toBe(200)
+      expect(gateway.requests[0]?.body).toEqual({ identity: 'user', scopes: [] })
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'scopes')
+    }
+  })
+
   it('answers HTTP/2 too', async () => {
     const handler = createTokenHandler(working, { authenticate })
     const server = http2.createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1')
