@@ -118,6 +118,44 @@ describe('a store in trouble', () => {
   })
 })
 
+describe('callers who wish for different validities', () => {
+  const eager = { ...call, minValidityMs: 0.75 * HOUR }
+
+  /** The store holds a token with half an hour left. */
+  async function setUpHalfSpent() {
+    const store = new RecordingStore(new Map())
+    const first = setUp(store)
+    await first.cache.get(request, call)
+    await untilWritten(first)
+    await first.clock.advance(HOUR / 2)
+    return { first, second: setUp(store, { clock: first.clock }) }
+  }
+
+  it('share the store and, where its token is not enough for some, one mint', async () => {
+    const { second } = await setUpHalfSpent()
+    const calls = [call, eager, eager, call, eager].map(each => second.cache.get(request, each))
+    const tokens = (await Promise.all(calls)).map(token => token.sessionToken)
+    expect(second.mints).toBe(1)
+    expect(tokens[0]).toBe(tokens[3])
+    expect(tokens[1]).not.toBe(tokens[0])
+    expect(new Set(tokens).size).toBe(2)
+  })
+
+  it('mint nothing for a wish that no token of this lifetime could fulfil', async () => {
+    const { second } = await setUpHalfSpent()
+    const wishes = [call, { ...call, minValidityMs: 2 * HOUR }]
+    await Promise.all(wishes.map(each => second.cache.get(request, each)))
+    expect(second.mints).toBe(0)
+  })
+
+  it('get no more than one mint where new tokens are short-lived', async () => {
+    const { second } = await setUpHalfSpent()
+    second.lifetimeMs = 1_000
+    await Promise.all([call, eager, eager].map(each => second.cache.get(request, each)))
+    expect(second.mints).toBe(1)
+  })
+})
+
 describe('what is written', () => {
   it.each([0, -1, NaN, Infinity, 0.4, 1e300])('is nothing for a lifetime of %d ms', async ms => {
     const store = new RecordingStore(new Map())
