@@ -85,7 +85,8 @@ async function startServer(name: string, prepare: (folder: string) => Recipe): P
     },
     kill: () => end('SIGKILL'),
     stop: async () => {
-      await end('SIGINT')
+      // With it Postgres waits for sessions to end; with SIGINT it cuts off those whose clients are just leaving.
+      await end('SIGTERM')
       rmSync(folder, { recursive: true, force: true })
     },
   }
