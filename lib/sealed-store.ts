@@ -56,7 +56,9 @@ export class SealedStore implements SharedStore {
   async read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined> {
     try {
       return await this.#read(request, deadline)
-    } catch {
+    } catch (error) {
+      // There is no time left in which to mint: this says why.
+      if (deadline.signal.aborted) throw error
       // No secret, or no endpoint: whoever mints will say so.
       return undefined
     }

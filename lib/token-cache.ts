@@ -197,7 +197,10 @@ export class TokenCache {
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: 'miss' })
     this.#assertOpen()
-    return this.#handOut(await this.#flights.launchAlone(call, deadline => this.#mint(request, deadline)), call)
+    return this.#handOut(
+      await this.#flights.launchAlone(call, deadline => this.#tell(() => this.#options.mint(request, deadline))),
+      call,
+    )
   }
 
   #launch(key: string, request: TokenRequest, plan: FlightPlan): Promise<MintedToken> {
@@ -211,14 +214,15 @@ export class TokenCache {
     const { deadline, isCurrent } = plan
     const { sharedStore } = this.#options
     try {
-      const stored = plan.skipStore ? undefined : await sharedStore?.read(request, deadline)
+      const read = async () => sharedStore?.read(request, deadline)
+      const stored = plan.skipStore ? undefined : await this.#tell(read, plan.background)
       if (stored && this.#isWorthKeeping(key, stored, plan.minValidityMs)) {
         this.#events.emit({ type: 'store-hit' })
         this.#stored.add(stored)
         if (isCurrent()) this.#keep(key, stored)
         return stored
       }
-      const minted = await this.#mint(request, deadline, plan.background)
+      const minted = await this.#tell(() => this.#options.mint(request, deadline), plan.background)
       if (isCurrent() && this.#keep(key, minted)) sharedStore?.write(request, minted)
       return minted
     } catch (error) {
@@ -227,9 +231,10 @@ export class TokenCache {
     }
   }
 
-  async #mint(request: TokenRequest, deadline: Deadline, background = false): Promise<MintedToken> {
+  /** Tells of the failure of `task`. */
+  async #tell<T>(task: () => Promise<T>, background = false): Promise<T> {
     try {
-      return await this.#options.mint(request, deadline)
+      return await task()
     } catch (error) {
       if (error instanceof VKitError) {
         const { code, retryable, attempts } = error

@@ -9,6 +9,7 @@ import type { TokenStore } from '../../lib/shared-store.js'
 import { FakeClock } from '../../lib/testing/index.js'
 import { TokenCache } from '../../lib/token-cache.js'
 import type { TokenCall, TokenRequest } from '../../lib/token-request.js'
+import { failureOf } from '../support/failure.js'
 import { recordEvents } from '../support/gateway.js'
 import { RecordingStore } from '../support/recording-store.js'
 
@@ -108,6 +109,20 @@ describe('a store in trouble', () => {
     expect(await costOf(process.clock, process.cache.invalidate(request))).toBeLessThanOrEqual(100)
     const other = setUp({ get: never, set: never, delete: never })
     expect(await costOf(other.clock, other.cache.invalidate(request, 'token'))).toBeLessThanOrEqual(200)
+  })
+
+  it('does not hide that it was the secret provider that did not answer', async () => {
+    let asked = 0
+    const process = setUp(new Map<string, string>(), { secret: () => (asked++, never()) })
+    const outcome = failureOf(process.cache.get(request, call))
+    await process.clock.advance(call.deadlineMs)
+    const error = await outcome
+    expect(error).toMatchObject({ code: 'VKIT_TIMEOUT', retryable: false })
+    expect(error.message).toContain('The app secret provider did not answer')
+    expect([asked, process.mints]).toEqual([1, 0])
+    expect(process.told).toContainEqual(
+      expect.objectContaining({ type: 'failure', code: 'VKIT_TIMEOUT', retryable: false }),
+    )
   })
 
   it('that hangs is left at the deadline of the call', async () => {
