@@ -1,6 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { createHmac, randomUUID } from 'node:crypto'
-import { setMaxListeners } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
@@ -90,7 +89,6 @@ export class GatewayEmulator {
   readonly #clock: { now(): number }
   readonly #signingKey = randomUUID()
   readonly #faults: GatewayFault[] = []
-  #stopping = new AbortController()
   #outage: GatewayFault | undefined
   #mints = 0
   #server: http.Server | undefined
@@ -124,9 +122,6 @@ export class GatewayEmulator {
     const handle = (req: http.IncomingMessage, res: http.ServerResponse): void => void this.#handle(req, res)
     const { tls } = this.#options
     const server = tls ? https.createServer(tls, handle) : http.createServer(handle)
-    this.#stopping = new AbortController()
-    // As many may wait for a delayed answer as the test likes.
-    setMaxListeners(0, this.#stopping.signal)
     // A client keeps connections for as long as it likes; no test should race the server's own idle limit.
     server.keepAliveTimeout = 0
     await new Promise<void>((resolve, reject) => {
@@ -140,7 +135,6 @@ export class GatewayEmulator {
 
   /** Ends every connection, answered or not; connections are refused until `start()`. */
   async stop(): Promise<void> {
-    this.#stopping.abort()
     const server = this.#server
     this.#server = undefined
     if (!server) return
@@ -208,7 +202,9 @@ export class GatewayEmulator {
   }
 
   async #answer(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
-    if (fault.delayMs !== undefined) await wait(fault.delayMs, undefined, { signal: this.#stopping.signal })
+    if (fault.delayMs !== undefined) await wait(fault.delayMs, undefined, { ref: false })
+    // Ended meanwhile, by the client or by stop().
+    if (res.destroyed) return
     if (fault.silence === true) return
     if (fault.reset === true) return void res.socket?.resetAndDestroy()
 
