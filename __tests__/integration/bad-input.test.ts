@@ -70,6 +70,7 @@ describe('the constructor', () => {
     ['a deadline that is not a number', { appSecret: SECRET, deadlineMs: NaN }],
     ['half a retry', { appSecret: SECRET, maxRetries: 0.5 }],
     ['no room in the cache', { appSecret: SECRET, cache: { maxEntries: 0 } }],
+    ['more room than memory has', { appSecret: SECRET, cache: { maxEntries: 2 ** 31 } }],
     ['a store without methods', { appSecret: SECRET, cache: { store: {} } }],
     ['an agent that is none', { appSecret: SECRET, agent: { https: {} } }],
     ['a misspelt option', { appsecret: SECRET }],
