@@ -18,6 +18,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'abort-listeners',
     'process-hold',
     'mutation-order',
+    'utc',
   ],
   [
     'session-token',
@@ -27,6 +28,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'circuit',
     'secret-source',
     'flights',
+    'semaphore',
     'cache-key',
     'browser-refusal',
   ],
@@ -38,8 +40,8 @@ const LEVELS: readonly (readonly string[])[] = [
   ['index', 'browser'],
 ]
 
-/** The one leaf that another leaf may use: what an error's code is called is part of what an event tells. */
-const LEAF_EXCEPTIONS = new Set(['events → errors'])
+/** Leaves that another leaf may use: what an error's code is called is part of what an event tells; a date is by a calendar. */
+const LEAF_EXCEPTIONS = new Set(['events → errors', 'http-headers → utc'])
 
 /** lib/testing/ uses types alone, and may use any: the emulator must not be made of what it tests. */
 const TESTING = 'testing/'

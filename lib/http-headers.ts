@@ -1,4 +1,7 @@
-const IMF_FIXDATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT$/
+import { utcMs } from './utc.js'
+
+const IMF_FIXDATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
 /** A longer hint is as good as «not today», and keeps sums far from the largest integer. */
 const MAX_RETRY_AFTER_SECONDS = 365 * 24 * 3600
@@ -6,15 +9,15 @@ const MAX_RETRY_AFTER_SECONDS = 365 * 24 * 3600
 /**
  * Reads an HTTP date in the one format that may be sent (IMF-fixdate, RFC 9110 section 5.6.7), as epoch milliseconds.
  *
- * `Date.parse` takes much more than that: `1, 2` is a date to it, and 31 February is one in March.
+ * Not by `Date.parse`, which takes much more than that: `1, 2` is a date to it. The name of the day adds nothing to the
+ * date, and some servers make it up.
  */
 export function parseHttpDate(text: string | undefined): number | undefined {
-  if (text === undefined || !IMF_FIXDATE.test(text)) return undefined
-  // Of a leap second it knows nothing.
-  const known = text.replace(/:60 GMT$/, ':59 GMT')
-  const ms = Date.parse(known)
-  // The name of the day adds nothing to the date, and some servers make it up.
-  return new Date(ms).toUTCString().slice(5) === known.slice(5) ? ms : undefined
+  const match = text === undefined ? null : IMF_FIXDATE.exec(text)
+  if (!match) return undefined
+  const [, day, month = '', year, hour, minute, second] = match
+  const monthOfYear = MONTHS.indexOf(month) + 1
+  return utcMs([Number(year), monthOfYear, Number(day)], [Number(hour), Number(minute), Number(second)])
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Clock } from './clock.js'
 import { VKitResponseError } from './errors.js'
 import type { Events } from './events.js'
 import type { Scope, TokenRequest } from './token-request.js'
+import { utcMs } from './utc.js'
 
 /** A token for one end user, frozen, safe for `res.json(token)`. It is that user's key: give it to nobody else. */
 export interface SessionToken {
@@ -153,41 +154,18 @@ export function parseExpiry(text: string): number | undefined {
   if (/^\d+(?:\.\d+)?$/.test(text)) return parseEpoch(Number(text))
   const match = RFC_3339.exec(text)
   if (!match) return undefined
-  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ]
-  const offsetMinutes = Number(match[9] ?? 0) * 60 + Number(match[10] ?? 0)
-  const inRange =
-    month >= 1 &&
-    month <= 12 &&
-    day >= 1 &&
-    day <= daysIn(year, month) &&
-    hour <= 23 &&
-    minute <= 59 &&
-    second <= 60 && // A leap second.
-    Number(match[9] ?? 0) <= 23 &&
-    Number(match[10] ?? 0) <= 59
-  if (!inRange) return undefined
-
-  const date = new Date(0)
-  date.setUTCFullYear(year, month - 1, day)
-  date.setUTCHours(hour, minute, second, Number((match[7] ?? '').slice(0, 3).padEnd(3, '0')))
-  return date.getTime() - (match[8] === '-' ? -1 : 1) * offsetMinutes * 60_000
+  const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHours = 0, offsetMinutes = 0] = match
+  if (Number(offsetHours) > 23 || Number(offsetMinutes) > 59) return undefined
+  const local = utcMs([Number(year), Number(month), Number(day)], [Number(hour), Number(minute), Number(second)])
+  if (local === undefined) return undefined
+  const offsetMs = (Number(offsetHours) * 60 + Number(offsetMinutes)) * 60_000
+  return local + Number(fraction.slice(0, 3).padEnd(3, '0')) - (sign === '-' ? -offsetMs : offsetMs)
 }
 
 function parseEpoch(value: number): number | undefined {
   if (value >= 1e9 && value < 1e11) return Math.floor(value * 1000)
   if (value >= 1e12 && value < MAX_EPOCH_MS) return Math.floor(value)
   return undefined
-}
-
-function daysIn(year: number, month: number): number {
-  return new Date(Date.UTC(2000 + (year % 400), month, 0)).getUTCDate()
 }
 
 /** Without a fraction where there is none: iOS' `ISO8601DateFormatter` takes none unless told to. */

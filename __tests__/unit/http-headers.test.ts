@@ -9,7 +9,7 @@ describe('parseHttpDate', () => {
   it.each([
     ['Tue, 01 Jan 2030 00:00:00 GMT', NOW],
     ['Tue, 29 Feb 2028 23:59:59 GMT', Date.UTC(2028, 1, 29, 23, 59, 59)],
-    ['Sat, 31 Dec 2016 23:59:60 GMT', Date.UTC(2016, 11, 31, 23, 59, 59)],
+    ['Sat, 31 Dec 2016 23:59:60 GMT', Date.UTC(2017, 0, 1)],
     ['Mon, 01 Jan 2030 00:00:00 GMT', NOW],
   ])('reads %s', (text, ms) => {
     expect(parseHttpDate(text)).toBe(ms)
@@ -24,7 +24,6 @@ describe('parseHttpDate', () => {
     ['a minute 60', 'Tue, 01 Jan 2030 00:60:00 GMT'],
     ['a second 61', 'Tue, 01 Jan 2030 00:00:61 GMT'],
     ['a month of no calendar', 'Tue, 01 Foo 2030 00:00:00 GMT'],
-    ['a year that Date takes for another', 'Tue, 01 Jan 0030 00:00:00 GMT'],
     ['another zone', 'Tue, 01 Jan 2030 00:00:00 CET'],
     ['an obsolete format', 'Tuesday, 01-Jan-30 00:00:00 GMT'],
     ['RFC 3339', '2030-01-01T00:00:00Z'],
@@ -52,8 +51,10 @@ describe('parseHttpDate', () => {
       fc.property(parts, ([day, month, year, hour, minute, second]) => {
         const text = `${day} ${month} 20${year} ${hour}:${minute}:${second} GMT`
         const ms = parseHttpDate(`Mon, ${text}`)
-        const written = ms === undefined ? undefined : new Date(ms).toUTCString().slice(5)
-        expect([undefined, text, text.replace(':60 GMT', ':59 GMT')]).toContain(written)
+        const isLeap = second === '60'
+        const known = text.replace(':60 GMT', ':59 GMT')
+        expect([undefined, Date.parse(known) + (isLeap ? 1_000 : 0)]).toContain(ms)
+        if (ms !== undefined) expect(new Date(Date.parse(known)).toUTCString().slice(5)).toBe(known)
       }),
       { numRuns: 300 },
     )
