@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import {
   VKitAuthenticationError,
   VKitError,
@@ -15,7 +16,7 @@ import { repeats, scrub } from './scrub.js'
 export interface RawAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  readonly bytes: Uint8Array
+  readonly bytes: Buffer
 }
 
 /** A successful answer: a JSON object without an `error`. */
@@ -25,8 +26,9 @@ export interface GatewayAnswer {
   readonly dateMs: number | undefined
 }
 
+/** Some servers write one, and a reader of JSON may ignore it (RFC 8259 section 8.1). */
+const BYTE_ORDER_MARK = /^\ufeff/
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
-const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * Reads an answer, or throws the error that it is.
@@ -35,25 +37,25 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
  */
 export function readAnswer(raw: RawAnswer, secret: string, nowMs: number): GatewayAnswer {
   const dateMs = parseHttpDate(header(raw, 'date'))
-  const details: VKitErrorDetails = {
-    status: raw.status,
+  const { status } = raw
+  const details = (): VKitErrorDetails => ({
+    status,
     requestId: readRequestId(raw, secret),
     retryAfterMs: parseRetryAfter(header(raw, 'retry-after'), dateMs ?? nowMs),
-  }
-  const { status } = raw
+  })
   if (status >= 300 && status < 400) {
     throw new VKitResponseError(`The gateway answered ${status}, a redirect. None is followed: check baseUrl.`, {
-      ...details,
+      ...details(),
       code: 'VKIT_REDIRECT',
     })
   }
-  if (status >= 400) throw failure(status, explanation(raw, secret), details)
+  if (status >= 400) throw failure(status, explanation(raw, secret), details())
   // A gateway may well answer 201 to a POST; nothing but the body can show that any other status is a success.
-  if (status !== 200 && status !== 201) throw new VKitResponseError(`The gateway answered ${status}.`, details)
+  if (status !== 200 && status !== 201) throw new VKitResponseError(`The gateway answered ${status}.`, details())
 
   const body = parseObject(raw, details)
   const error = readError(body, secret)
-  if (error !== undefined) throw new VKitRequestError(`The gateway refused the request${error}`, details)
+  if (error !== undefined) throw new VKitRequestError(`The gateway refused the request${error}`, details())
   return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
@@ -84,41 +86,33 @@ function failure(status: number, why: string, details: VKitErrorDetails): VKitEr
 /** The gateway's own word of a failure, where its body is the contract's. */
 function explanation(raw: RawAnswer, secret: string): string {
   try {
-    return readError(parseObject(raw, {}), secret) ?? '.'
+    return readError(parseObject(raw), secret) ?? '.'
   } catch {
     return '.'
   }
 }
 
-function parseObject(raw: RawAnswer, details: VKitErrorDetails): object {
+function parseObject(raw: RawAnswer, details?: () => VKitErrorDetails): object {
   const encoding = header(raw, 'content-encoding')
   if (encoding !== undefined && encoding !== 'identity') {
-    throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details)
+    throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details?.())
   }
-  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway answered with an empty body.', details)
-  const text = decode(raw.bytes, details)
+  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway answered with an empty body.', details?.())
+  if (!isUtf8(raw.bytes)) throw new VKitResponseError('The gateway answered with invalid UTF-8.', details?.())
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(raw.bytes.toString('utf8').replace(BYTE_ORDER_MARK, ''))
   } catch {
     // Pages of proxies and half-written answers: the next attempt may well get a real one.
     throw new VKitResponseError('The gateway answered with something that is not JSON.', {
-      ...details,
+      ...details?.(),
       retryable: true,
     })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new VKitResponseError('The gateway answered with JSON that is not an object.', details)
+    throw new VKitResponseError('The gateway answered with JSON that is not an object.', details?.())
   }
   return value
-}
-
-function decode(bytes: Uint8Array, details: VKitErrorDetails): string {
-  try {
-    return utf8.decode(bytes)
-  } catch {
-    throw new VKitResponseError('The gateway answered with invalid UTF-8.', details)
-  }
 }
 
 /** The text of an `error` member, ready to end a sentence; undefined where there is none. */

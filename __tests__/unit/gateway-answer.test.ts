@@ -5,7 +5,7 @@ const SECRET = '1b4e28ba-2fa1-41d2-883f-0016d3cca427'
 
 function requestIdOf(id: string): unknown {
   try {
-    return readAnswer({ status: 400, headers: { 'x-request-id': id }, bytes: new Uint8Array() }, SECRET, 0)
+    return readAnswer({ status: 400, headers: { 'x-request-id': id }, bytes: Buffer.alloc(0) }, SECRET, 0)
   } catch (error) {
     return (error as { requestId?: string }).requestId
   }
