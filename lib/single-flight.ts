@@ -21,11 +21,16 @@ export class SingleFlight<T> {
 
     // forget() may give the key to a newer flight; only the current one may write or clean up.
     const isCurrent = (): boolean => this.#flights.get(key) === flight
-    const flight: Promise<T> = Promise.resolve()
-      .then(() => task(isCurrent))
-      .finally(() => {
+    const fly = async (): Promise<T> => {
+      // It must be known by its key before it starts.
+      await Promise.resolve()
+      try {
+        return await task(isCurrent)
+      } finally {
         if (isCurrent()) this.#flights.delete(key)
-      })
+      }
+    }
+    const flight = fly()
     this.#flights.set(key, flight)
     return flight
   }

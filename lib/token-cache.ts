@@ -22,6 +22,7 @@ export interface TokenCacheOptions extends FreshnessPolicy {
 const REFUSED = new Set([403, 404, 410])
 
 interface FlightPlan {
+  readonly request: TokenRequest
   /** Nobody waits for it. */
   readonly background?: boolean
   readonly skipStore?: boolean
@@ -147,7 +148,7 @@ export class TokenCache {
     this.#events.emit({ type: 'refresh' })
     if (this.#closed) return
     // Nobody waits for it; the flight itself tells what went wrong.
-    void this.#launch(key, request, { background: true })
+    void this.#launch(key, { request, background: true })
   }
 
   /** A new token, or, while minting fails for a reason that may pass, the old one as long as it is valid. */
@@ -182,7 +183,7 @@ export class TokenCache {
     const { deadlineMs, minValidityMs } = call
     const startedAt = this.#clock.monotonic()
     const isReload = call.mode === 'reload'
-    const flight = this.#launch(key, request, { deadlineMs, minValidityMs, skipStore: isReload })
+    const flight = this.#launch(key, { request, deadlineMs, minValidityMs, skipStore: isReload })
     const found = await this.#flights.wait(flight, call)
     if (isReload || !this.#stored.has(found) || this.#suits(found, minValidityMs)) return this.#handOut(found, call)
     // The wish that the store's answer suited was another's. As a reload it comes here once.
@@ -197,51 +198,48 @@ export class TokenCache {
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: 'miss' })
     this.#assertOpen()
-    return this.#handOut(
-      await this.#flights.launchAlone(call, deadline => this.#tell(() => this.#options.mint(request, deadline))),
-      call,
-    )
+    const mint = (deadline: Deadline): Promise<MintedToken> =>
+      this.#options.mint(request, deadline).catch((error: unknown) => {
+        this.#tellFailure(error)
+        throw error
+      })
+    return this.#handOut(await this.#flights.launchAlone(call, mint), call)
   }
 
-  #launch(key: string, request: TokenRequest, plan: FlightPlan): Promise<MintedToken> {
+  #launch(key: string, plan: FlightPlan): Promise<MintedToken> {
     if (!this.#flights.has(key)) this.#entries.peek(key)?.rest()
     // Not the first caller's deadline alone: those who join must not suffer from his haste.
     const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs ?? 0)
-    return this.#flights.launch(key, deadlineMs, flight => this.#fly(key, request, { ...plan, ...flight }))
+    return this.#flights.launch(key, deadlineMs, flight => this.#fly(key, plan, flight))
   }
 
-  async #fly(key: string, request: TokenRequest, plan: FlightPlan & Flight): Promise<MintedToken> {
-    const { deadline, isCurrent } = plan
-    const { sharedStore } = this.#options
+  async #fly(key: string, plan: FlightPlan, { deadline, isCurrent }: Flight): Promise<MintedToken> {
+    const { mint, sharedStore } = this.#options
+    const { request, background } = plan
     try {
-      const read = async () => sharedStore?.read(request, deadline)
-      const stored = plan.skipStore ? undefined : await this.#tell(read, plan.background)
-      if (stored && this.#isWorthKeeping(key, stored, plan.minValidityMs)) {
-        this.#events.emit({ type: 'store-hit' })
-        this.#stored.add(stored)
-        if (isCurrent()) this.#keep(key, stored)
-        return stored
+      if (sharedStore && !plan.skipStore) {
+        const stored = await sharedStore.read(request, deadline)
+        if (stored && this.#isWorthKeeping(key, stored, plan.minValidityMs)) {
+          this.#events.emit({ type: 'store-hit' })
+          this.#stored.add(stored)
+          if (isCurrent()) this.#keep(key, stored)
+          return stored
+        }
       }
-      const minted = await this.#tell(() => this.#options.mint(request, deadline), plan.background)
+      const minted = await mint(request, deadline)
       if (isCurrent() && this.#keep(key, minted)) sharedStore?.write(request, minted)
       return minted
     } catch (error) {
+      this.#tellFailure(error, background)
       if (isCurrent()) this.#noteFailure(key, request, error)
       throw error
     }
   }
 
-  /** Tells of the failure of `task`. */
-  async #tell<T>(task: () => Promise<T>, background = false): Promise<T> {
-    try {
-      return await task()
-    } catch (error) {
-      if (error instanceof VKitError) {
-        const { code, retryable, attempts } = error
-        this.#events.emit({ type: 'failure', code, retryable, attempts, background })
-      }
-      throw error
-    }
+  #tellFailure(error: unknown, background = false): void {
+    if (!(error instanceof VKitError)) return
+    const { code, retryable, attempts } = error
+    this.#events.emit({ type: 'failure', code, retryable, attempts, background })
   }
 
   /** Another process's token is of use where it would not have to be replaced at once by ours. */
