@@ -80,9 +80,9 @@ export class Flights<T> {
         own?.clear()
         how()
       }
-      const leave = (each: AbortSignal) => (): void => settle(() => reject(each.reason as Error))
+      const leave = (each: { readonly reason: unknown }) => (): void => settle(() => reject(each.reason))
       const stop = signal && onAbort(signal, leave(signal))
-      own?.signal.addEventListener('abort', leave(own.signal))
+      own?.onAbort(leave(own))
       flight.then(
         result => settle(() => resolve(result)),
         (error: unknown) => settle(() => reject(copyError(error as Error))),

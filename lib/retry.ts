@@ -31,7 +31,6 @@ export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, d
       },
       {
         retries: policy.maxRetries,
-        signal: deadline.signal,
         shouldRetry: ({ error }) => waitForRetry(error, attempts, policy, deadline),
         // p-retry waits by real timers; ours are injected, and know of Retry-After. All options given: it fills in slowly.
         minTimeout: 0,
@@ -56,11 +55,12 @@ async function waitForRetry(
   { budget, clock, events }: RetryPolicy,
   deadline: Deadline,
 ): Promise<boolean> {
-  if (!(error instanceof VKitError) || !error.retryable || deadline.signal.aborted) return false
+  if (!(error instanceof VKitError) || !error.retryable || deadline.aborted) return false
   const delayMs = backoffMs(error, attempt)
   if (delayMs >= deadline.remainingMs() || !budget.spend()) return false
   events.emit({ type: 'retry', attempt, delayMs, code: error.code })
   await clock.sleep(delayMs, deadline.signal)
+  deadline.throwIfAborted()
   return true
 }
 

@@ -58,7 +58,7 @@ export class SealedStore implements SharedStore {
       return await this.#read(request, deadline)
     } catch (error) {
       // There is no time left in which to mint: this says why.
-      if (deadline.signal.aborted) throw error
+      if (deadline.aborted) throw error
       // No secret, or no endpoint: whoever mints will say so.
       return undefined
     }

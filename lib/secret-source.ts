@@ -41,9 +41,9 @@ export class SecretSource {
   async #ask(why: 'read' | 'renew', deadline: Deadline): Promise<string> {
     const flight = this.#flight.run(why, this.#read)
     try {
-      return (this.#latest = await untilAborted(flight, deadline.signal))
+      return (this.#latest = await untilAborted(flight, deadline))
     } catch (error) {
-      if (!deadline.signal.aborted) throw copyError(error)
+      if (!deadline.aborted) throw copyError(error)
       // Nobody after us must wait for that answer.
       if (this.#flight.get(why) === flight) this.#flight.forget(why)
       if (!(error instanceof VKitTimeoutError)) throw error

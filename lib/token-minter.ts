@@ -11,8 +11,6 @@ import type { Transport } from './transport.js'
 
 export interface TokenMinterOptions {
   readonly secret: SecretSource
-  /** Where sessions are minted; a function, for the environment is read at the first call. */
-  readonly endpoint: () => URL
   readonly maxRetries: number
   /** The client's; a call in greater haste says less of the gateway. */
   readonly deadlineMs: number
@@ -43,7 +41,7 @@ export class TokenMinter {
   }
 
   async mint(request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
-    deadline.signal.throwIfAborted()
+    deadline.throwIfAborted()
     // An open circuit should not cost the provider a question either.
     this.#circuit.check()
     const secret = await this.#options.secret.read(deadline)
@@ -73,14 +71,14 @@ export class TokenMinter {
       attempts++
       isDispatched = false
       return this.#attempt(secret, request, deadline, () => (isDispatched = true)).catch((error: unknown) => {
-        hasFailed ||= !deadline.signal.aborted
+        hasFailed ||= !deadline.aborted
         this.#noteRateLimit(error)
         throw error
       })
     }
     // A caller in haste, or a queue of our own, is no outage.
     const isOurs = (): boolean =>
-      deadline.signal.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs)
+      deadline.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs)
     const minted = await this.#circuit.run(() => retry(attempt, policy, deadline), isOurs)
     events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
     return minted
@@ -97,13 +95,12 @@ export class TokenMinter {
     deadline: Deadline,
     onDispatch: () => void,
   ): Promise<MintedToken> {
-    const { clock, events, endpoint, transport } = this.#options
+    const { clock, events, transport } = this.#options
     const start = instant(clock)
     const answer = await transport.exchange({
-      url: endpoint(),
       secret,
       body: JSON.stringify({ identity: request.identity, scopes: request.scopes }),
-      signal: deadline.signal,
+      deadline,
       onDispatch,
     })
     return parseSessionToken(answer, request, { start, end: instant(clock), events })

@@ -83,9 +83,8 @@ function simulate(plan: Plan): Simulation {
   const gateway = new SimulatedGateway(clock, plan)
   const events = new Events()
   const secret = new SecretSource({ rotates: false, read: () => Promise.resolve('the-app-secret') })
-  const endpoint = (): URL => new URL('https://gateway.video.io/v1/sessions')
   const transport = gateway as unknown as Transport
-  const minter = new TokenMinter({ secret, endpoint, maxRetries: 2, deadlineMs: DEADLINE_MS, transport, clock, events })
+  const minter = new TokenMinter({ secret, maxRetries: 2, deadlineMs: DEADLINE_MS, transport, clock, events })
   const cache = new TokenCache({
     mint: (request, deadline) => minter.mint(request, deadline),
     maxEntries: plan.users,

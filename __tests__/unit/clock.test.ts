@@ -34,6 +34,29 @@ describe('Deadline', () => {
     expect(deadline.signal.reason).toBe('closed')
   })
 
+  it('calls whoever watches it, once, and nobody who has stopped', async () => {
+    const clock = new FakeClock()
+    const deadline = new Deadline(clock, 1_000, late)
+    const called: unknown[] = []
+    deadline.onAbort(() => called.push(deadline.reason))
+    deadline.onAbort(() => called.push('stopped'))()
+    await clock.advance(1_000)
+    deadline.cancel('again')
+    expect(called).toEqual([late()])
+    expect(deadline.reason).toEqual(late())
+    expect(() => deadline.throwIfAborted()).toThrow(late())
+  })
+
+  it('has a signal for those who hand it on, asked for before the end or after', async () => {
+    const early = new Deadline(new FakeClock(), 1_000, late)
+    const { signal } = early
+    early.cancel('closed')
+    expect([signal.aborted, signal.reason, early.signal]).toEqual([true, 'closed', signal])
+    const done = new Deadline(new FakeClock(), 1_000, late)
+    done.cancel('closed')
+    expect(done.signal.reason).toBe('closed')
+  })
+
   it('goes by the monotonic clock: setting the wall clock moves it not', async () => {
     const clock = new FakeClock()
     const deadline = new Deadline(clock, 1_000, late)
@@ -44,20 +67,30 @@ describe('Deadline', () => {
 })
 
 describe('untilAborted', () => {
-  it('settles as the promise does, and leaves no listener', async () => {
-    const { signal } = new AbortController()
-    expect(await untilAborted(Promise.resolve('done'), signal)).toBe('done')
-    expect(await reasonOf(untilAborted(Promise.reject(late()), signal))).toEqual(late())
+  it('settles as the promise does, and watches the deadline no longer', async () => {
+    const deadline = new Deadline(new FakeClock(), 1_000, late)
+    const stopped: boolean[] = []
+    const onAbort = deadline.onAbort.bind(deadline)
+    deadline.onAbort = callback => {
+      const stop = onAbort(callback)
+      const index = stopped.push(false) - 1
+      return () => {
+        stopped[index] = true
+        stop()
+      }
+    }
+    expect(await untilAborted(Promise.resolve('done'), deadline)).toBe('done')
+    expect(await reasonOf(untilAborted(Promise.reject(late()), deadline))).toEqual(late())
     await Promise.resolve()
-    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+    expect(stopped).toEqual([true, true])
   })
 
-  it('rejects with the reason of the abort, before or meanwhile', async () => {
-    const control = new AbortController()
-    const waiting = reasonOf(untilAborted(new Promise(() => undefined), control.signal))
-    control.abort('gone')
+  it('rejects with the reason of the end, before or meanwhile', async () => {
+    const deadline = new Deadline(new FakeClock(), 1_000, late)
+    const waiting = reasonOf(untilAborted(new Promise(() => undefined), deadline))
+    deadline.cancel('gone')
     expect(await waiting).toBe('gone')
-    expect(await reasonOf(untilAborted(Promise.resolve(1), control.signal))).toBe('gone')
+    expect(await reasonOf(untilAborted(Promise.resolve(1), deadline))).toBe('gone')
   })
 })
 
