@@ -36,7 +36,8 @@ export class KeyMemo {
 
   /** The key for the very scopes that were remembered, in the same order. */
   find(identity: string, scopes: readonly unknown[]): string | undefined {
-    const last = this.#last.get(identity)
+    // Not `get`: to forget the wrong one costs a key now and then, to move each to the front costs every hit.
+    const last = this.#last.peek(identity)
     if (last?.scopes.length !== scopes.length) return undefined
     for (let i = 0; i < scopes.length; i++) {
       if (scopes[i] !== last.scopes[i]) return undefined

@@ -60,18 +60,23 @@ export const minters = {
       const endpoint = new URL('/v1/sessions', url)
       const { request, Agent } = url.startsWith('https:') ? https : http
       const agent = new Agent({ keepAlive: true, maxSockets: 50 })
-      const template = makeGotTemplate(Options, appSecret)
+      const template = makeGotTemplate(Options, endpoint)
       return identity =>
         new Promise((resolve, reject) => {
-          const options = new Options(undefined, undefined, template)
-          options.url = endpoint
-          options.body = init(appSecret, identity).body
-          options.request = (to, { headers }) => request(to, { method: 'POST', headers, agent })
+          const { body, ...options } = init(appSecret, identity)
+          template.request = to =>
+            new Promise(answer => {
+              request(to, { ...options, agent })
+                .on('response', answer)
+                .on('error', reject)
+                .end(body)
+            })
           const chunks = []
-          got(undefined, undefined, options)
+          got(undefined, undefined, template)
             .on('data', chunk => chunks.push(chunk))
             .on('end', () => resolve(JSON.parse(Buffer.concat(chunks))))
             .on('error', reject)
+            .end()
         })
     },
   },
@@ -109,11 +114,13 @@ export const minters = {
   },
 }
 
-function makeGotTemplate(Options, appSecret) {
+function makeGotTemplate(Options, url) {
   const template = new Options()
+  template.url = url
   template.isStream = true
   template.method = 'POST'
-  template.headers = { ...init(appSecret).headers, 'user-agent': undefined }
+  template.headers = {}
+  template.cacheOptions = {}
   template.followRedirect = false
   template.throwHttpErrors = false
   template.decompress = false
