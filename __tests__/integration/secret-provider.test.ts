@@ -54,6 +54,19 @@ describe('a secret provider', () => {
     expect(provider).toHaveBeenCalledTimes(2)
   })
 
+  it('that fails after a 401 tells why, and of the attempt that was made', async () => {
+    const gateway = await startGateway()
+    const answers = ['an-old-secret']
+    const provider = (): string => {
+      const secret = answers.shift()
+      if (secret === undefined) throw new Error('the vault is sealed')
+      return secret
+    }
+    const error = await failureOf(makeClient(gateway, { appSecret: provider }).getSessionToken('user'))
+    expect(error).toMatchObject({ code: 'VKIT_CONFIG', attempts: 1 })
+    expect(gateway.requests).toHaveLength(1)
+  })
+
   it('whose new secret is refused too causes no third request', async () => {
     const gateway = await startGateway()
     const provider = jest.fn(() => `refused-secret-${provider.mock.calls.length}`)

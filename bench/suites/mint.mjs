@@ -105,4 +105,5 @@ export function goals({ cells }) {
 
 const whyMore =
   cpuUs => `got alone, with every supported option that makes it cheaper, takes ${times(cpuUs[GOT_ALONE].ratio)}; the rest is what
-0.0.6 did not have: deadline, timeout, retries, circuit, checks of the answer and of its expiry, and the cache`
+0.0.6 did not have: deadline, timeout, retries, circuit, checks of the answer and of its expiry, and the cache; a third of that is
+V8's, which after a burst allocates parts of Node's requests as if they were to last, and then has to collect them as such`
