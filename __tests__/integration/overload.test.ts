@@ -8,13 +8,15 @@ import { afterThisTest, makeClient, startGateway } from '../support/gateway.js'
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
 
 /** Answers when told to, each time in two halves. */
-async function startSlowServer(): Promise<{ url: string; pending: (() => Promise<void>)[] }> {
+async function startSlowServer(): Promise<{ url: string; pending: (() => Promise<void>)[]; asked: string[] }> {
   const pending: (() => Promise<void>)[] = []
+  const asked: string[] = []
   const server = http.createServer((req, res) => {
     let text = ''
     req.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
     req.on('end', () => {
       const { identity } = JSON.parse(text) as { identity: string }
+      asked.push(identity)
       const body = JSON.stringify({ sessionToken: 'T0KEN', expiresAt: '2099-01-01T00:00:00Z', identity })
       pending.push(async () => {
         res.writeHead(200, { 'content-length': body.length }).write(body.slice(0, 20))
@@ -28,11 +30,11 @@ async function startSlowServer(): Promise<{ url: string; pending: (() => Promise
     server.closeAllConnections()
     server.close()
   })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pending }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, pending, asked }
 }
 
 describe('many calls at once', () => {
-  it('given up in the queue, do not harm those who get their connection', async () => {
+  it('given up in the queue, are never sent, and do not harm those who get their connection', async () => {
     const server = await startSlowServer()
     const client = new VKitClient({ appSecret: 'secret', baseUrl: server.url, maxRetries: 0 })
     afterThisTest(() => client.close())
@@ -58,6 +60,23 @@ describe('many calls at once', () => {
       await turn()
     }
     await expect(all).resolves.toHaveLength(150)
+    expect(server.asked.filter(identity => identity.startsWith('impatient'))).toEqual([])
+  })
+
+  it('take no more connections than the agent that was given has', async () => {
+    const server = await startSlowServer()
+    const agent = { http: new http.Agent({ keepAlive: true, maxSockets: 2 }) }
+    const client = new VKitClient({ appSecret: 'secret', baseUrl: server.url, agent })
+    afterThisTest(() => client.close())
+    afterThisTest(async () => agent.http.destroy())
+    const all = Array.from({ length: 6 }, (_, i) => client.getSessionToken(`user ${i}`))
+    for (const sent of [2, 4, 6]) {
+      while (server.asked.length < sent) await turn()
+      for (let i = 0; i < 20; i++) await turn()
+      expect(server.asked).toHaveLength(sent)
+      for (const answer of server.pending.splice(0)) await answer()
+    }
+    await expect(Promise.all(all)).resolves.toHaveLength(6)
   })
 
   it('in haste do not pass for an outage', async () => {
