@@ -46,8 +46,8 @@ export function tables({ servers }) {
 const WHY = {
   getSessionToken: `a hit reads two clocks, and its code is not as hot in a server as in a loop; of a request that does anything else it is
 a small part`,
-  createTokenHandler: `it checks the method, the user and what authenticate said, and sets the safe headers twice: before the
-app's own code may answer, and with the answer; some four microseconds`,
+  createTokenHandler: `each request has an AbortController, so that a client who hangs up is not waited for, and its method, user and
+headers checked`,
 }
 
 export function goals({ servers }) {

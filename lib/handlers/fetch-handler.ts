@@ -1,10 +1,4 @@
-import {
-  SAFE_HEADERS,
-  TokenEndpoint,
-  type Caller,
-  type TokenHandlerOptions,
-  type TokenSource,
-} from './token-endpoint.js'
+import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
 
 /** What of a `Request` is used; give an object of your own to hand `authenticate` what your framework knows. */
 export interface FetchRequest {
@@ -16,24 +10,6 @@ export interface FetchRequest {
 
 /** Answers a request; never rejects. */
 export type FetchTokenHandler<Req> = (request: Req) => Promise<Response>
-
-class FetchCaller implements Caller {
-  readonly #request: FetchRequest
-
-  constructor(request: FetchRequest) {
-    this.#request = request
-  }
-
-  get hasLeft(): boolean {
-    return this.#request.signal?.aborted ?? false
-  }
-
-  onLeave(callback: () => void): () => void {
-    const { signal } = this.#request
-    signal?.addEventListener('abort', callback)
-    return () => signal?.removeEventListener('abort', callback)
-  }
-}
 
 /** What nginx logs for a client that did not wait; nobody receives it. */
 const CLIENT_CLOSED_REQUEST = 499
@@ -57,7 +33,7 @@ export function createFetchTokenHandler<Req extends FetchRequest = Request>(
 ): FetchTokenHandler<Req> {
   const endpoint = new TokenEndpoint(vkit, options)
   return async request => {
-    const { answer, failure } = await endpoint.answer(request, new FetchCaller(request))
+    const { answer, failure } = await endpoint.answer(request, request.signal)
     if (failure) endpoint.report(failure.error, request)
     if (!answer) return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: SAFE_HEADERS })
     const { status, headers, body } = answer

@@ -1,10 +1,4 @@
-import {
-  SAFE_HEADERS,
-  TokenEndpoint,
-  type Caller,
-  type TokenHandlerOptions,
-  type TokenSource,
-} from './token-endpoint.js'
+import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
 
 declare global {
   // Express' types declare it so that others may add to it, as those of passport, express-session and cookie-parser do.
@@ -75,7 +69,10 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
   return async (req, res, next) => {
     // At once, for the app's error hook or a timeout of its own may answer instead.
     if (isOpen(res)) setHeaders(res, SAFE_HEADERS)
-    const { answer, failure } = await endpoint.answer(req, new NodeCaller(res))
+    const hangUp = watchForHangUp(res)
+    const { answer, failure } = await endpoint.answer(req, hangUp.signal)
+    hangUp.stop()
+
     const raise = failure?.ofApp && isOpen(res) ? next : undefined
     if (failure) endpoint.report(failure.error, req, raise && ignore)
     if (raise) return raise(failure?.error)
@@ -86,21 +83,12 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
   }
 }
 
-class NodeCaller implements Caller {
-  readonly #res: NodeResponse
-
-  constructor(res: NodeResponse) {
-    this.#res = res
-  }
-
-  get hasLeft(): boolean {
-    return this.#res.destroyed
-  }
-
-  onLeave(callback: () => void): () => void {
-    this.#res.once('close', callback)
-    return () => this.#res.removeListener('close', callback)
-  }
+function watchForHangUp(res: NodeResponse): { readonly signal: AbortSignal; readonly stop: () => void } {
+  const controller = new AbortController()
+  const abort = (): void => controller.abort()
+  if (res.destroyed) abort()
+  res.once('close', abort)
+  return { signal: controller.signal, stop: () => res.removeListener('close', abort) }
 }
 
 function isOpen({ headersSent, destroyed }: NodeResponse): boolean {

@@ -45,19 +45,11 @@ export interface Outcome {
   }
 }
 
-/** Whoever waits for the answer. */
-export interface Caller {
-  readonly hasLeft: boolean
-  /** Calls `callback` when it leaves, until the returned function is called. */
-  onLeave(callback: () => void): () => void
-}
-
 /** On every answer: a token belongs to one user, and no cache on the way may keep it for the next. */
 export const SAFE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
 })
-const JSON_HEADERS = Object.freeze({ ...SAFE_HEADERS, 'content-type': 'application/json' })
 
 const METHODS: readonly unknown[] = ['GET', 'POST']
 const OPTION_NAMES: readonly string[] = [
@@ -80,8 +72,8 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     this.#options = { authenticate, scopes: scopes && [...scopes], onError }
   }
 
-  /** Never rejects. Once the caller has left nobody waits any longer; the token comes into the cache all the same. */
-  async answer(request: Req, caller: Caller): Promise<Outcome> {
+  /** Never rejects. Once `signal` aborts nobody waits any longer; the token comes into the cache all the same. */
+  async answer(request: Req, signal: AbortSignal | undefined): Promise<Outcome> {
     if (!METHODS.includes(request.method)) {
       return { answer: refusal(405, 'METHOD_NOT_ALLOWED', { allow: METHODS.join(', ') }) }
     }
@@ -92,11 +84,10 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
       return { answer: refusal(500, 'INTERNAL'), failure: { error: asObject(error), ofApp: true } }
     }
     if (user === null || user === undefined) return { answer: refusal(401, 'UNAUTHENTICATED') }
-    if (caller.hasLeft) return {}
     try {
-      const token = await unlessLeft(this.#getSessionToken(user), caller)
-      return token ? { answer: success(token) } : {}
+      return { answer: success(await this.#getSessionToken(user, signal)) }
     } catch (error) {
+      if (signal?.aborted && error === signal.reason) return {}
       return { answer: failure(error), failure: { error, ofApp: false } }
     }
   }
@@ -113,27 +104,14 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     }
   }
 
-  // Whatever else `authenticate` may have given is refused there, in words that name what is wrong with it.
-  #getSessionToken(user: NonNullable<EndUser>): Promise<SessionToken> {
-    if (typeof user !== 'object') return this.#vkit.getSessionToken(user, this.#options.scopes)
-    const { identity, scopes = this.#options.scopes } = ownMembers<Exclude<EndUser, string | null | undefined>>(user)
-    return this.#vkit.getSessionToken(identity, scopes)
+  #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {
+    const given = typeof user === 'object' ? user : { identity: user }
+    const { identity, scopes = this.#options.scopes } = ownMembers<{ identity?: unknown; scopes?: readonly Scope[] }>(
+      given,
+    )
+    // Whatever else `authenticate` may have given is refused there, in words that name what is wrong with it.
+    return this.#vkit.getSessionToken(identity as string, { scopes, signal })
   }
-}
-
-/** What comes of `promise`; undefined once the caller has left. */
-async function unlessLeft<T>(promise: Promise<T>, caller: Caller): Promise<T | undefined> {
-  const seen = { settled: false }
-  const see = (): void => void (seen.settled = true)
-  promise.then(see, see)
-  await Promise.resolve()
-  // Most tokens are at hand: then nobody need watch for a caller who leaves, which costs as much as all the rest.
-  if (seen.settled) return promise
-  if (caller.hasLeft) return undefined
-  return new Promise((resolve, reject) => {
-    const stop = caller.onLeave(() => resolve(undefined))
-    promise.then(resolve, reject).finally(stop)
-  })
 }
 
 function checkArguments(vkit: unknown, options: unknown): void {
@@ -164,7 +142,7 @@ function ownMembers<T extends object>(given: object): T {
 
 /** Only members of the contract, each a string: iOS decodes them strictly. */
 function success({ sessionToken, expiresAt, identity }: SessionToken): Answer {
-  return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ sessionToken, expiresAt, identity }) }
+  return { status: 200, headers: jsonHeaders(), body: JSON.stringify({ sessionToken, expiresAt, identity }) }
 }
 
 /** Never a word of what came from the gateway: a code, and when to try again. */
@@ -181,7 +159,11 @@ function retryAfterSeconds({ retryAfterMs }: VKitError): number {
 }
 
 function refusal(status: number, code: string, headers?: Readonly<Record<string, string>>): Answer {
-  return { status, headers: { ...JSON_HEADERS, ...headers }, body: JSON.stringify({ error: { code } }) }
+  return { status, headers: jsonHeaders(headers), body: JSON.stringify({ error: { code } }) }
+}
+
+function jsonHeaders(more?: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return { ...SAFE_HEADERS, 'content-type': 'application/json', ...more }
 }
 
 /** Hooks take `next()` for no error and `next('route')` for a command. */

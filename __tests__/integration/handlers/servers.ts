@@ -21,8 +21,6 @@ export interface Setup {
   readonly onError: (error: unknown) => void
   /** The framework's own error hook, where the handler is to use it. */
   readonly appHook: (error: unknown) => void
-  /** The handler's promise has settled. */
-  readonly onHandled?: () => void
 }
 
 export interface Call {
@@ -74,13 +72,6 @@ export const SERVERS: readonly Server[] = [
   { name: 'a bare fetch handler', hasAppHook: false, start: startFetch },
 ]
 
-function tracked<Arguments extends unknown[], Result>(
-  handler: (...given: Arguments) => Promise<Result>,
-  { onHandled }: Setup,
-): (...given: Arguments) => Promise<Result> {
-  return (...given) => handler(...given).finally(onHandled)
-}
-
 function optionsOf<Req>(setup: Setup, headerOf: (request: Req) => string | undefined): TokenHandlerOptions<Req> {
   const { authenticate, scopes, onError } = setup
   return { authenticate: request => authenticate(headerOf(request)), scopes, onError }
@@ -90,12 +81,9 @@ async function startExpress(framework: typeof express, setup: Setup): Promise<Ru
   const app = framework()
   app.all(
     '/token',
-    tracked(
-      createTokenHandler(
-        setup.vkit,
-        optionsOf<express.Request>(setup, req => req.headers.authorization),
-      ),
-      setup,
+    createTokenHandler(
+      setup.vkit,
+      optionsOf<express.Request>(setup, req => req.headers.authorization),
     ),
   )
   const errorHook: ErrorRequestHandler = (error, _req, res, next) => {
@@ -109,12 +97,9 @@ async function startExpress(framework: typeof express, setup: Setup): Promise<Ru
 
 async function startFastify(setup: Setup): Promise<RunningServer> {
   const app = fastify()
-  const handler = tracked(
-    createTokenHandler(
-      setup.vkit,
-      optionsOf<fastify.FastifyRequest>(setup, request => request.headers.authorization),
-    ),
-    setup,
+  const handler = createTokenHandler(
+    setup.vkit,
+    optionsOf<fastify.FastifyRequest>(setup, request => request.headers.authorization),
   )
   app.all('/token', (request, reply) => {
     reply.hijack()
@@ -126,24 +111,21 @@ async function startFastify(setup: Setup): Promise<RunningServer> {
 
 async function startHono(setup: Setup): Promise<RunningServer> {
   const app = new Hono()
-  const handler = tracked(createFetchTokenHandler(setup.vkit, optionsOf<Request>(setup, authorizationOf)), setup)
+  const handler = createFetchTokenHandler(setup.vkit, optionsOf<Request>(setup, authorizationOf))
   app.all('/token', c => handler(c.req.raw))
   return overHttp(serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }))
 }
 
 async function startHttp(setup: Setup): Promise<RunningServer> {
-  const handler = tracked(
-    createTokenHandler(
-      setup.vkit,
-      optionsOf<http.IncomingMessage>(setup, req => req.headers.authorization),
-    ),
-    setup,
+  const handler = createTokenHandler(
+    setup.vkit,
+    optionsOf<http.IncomingMessage>(setup, req => req.headers.authorization),
   )
   return overHttp(http.createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1'))
 }
 
 async function startFetch(setup: Setup): Promise<RunningServer> {
-  const handler = tracked(createFetchTokenHandler(setup.vkit, optionsOf<Request>(setup, authorizationOf)), setup)
+  const handler = createFetchTokenHandler(setup.vkit, optionsOf<Request>(setup, authorizationOf))
   const send = async ({ path = '/token', signal, ...init }: Call = {}): Promise<Reply> => {
     const request = new Request(`http://localhost${path}`, signal ? { ...init, signal } : init)
     const response = await handler(request)
