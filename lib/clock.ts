@@ -86,8 +86,7 @@ export class Deadline {
   get signal(): AbortSignal {
     if (!this.#control) {
       const control = (this.#control = new AbortController())
-      if (this.#aborted) control.abort(this.#reason)
-      else this.#callbacks.add(() => control.abort(this.#reason))
+      this.onAbort(() => control.abort(this.#reason))
     }
     return this.#control.signal
   }
@@ -96,9 +95,10 @@ export class Deadline {
     if (this.#aborted) throw this.#reason
   }
 
-  /** Calls `callback` at the end, until the returned function is called. */
+  /** Calls `callback` at the end, or now where that has come, until the returned function is called. */
   onAbort(callback: () => void): () => void {
-    this.#callbacks.add(callback)
+    if (this.#aborted) callback()
+    else this.#callbacks.add(callback)
     return () => this.#callbacks.delete(callback)
   }
 
@@ -129,7 +129,6 @@ export class Deadline {
 export function untilAborted<T>(promise: Promise<T>, deadline: Deadline): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(deadline.reason)
-    if (deadline.aborted) abort()
     const stop = deadline.onAbort(abort)
     promise.then(resolve, reject).finally(stop)
   })

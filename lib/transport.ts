@@ -110,12 +110,16 @@ export class Transport {
     return new Promise<RawAnswer>((resolve, reject) => {
       let opened: http.ClientRequest | undefined
       let bytesReadBefore = 0
+      let isAnswered = false
+      let isSettled = false
       let stopTimer = (): void => undefined
       const settle = (): void => {
+        isSettled = true
         stopTimer()
         stopWatching()
       }
       const fail = (error: Error): void => {
+        if (isSettled) return
         settle()
         opened?.destroy()
         // Without an error: got would read the rest of the body first, however long.
@@ -130,7 +134,7 @@ export class Transport {
         )
       }
       const onError = (error: Error): void => {
-        const isDead = opened?.reusedSocket && opened.socket?.bytesRead === bytesReadBefore
+        const isDead = !isAnswered && opened?.reusedSocket && opened.socket?.bytesRead === bytesReadBefore
         fail(isDead ? new DeadSocketError(error) : networkError(error))
       }
 
@@ -141,7 +145,14 @@ export class Transport {
             .on('socket', onSocket)
             .on('upgrade', onUpgrade(fail))
             .on('error', onError)
-            .on('response', answer)
+            .on('response', response => {
+              isAnswered = true
+              // got will listen a moment from now, which is too late for an end that comes at once.
+              response.once('close', () => {
+                if (!response.complete) fail(networkError({ code: 'ECONNRESET' }))
+              })
+              answer(response)
+            })
         })
       const stream = got(undefined, undefined, template) as Request
       const stopWatching = deadline.onAbort(() => fail(deadline.reason as Error))

@@ -79,6 +79,16 @@ describe('many calls at once', () => {
     await expect(Promise.all(all)).resolves.toHaveLength(6)
   })
 
+  it('that find the client closed before they have a connection end too', async () => {
+    const server = await startSlowServer()
+    const client = new VKitClient({ appSecret: 'secret', baseUrl: server.url })
+    const all = Array.from({ length: 60 }, (_, i) => failureOf(client.getSessionToken(`user ${i}`)))
+    await turn()
+    await client.close()
+    expect(new Set((await Promise.all(all)).map(error => error.code))).toEqual(new Set(['VKIT_CLOSED']))
+    expect(client.stats().inFlight).toBe(0)
+  })
+
   it('in haste do not pass for an outage', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway)

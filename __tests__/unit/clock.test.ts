@@ -47,6 +47,14 @@ describe('Deadline', () => {
     expect(() => deadline.throwIfAborted()).toThrow(late())
   })
 
+  it('calls at once who watches it when it is over', () => {
+    const deadline = new Deadline(new FakeClock(), 1_000, late)
+    deadline.cancel('closed')
+    const called: unknown[] = []
+    deadline.onAbort(() => called.push(deadline.reason))
+    expect(called).toEqual(['closed'])
+  })
+
   it('has a signal for those who hand it on, asked for before the end or after', async () => {
     const early = new Deadline(new FakeClock(), 1_000, late)
     const { signal } = early

@@ -48,6 +48,16 @@ describe('Semaphore', () => {
     expect(log).toEqual(['next'])
   })
 
+  it('rejects at once who comes when the deadline is over', async () => {
+    const semaphore = new Semaphore(1)
+    void semaphore.acquire(makeDeadline())
+    const deadline = makeDeadline()
+    deadline.cancel('gone')
+    expect(await reasonOf(semaphore.acquire(deadline) ?? Promise.resolve())).toBe('gone')
+    semaphore.release()
+    expect(semaphore.acquire(makeDeadline())).toBeUndefined()
+  })
+
   it('has all its places again when all are given back', () => {
     const semaphore = new Semaphore(2)
     void semaphore.acquire(makeDeadline())
