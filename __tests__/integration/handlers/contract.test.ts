@@ -192,6 +192,8 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       ['an array', ['user-alice']],
       ['an identity of more than 1 KiB', 'x'.repeat(1025)],
       ['scopes that are a string', { identity: 'user-alice', scopes: 'videos.read' }],
+      ['scopes that are options', { identity: 'user-alice', scopes: { scopes: ['videos.create'] } }],
+      ['scopes that are null', { identity: 'user-alice', scopes: null }],
     ])('%s is our mistake: 500, and no token', async (_, user) => {
       const { send, gateway, told } = await setUp(server, { authenticate: () => user })
       expectRefusal(await send(), 500, 'VKIT_INVALID_ARGUMENT')
