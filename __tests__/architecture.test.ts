@@ -6,6 +6,7 @@ const LIB = path.resolve('lib')
 
 /** The levels of docs/architecture.md. A file imports only from lower levels, or from its own folder below lib/. */
 const LEVELS: readonly (readonly string[])[] = [
+  ['own-members', 'utc'],
   [
     'errors',
     'clock',
@@ -18,7 +19,6 @@ const LEVELS: readonly (readonly string[])[] = [
     'abort-listeners',
     'process-hold',
     'mutation-order',
-    'utc',
   ],
   [
     'session-token',
@@ -40,8 +40,8 @@ const LEVELS: readonly (readonly string[])[] = [
   ['index', 'browser'],
 ]
 
-/** Leaves that another leaf may use: what an error's code is called is part of what an event tells; a date is by a calendar. */
-const LEAF_EXCEPTIONS = new Set(['events → errors', 'http-headers → utc'])
+/** The one leaf that another leaf may use: what an error's code is called is part of what an event tells. */
+const LEAF_EXCEPTIONS = new Set(['events → errors'])
 
 /** lib/testing/ uses types alone, and may use any: the emulator must not be made of what it tests. */
 const TESTING = 'testing/'

@@ -1,3 +1,5 @@
+import { ownMembers } from './own-members.js'
+
 /** What a `VKitError` says in `code`: stable, documented, safe to `switch` over. */
 export type VKitErrorCode =
   | 'VKIT_CONFIG'
@@ -104,8 +106,7 @@ export abstract class VKitError extends Error {
   /** For the classes below. Make one of those in tests of your own error handling: `new VKitServerError('down')`. */
   protected constructor(message: string, details: VKitErrorDetails & { code: VKitErrorCode; retryable: boolean }) {
     super(message)
-    // Own ones alone: what somebody put on `Object.prototype` is no detail of this failure.
-    const own = Object.assign(Object.create(null) as typeof details, details)
+    const own = ownMembers(details)
     this.code = own.code
     this.retryable = own.retryable
     this.attempts = own.attempts ?? 0

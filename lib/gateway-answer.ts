@@ -10,6 +10,7 @@ import {
   type VKitErrorDetails,
 } from './errors.js'
 import { parseHttpDate, parseRetryAfter } from './http-headers.js'
+import { readOwn } from './own-members.js'
 import { repeats, scrub } from './scrub.js'
 
 /** An answer as it came over the wire, whole. */
@@ -92,32 +93,32 @@ function explanation(raw: RawAnswer, secret: string): string {
   }
 }
 
-function parseObject(raw: RawAnswer, details?: () => VKitErrorDetails): object {
+function parseObject(raw: RawAnswer, details: () => VKitErrorDetails = () => ({})): object {
   const encoding = header(raw, 'content-encoding')
   if (encoding !== undefined && encoding !== 'identity') {
-    throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details?.())
+    throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details())
   }
-  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway answered with an empty body.', details?.())
-  if (!isUtf8(raw.bytes)) throw new VKitResponseError('The gateway answered with invalid UTF-8.', details?.())
+  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway answered with an empty body.', details())
+  if (!isUtf8(raw.bytes)) throw new VKitResponseError('The gateway answered with invalid UTF-8.', details())
   let value: unknown
   try {
     value = JSON.parse(raw.bytes.toString('utf8').replace(BYTE_ORDER_MARK, ''))
   } catch {
     // Pages of proxies and half-written answers: the next attempt may well get a real one.
     throw new VKitResponseError('The gateway answered with something that is not JSON.', {
-      ...details?.(),
+      ...details(),
       retryable: true,
     })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new VKitResponseError('The gateway answered with JSON that is not an object.', details?.())
+    throw new VKitResponseError('The gateway answered with JSON that is not an object.', details())
   }
   return value
 }
 
 /** The text of an `error` member, ready to end a sentence; undefined where there is none. */
 function readError(body: object, secret: string): string | undefined {
-  const error = own(body, 'error')
+  const error = readOwn(body, 'error')
   if (!error) return undefined
   const text = typeof error === 'string' ? error : describe(error)
   const clean = text === undefined ? '' : scrub(text, secret)
@@ -128,7 +129,7 @@ function readError(body: object, secret: string): string | undefined {
 function describe(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined
   const words = ['code', 'type', 'message', 'detail', 'description']
-    .map(key => own(error, key))
+    .map(key => readOwn(error, key))
     .filter(value => (typeof value === 'string' && value !== '') || typeof value === 'number')
   return words.length > 0 ? words.join(' – ') : undefined
 }
@@ -147,10 +148,6 @@ function isFreeOf(secret: string, text: string): boolean {
 }
 
 function header(raw: RawAnswer, name: string): string | undefined {
-  const value = Object.hasOwn(raw.headers, name) ? raw.headers[name] : undefined
+  const value = readOwn(raw.headers, name)
   return typeof value === 'string' ? value : undefined
-}
-
-function own(value: object, key: string): unknown {
-  return Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
 }

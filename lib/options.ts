@@ -12,6 +12,7 @@ import type {
 import { systemClock, type Clock } from './clock.js'
 import { sanitizeCause, VKitArgumentError, VKitConfigError, VKitError } from './errors.js'
 import type { VKitEventListener } from './events.js'
+import { ownMembers } from './own-members.js'
 import { SecretSource } from './secret-source.js'
 import type { TokenStore } from './shared-store.js'
 import type { CacheMode, Scope, TokenCall, TokenRequest } from './token-request.js'
@@ -53,7 +54,7 @@ export function resolveClientOptions(given: VKitClientOptions | undefined): Reso
 
 function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
   const options = pickOwn<VKitClientOptions>(given ?? {}, CLIENT_KEYS, config)
-  const cache = options.cache === false ? {} : pickOwn<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config, 'cache.')
+  const cache = options.cache === false ? {} : pickOwn<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config)
   return Object.freeze({
     secret: resolveSecret(options.appSecret),
     endpoint: resolveEndpoint(options.baseUrl),
@@ -158,7 +159,7 @@ export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest
   return { identity: checkIdentity(identity), scopes: scopes === undefined ? NO_SCOPES : checkScopes(scopes) }
 }
 
-const CLIENT_KEYS = new Set<string>([
+const CLIENT_KEYS = knownKeys('', [
   'appSecret',
   'baseUrl',
   'timeoutMs',
@@ -169,20 +170,20 @@ const CLIENT_KEYS = new Set<string>([
   'onEvent',
   'clock',
 ] satisfies (keyof VKitClientOptions)[])
-const CACHE_KEYS = new Set<string>([
+const CACHE_KEYS = knownKeys('cache.', [
   'maxEntries',
   'refreshAhead',
   'minValidityMs',
   'store',
 ] satisfies (keyof CacheOptions)[])
-const CALL_KEYS = new Set<string>([
+const CALL_KEYS = knownKeys('', [
   'scopes',
   'signal',
   'deadlineMs',
   'minValidityMs',
   'cache',
 ] satisfies (keyof GetSessionTokenOptions)[])
-const BATCH_KEYS = new Set<string>([
+const BATCH_KEYS = knownKeys('', [
   'concurrency',
   'scopes',
   'signal',
@@ -190,7 +191,8 @@ const BATCH_KEYS = new Set<string>([
   'maxOutageMs',
 ] satisfies (keyof GetSessionTokensOptions)[])
 const OUTAGE_MODES = new Set<unknown>(['wait', 'fail'] satisfies OutageMode[])
-const INVALIDATE_KEYS = new Set<string>(['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
+const AGENT_KEYS = knownKeys('agent.', ['http', 'https'] satisfies (keyof Agents)[])
+const INVALIDATE_KEYS = knownKeys('', ['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
 const CACHE_MODES = new Set<unknown>(['default', 'reload', 'no-store'] satisfies CacheMode[])
 const NO_SCOPES: readonly Scope[] = Object.freeze([])
 
@@ -207,12 +209,11 @@ function readable<T>(complain: Complain, read: () => T): T {
   }
 }
 
-/** The own properties alone: what somebody put on `Object.prototype` is no option of ours. */
-function pickOwn<T extends object>(given: unknown, keys: ReadonlySet<string>, complain: Complain, prefix = ''): T {
+function pickOwn<T extends object>(given: unknown, { prefix, keys }: KnownKeys, complain: Complain): T {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw complain(`${prefix === '' ? 'The options' : prefix.slice(0, -1)} must be an object`)
   }
-  const own = Object.assign(Object.create(null) as object, given)
+  const own = ownMembers(given)
   for (const key of Object.keys(own)) {
     if (keys.has(key)) continue
     // Only what looks like a name is repeated.
@@ -220,6 +221,16 @@ function pickOwn<T extends object>(given: unknown, keys: ReadonlySet<string>, co
     throw complain(`Unknown option${name}. Known are: ${[...keys].join(', ')}`)
   }
   return own as T
+}
+
+interface KnownKeys {
+  /** What stands before each where it is told of. */
+  readonly prefix: string
+  readonly keys: ReadonlySet<string>
+}
+
+function knownKeys(prefix: string, keys: readonly string[]): KnownKeys {
+  return { prefix, keys: new Set(keys) }
 }
 
 function checkIdentity(identity: unknown): string {
@@ -348,7 +359,7 @@ function resolveStore(store: unknown): TokenStore | undefined {
 
 function resolveAgents(given: unknown): Agents {
   if (given === undefined) return {}
-  const agents = pickOwn<Agents>(given, new Set(['http', 'https']), config, 'agent.')
+  const agents = pickOwn<Agents>(given, AGENT_KEYS, config)
   for (const [name, agent] of Object.entries(agents)) {
     if (agent !== undefined && !hasMethods(agent, ['addRequest'])) throw config(`agent.${name} must be a Node agent`)
   }

@@ -1,4 +1,4 @@
-import pRetry from 'p-retry'
+import pRetry, { type RetryContext } from 'p-retry'
 import type { Clock, Deadline } from './clock.js'
 import { copyError, VKitError } from './errors.js'
 import type { Events } from './events.js'
@@ -31,7 +31,7 @@ export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, d
       },
       {
         retries: policy.maxRetries,
-        shouldRetry: ({ error }) => waitForRetry(error, attempts, policy, deadline),
+        shouldRetry: failed => waitForRetry(failed, policy, deadline),
         // p-retry waits by real timers; ours are injected, and know of Retry-After. All options given: it fills in slowly.
         minTimeout: 0,
         maxTimeout: 0,
@@ -50,8 +50,7 @@ export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, d
 }
 
 async function waitForRetry(
-  error: Error,
-  attempt: number,
+  { error, attemptNumber: attempt }: RetryContext,
   { budget, clock, events }: RetryPolicy,
   deadline: Deadline,
 ): Promise<boolean> {

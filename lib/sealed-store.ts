@@ -128,18 +128,14 @@ export class SealedStore implements SharedStore {
     try {
       const keys = this.#keysOf(await secret.read(deadline))
       const storeKey = this.#storeKeyOf(request, keys)
-      if (sessionToken !== undefined && !(await this.#holds(sessionToken, storeKey, keys, deadline))) return undefined
+      if (sessionToken !== undefined) {
+        const record = await this.#guard.get(storeKey, deadline.signal)
+        if (!(await holds({ record, storeKey, keys }, sessionToken))) return undefined
+      }
       return this.#guard.delete(storeKey)
     } finally {
       deadline.clear()
     }
-  }
-  async #holds(sessionToken: string, storeKey: string, keys: StoreKeys, { signal }: Deadline): Promise<boolean> {
-    const record = await this.#guard.get(storeKey, signal)
-    if (record === undefined || record === null) return false
-    // What cannot be read cannot be told from the token to be forgotten, and is of no use to anybody.
-    const content = await openRecord(record, storeKey, keys).catch(() => undefined)
-    return content === undefined || sessionTokenOf(content) === sessionToken
   }
 
   #isForgotten(request: TokenRequest, { token, lifetime }: MintedToken): boolean {
@@ -178,4 +174,14 @@ function laneOf({ identity, scopes }: TokenRequest): string {
 
 function remainingMs({ start, ms }: Lifetime, now: Instant): number {
   return ms - Math.max(now.wall - start.wall, now.monotonic - start.monotonic)
+}
+
+async function holds(
+  { record, storeKey, keys }: { record: unknown; storeKey: string; keys: StoreKeys },
+  sessionToken: string,
+): Promise<boolean> {
+  if (record === undefined || record === null) return false
+  // What cannot be read cannot be told from the token to be forgotten, and is of no use to anybody.
+  const content = await openRecord(record, storeKey, keys).catch(() => undefined)
+  return content === undefined || sessionTokenOf(content) === sessionToken
 }

@@ -2,6 +2,7 @@ import { decodeJwt } from 'jose/jwt/decode'
 import type { Clock } from './clock.js'
 import { VKitResponseError } from './errors.js'
 import type { Events } from './events.js'
+import { readOwn } from './own-members.js'
 import type { Scope, TokenRequest } from './token-request.js'
 import { utcMs } from './utc.js'
 
@@ -47,21 +48,24 @@ export interface TokenAnswer {
   readonly dateMs?: number | undefined
 }
 
+interface Exchange {
+  readonly start: Instant
+  readonly end: Instant
+  readonly events: Events
+}
+
 const MAX_TOKEN_BYTES = 16 * 1024
 const MAX_EXPIRY_TEXT = 64
 const PLAUSIBLE_SKEW_MS = 24 * 3600_000
 const DATE_RESOLUTION_MS = 1_000
 
 /**
- * Makes a token of the gateway's answer to `request`, which began at `start` and ended at `end`.
+ * Makes a token of the gateway's answer to `request`, the exchange of which began at `start` and ended at `end`.
  *
  * @throws VKitResponseError if the answer is for another identity (which is not named), holds no token, or one that has expired.
  */
-export function parseSessionToken(
-  answer: TokenAnswer,
-  request: TokenRequest,
-  { start, end, events }: { start: Instant; end: Instant; events: Events },
-): MintedToken {
+export function parseSessionToken(answer: TokenAnswer, request: TokenRequest, exchange: Exchange): MintedToken {
+  const { start, end, events } = exchange
   const sessionToken = readToken(answer.body)
   checkIdentity(readOwn(answer.body, 'identity'), request.identity)
   const expiry = readExpiry(readOwn(answer.body, 'expiresAt'), sessionToken, events)
@@ -73,7 +77,7 @@ export function parseSessionToken(
   })
   if (expiry.ms === undefined) return { token }
 
-  const server = serverTime(answer.dateMs, start, end, events)
+  const server = serverTime(answer.dateMs, exchange)
   const elapsed = end.monotonic - start.monotonic
   if (expiry.ms - server.earliest <= Math.max(0, elapsed)) {
     throw new VKitResponseError('The gateway answered with a session token that has already expired.', {
@@ -181,9 +185,7 @@ function formatExpiry(ms: number): string {
  */
 function serverTime(
   dateMs: number | undefined,
-  start: Instant,
-  end: Instant,
-  events: Events,
+  { start, end, events }: Exchange,
 ): { earliest: number; latest: number } {
   const local = { earliest: start.wall, latest: start.wall }
   if (dateMs === undefined || Math.abs(dateMs - end.wall) > PLAUSIBLE_SKEW_MS) return local
@@ -193,10 +195,6 @@ function serverTime(
   const skewMs = ahead > 0 ? ahead : -behind
   if (Math.abs(skewMs) >= DATE_RESOLUTION_MS) events.emit({ type: 'clock-skew', skewMs })
   return { earliest: dateMs, latest: dateMs + DATE_RESOLUTION_MS }
-}
-
-function readOwn(body: object, key: string): unknown {
-  return Object.hasOwn(body, key) ? (body as Record<string, unknown>)[key] : undefined
 }
 
 function invalid(what: string): VKitResponseError {

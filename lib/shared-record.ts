@@ -1,3 +1,4 @@
+import { ownMembers } from './own-members.js'
 import { UnusableRecord } from './record-seal.js'
 import { parseExpiry, type Instant, type Lifetime, type MintedToken, type SessionToken } from './session-token.js'
 import type { TokenRequest } from './token-request.js'
@@ -104,7 +105,7 @@ function parse(content: string): ReadRecord {
 function parseObject(content: string): Record<string, unknown> {
   try {
     // A null prototype: what is not the record's own is not there.
-    return Object.assign(Object.create(null) as object, JSON.parse(content)) as Record<string, unknown>
+    return ownMembers(JSON.parse(content) as Record<string, unknown>)
   } catch {
     throw new UnusableRecord('corrupt')
   }

@@ -213,19 +213,13 @@ export class TokenCache {
     return this.#flights.launch(key, deadlineMs, flight => this.#fly(key, plan, flight))
   }
 
-  async #fly(key: string, plan: FlightPlan, { deadline, isCurrent }: Flight): Promise<MintedToken> {
+  async #fly(key: string, plan: FlightPlan, flight: Flight): Promise<MintedToken> {
     const { mint, sharedStore } = this.#options
     const { request, background } = plan
+    const { deadline, isCurrent } = flight
     try {
-      if (sharedStore && !plan.skipStore) {
-        const stored = await sharedStore.read(request, deadline)
-        if (stored && this.#isWorthKeeping(key, stored, plan.minValidityMs)) {
-          this.#events.emit({ type: 'store-hit' })
-          this.#stored.add(stored)
-          if (isCurrent()) this.#keep(key, stored)
-          return stored
-        }
-      }
+      const stored = sharedStore && (await this.#findStored(key, plan, flight))
+      if (stored) return stored
       const minted = await mint(request, deadline)
       if (isCurrent() && this.#keep(key, minted)) sharedStore?.write(request, minted)
       return minted
@@ -234,6 +228,17 @@ export class TokenCache {
       if (isCurrent()) this.#noteFailure(key, request, error)
       throw error
     }
+  }
+
+  /** What the shared store has, where it is of use here. */
+  async #findStored(key: string, plan: FlightPlan, { deadline, isCurrent }: Flight): Promise<MintedToken | undefined> {
+    if (plan.skipStore) return undefined
+    const stored = await this.#options.sharedStore?.read(plan.request, deadline)
+    if (!stored || !this.#isWorthKeeping(key, stored, plan.minValidityMs)) return undefined
+    this.#events.emit({ type: 'store-hit' })
+    this.#stored.add(stored)
+    if (isCurrent()) this.#keep(key, stored)
+    return stored
   }
 
   #tellFailure(error: unknown, background = false): void {

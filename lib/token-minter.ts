@@ -7,7 +7,7 @@ import { retry } from './retry.js'
 import type { SecretSource } from './secret-source.js'
 import { instant, parseSessionToken, type MintedToken } from './session-token.js'
 import type { TokenRequest } from './token-request.js'
-import type { Transport } from './transport.js'
+import type { ExchangeRequest, Transport } from './transport.js'
 
 export interface TokenMinterOptions {
   readonly secret: SecretSource
@@ -70,11 +70,13 @@ export class TokenMinter {
     const attempt = (): Promise<MintedToken> => {
       attempts++
       isDispatched = false
-      return this.#attempt(secret, request, deadline, () => (isDispatched = true)).catch((error: unknown) => {
-        hasFailed ||= !deadline.aborted
-        this.#noteRateLimit(error)
-        throw error
-      })
+      return this.#attempt(request, { secret, deadline, onDispatch: () => (isDispatched = true) }).catch(
+        (error: unknown) => {
+          hasFailed ||= !deadline.aborted
+          this.#noteRateLimit(error)
+          throw error
+        },
+      )
     }
     // A caller in haste, or a queue of our own, is no outage.
     const isOurs = (): boolean =>
@@ -89,20 +91,11 @@ export class TokenMinter {
     this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.monotonic() + error.retryAfterMs)
   }
 
-  async #attempt(
-    secret: string,
-    request: TokenRequest,
-    deadline: Deadline,
-    onDispatch: () => void,
-  ): Promise<MintedToken> {
+  async #attempt(request: TokenRequest, exchange: Omit<ExchangeRequest, 'body'>): Promise<MintedToken> {
     const { clock, events, transport } = this.#options
     const start = instant(clock)
-    const answer = await transport.exchange({
-      secret,
-      body: JSON.stringify({ identity: request.identity, scopes: request.scopes }),
-      deadline,
-      onDispatch,
-    })
+    const body = JSON.stringify({ identity: request.identity, scopes: request.scopes })
+    const answer = await transport.exchange({ ...exchange, body })
     return parseSessionToken(answer, request, { start, end: instant(clock), events })
   }
 }

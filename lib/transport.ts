@@ -47,17 +47,11 @@ export interface ExchangeRequest {
 /** Exactly one HTTP exchange: bytes in, a validated JSON object or a typed error out. */
 export class Transport {
   readonly #options: TransportOptions
-  readonly #agents: { readonly http: http.Agent; readonly https: http.Agent }
-  readonly #ownAgents: http.Agent[] = []
+  #ownAgent: http.Agent | undefined
   #line: Promise<Line> | undefined
 
   constructor(options: TransportOptions) {
-    const { agents } = options
     this.#options = options
-    this.#agents = {
-      http: agents.http ?? this.#own(new http.Agent(AGENT_OPTIONS)),
-      https: agents.https ?? this.#own(new https.Agent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2' })),
-    }
   }
 
   /** @throws VKitError whatever goes wrong; `deadline.reason` where that comes first. */
@@ -80,8 +74,9 @@ export class Transport {
   async #openLine(url: URL): Promise<Line> {
     // Loaded at the first mint: `import` of the package takes 17 ms instead of 115.
     const { got, Options } = await import('got')
-    const agent = url.protocol === 'https:' ? this.#agents.https : this.#agents.http
-    // Not the agent's own queue: a got request that waits there holds 70 KiB, and every collection of garbage copies it.
+    const { agents } = this.#options
+    const agent = (url.protocol === 'https:' ? agents.https : agents.http) ?? (this.#ownAgent = makeAgent(url))
+    // Not the agent's own queue: a got request that waits there holds tens of KiB, and every collection of garbage copies it.
     return { url, agent, turns: new Semaphore(agent.maxSockets), got, template: makeTemplate(Options, url) }
   }
 
@@ -98,9 +93,9 @@ export class Transport {
     }
   }
 
-  /** Ends the connections, but for those of agents that were given. */
+  /** Ends the connections, but for those of an agent that was given. */
   close(): void {
-    for (const agent of this.#ownAgents) agent.destroy()
+    this.#ownAgent?.destroy()
   }
 
   #send(line: Line, { secret, body, deadline, onDispatch }: ExchangeRequest): Promise<RawAnswer> {
@@ -138,6 +133,14 @@ export class Transport {
         fail(isDead ? new DeadSocketError(error) : networkError(error))
       }
 
+      const onResponse = (response: http.IncomingMessage): void => {
+        isAnswered = true
+        // got will listen a moment from now, which is too late for an end that comes at once.
+        response.once('close', () => {
+          if (!response.complete) fail(networkError({ code: 'ECONNRESET' }))
+        })
+      }
+
       // One template for all: got copies it before it returns.
       template.request = () =>
         new Promise<http.IncomingMessage>(answer => {
@@ -145,14 +148,8 @@ export class Transport {
             .on('socket', onSocket)
             .on('upgrade', onUpgrade(fail))
             .on('error', onError)
-            .on('response', response => {
-              isAnswered = true
-              // got will listen a moment from now, which is too late for an end that comes at once.
-              response.once('close', () => {
-                if (!response.complete) fail(networkError({ code: 'ECONNRESET' }))
-              })
-              answer(response)
-            })
+            .on('response', onResponse)
+            .on('response', answer)
         })
       const stream = got(undefined, undefined, template) as Request
       const stopWatching = deadline.onAbort(() => fail(deadline.reason as Error))
@@ -164,16 +161,6 @@ export class Transport {
       stream.end()
     })
   }
-
-  #own<A extends http.Agent>(agent: A): A {
-    this.#ownAgents.push(agent)
-    // An answer to no request would be taken for that of the next.
-    agent.on('free', (socket: Socket) => {
-      // A request that was given up in the queue is handed the socket and lets go of it, unheard: once must stay once.
-      socket.removeListener('data', destroySocket).once('data', destroySocket)
-    })
-    return agent
-  }
 }
 
 /** What all mints share: where they go to, and by what. */
@@ -184,6 +171,17 @@ interface Line {
   readonly turns: Semaphore
   readonly got: Got
   readonly template: Options
+}
+
+function makeAgent({ protocol }: URL): http.Agent {
+  const agent =
+    protocol === 'https:' ? new https.Agent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2' }) : new http.Agent(AGENT_OPTIONS)
+  // An answer to no request would be taken for that of the next.
+  agent.on('free', (socket: Socket) => {
+    // A request that was given up in the queue is handed the socket and lets go of it, unheard: once must stay once.
+    socket.removeListener('data', destroySocket).once('data', destroySocket)
+  })
+  return agent
 }
 
 function makeTemplate(Options: new () => Options, url: URL): Options {

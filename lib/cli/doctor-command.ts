@@ -10,6 +10,7 @@ import { checkNetwork } from './doctor-network.js'
 import { exitCodeFor, printFinding, type Finding } from './doctor-report.js'
 import { checkExposure, checkNode, checkProxy, checkSecret } from './doctor-settings.js'
 import { CommandError, usageError } from './exit-codes.js'
+import { inTime } from './in-time.js'
 import { findSecret, type FoundSecret } from './secret.js'
 
 const FLAGS = {
@@ -153,14 +154,4 @@ async function loadStore(file: string): Promise<DoctorStore> {
 
 function storeFailure(found: string, advice: string): Finding {
   return { check: 'store', severity: 'failure', found, advice }
-}
-
-function inTime<T>(answer: T | PromiseLike<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => reject(Object.assign(new Error('too late'), { name: 'TimeoutError' }))
-    const timer = setTimeout(late, 5_000)
-    Promise.resolve(answer)
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer))
-  })
 }

@@ -3,8 +3,8 @@ import http from 'node:http'
 import https from 'node:https'
 import tls from 'node:tls'
 import type { Finding } from './doctor-report.js'
+import { inTime } from './in-time.js'
 
-const TIMEOUT_MS = 5_000
 const SKEW_WARNING_MS = 5_000
 const SKEW_FAILURE_MS = 300_000
 const EXPIRES_SOON_MS = 14 * 86_400_000
@@ -118,18 +118,12 @@ function settled(emitter: tls.TLSSocket | http.ClientRequest, event: string): Pr
   })
 }
 
-function inTime<T>(promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(Object.assign(new Error('too late'), { code: 'TIMEOUT' })), TIMEOUT_MS)
-    promise.then(resolve, reject).finally(() => clearTimeout(timer))
-  })
-}
-
 function since(startedAt: number): string {
   return `${Math.round(performance.now() - startedAt)} ms`
 }
 
 function codeOf(error: unknown): string {
-  const { code } = error as NodeJS.ErrnoException
+  const { name, code } = error as NodeJS.ErrnoException
+  if (name === 'TimeoutError') return 'TIMEOUT'
   return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : 'no code'
 }

@@ -1,5 +1,6 @@
 import type { VKitClient } from '../client.js'
 import { VKitConfigError, VKitError } from '../errors.js'
+import { ownMembers } from '../own-members.js'
 import type { SessionToken } from '../session-token.js'
 import type { Scope } from '../token-request.js'
 
@@ -106,9 +107,10 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
 
   #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {
     const given = typeof user === 'object' ? user : { identity: user }
-    const { identity, scopes = this.#options.scopes } = ownMembers<{ identity?: unknown; scopes?: readonly Scope[] }>(
-      given,
-    )
+    const { identity, scopes = this.#options.scopes } = ownMembers<{
+      identity?: unknown
+      scopes?: readonly Scope[] | undefined
+    }>(given)
     // Whatever else `authenticate` may have given is refused there, in words that name what is wrong with it.
     return this.#vkit.getSessionToken(identity as string, { scopes, signal })
   }
@@ -125,7 +127,7 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (unknown !== undefined) {
     throw new VKitConfigError(`A token handler has no option "${unknown}". Known are: ${OPTION_NAMES.join(', ')}.`)
   }
-  const { authenticate, scopes, onError } = ownMembers<Record<keyof TokenHandlerOptions<never>, unknown>>(options)
+  const { authenticate, scopes, onError } = ownMembers(options as Record<keyof TokenHandlerOptions<never>, unknown>)
   if (typeof authenticate !== 'function') {
     throw new VKitConfigError('A token handler needs authenticate, a function that says who is asking.')
   }
@@ -133,11 +135,6 @@ function checkArguments(vkit: unknown, options: unknown): void {
     throw new VKitConfigError('scopes must be an array of strings.')
   }
   if (onError !== undefined && typeof onError !== 'function') throw new VKitConfigError('onError must be a function.')
-}
-
-/** Own ones alone: what somebody put on `Object.prototype` identifies nobody, and allows nothing. */
-function ownMembers<T extends object>(given: object): T {
-  return Object.assign(Object.create(null) as T, given)
 }
 
 /** Only members of the contract, each a string: iOS decodes them strictly. */

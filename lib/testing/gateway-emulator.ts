@@ -169,7 +169,7 @@ export class GatewayEmulator {
     try {
       const path = (req.url ?? '/').split('?')[0] ?? '/'
       const body = await readBody(req)
-      if (path !== '/v1/sessions') return this.#send(res, 404, { error: 'No such resource.' })
+      if (path !== '/v1/sessions') return this.#send(res, { status: 404, body: { error: 'No such resource.' } })
       const request: RecordedRequest = {
         method: req.method ?? '',
         path,
@@ -218,7 +218,7 @@ export class GatewayEmulator {
       if (fault.reset) sent.resetAndDestroy()
       return
     }
-    this.#send(res, status, body, fault.headers)
+    this.#send(res, { status, body, headers: fault.headers })
   }
 
   /** What the gateway answers when nothing is wrong with itself. */
@@ -247,7 +247,7 @@ export class GatewayEmulator {
     return { sessionToken, expiresAt: new Date(expiresAt).toISOString(), identity }
   }
 
-  #send(res: http.ServerResponse, status: number, body: unknown, headers: GatewayFault['headers'] = {}): void {
+  #send(res: http.ServerResponse, { status, body, headers = {} }: Answer): void {
     const bytes = encode(body)
     res.sendDate = false
     const all = {
@@ -258,6 +258,12 @@ export class GatewayEmulator {
     }
     res.writeHead(status, all as http.OutgoingHttpHeaders).end(status === 204 || status === 304 ? undefined : bytes)
   }
+}
+
+interface Answer {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: GatewayFault['headers']
 }
 
 /** The shape of a real one: HS256, `role: "app"`, no `exp`. What signs it nobody checks. */
