@@ -48,7 +48,7 @@ export interface Outcome {
 
 /** On every answer: a token belongs to one user, and no cache on the way may keep it for the next. */
 export const SAFE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
-  'cache-control': 'no-store',
+  'cache-control': 'private, no-store',
   'x-content-type-options': 'nosniff',
 })
 

@@ -63,7 +63,7 @@ function expectRefusal(reply: Reply, status: number, code: string): void {
 }
 
 function expectSafe(reply: Reply): void {
-  expect(reply.headers).toMatchObject({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' })
+  expect(reply.headers).toMatchObject({ 'cache-control': 'private, no-store', 'x-content-type-options': 'nosniff' })
 }
 
 describe.each(SERVERS)('the token endpoint on $name', server => {

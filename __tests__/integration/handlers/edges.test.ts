@@ -111,7 +111,7 @@ describe('a token handler', () => {
     const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
     let text = ''
     for await (const chunk of stream.setEncoding('utf8') as AsyncIterable<string>) text += chunk
-    expect(headers).toMatchObject({ ':status': 200, 'cache-control': 'no-store', 'content-type': 'application/json' })
+    expect(headers).toMatchObject({ ':status': 200, 'cache-control': 'private, no-store', 'content-type': 'application/json' })
     expect(JSON.parse(text)).toEqual({ sessionToken: 'T0KEN', expiresAt: TOKEN.expiresAt, identity: 'user' })
   })
 })
@@ -258,7 +258,7 @@ describe('a response that is no longer ours', () => {
     )
     expect(response.status).toBe(499)
     expect(await response.text()).toBe('')
-    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(response.headers.get('cache-control')).toBe('private, no-store')
     expect(gateway.requests).toHaveLength(0)
   })
 })

@@ -76,7 +76,7 @@ describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
     const answer = await fetch(`${url}/token?identity=somebody-else`)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('application/json')
-    expect(answer.headers.get('cache-control')).toBe('no-store')
+    expect(answer.headers.get('cache-control')).toBe('private, no-store')
     expect(await answer.json()).toEqual(TOKEN)
     expect(await (await fetch(url)).text()).toBe('Session Service')
     const refusal = await fetch(`${url}/token`, { method: 'PUT' })
@@ -103,7 +103,7 @@ describe('an example', () => {
     const { url } = await urlOf(child)
     const answer = await fetch(`${url}/token`)
     expect([answer.status, await answer.text()]).toEqual([500, '{"error":{"code":"VKIT_UNAUTHENTICATED"}}'])
-    expect(answer.headers.get('cache-control')).toBe('no-store')
+    expect(answer.headers.get('cache-control')).toBe('private, no-store')
   })
 
   it('says so when its port is taken', async () => {
@@ -133,7 +133,7 @@ it('the plugin of the Fastify example keeps the headers that other plugins have 
   expect(errors).toBe('')
   expect(JSON.parse(out)).toMatchObject({
     statusCode: 200,
-    headers: { 'access-control-allow-origin': 'https://a.example', 'cache-control': 'no-store' },
+    headers: { 'access-control-allow-origin': 'https://a.example', 'cache-control': 'private, no-store' },
   })
 })
 
@@ -142,7 +142,7 @@ it('the Lambda example answers an event as API Gateway expects it', async () => 
   expect({ code, errors }).toEqual({ code: 0, errors: '' })
   const answer = JSON.parse(out.slice(out.indexOf('{'))) as { statusCode: number; headers: object; body: string }
   expect(answer.statusCode).toBe(200)
-  expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'no-store' })
+  expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'private, no-store' })
   expect(JSON.parse(answer.body)).toEqual(TOKEN)
 })
 
