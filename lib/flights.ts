@@ -14,6 +14,10 @@ export interface Flight {
   readonly deadline: Deadline
   /** False once the flight has been forgotten: what it brings is for those who waited, and not to be kept. */
   readonly isCurrent: () => boolean
+  /** Whether its request has been sent. Until then its result is as new as that of any later request. */
+  isSent: boolean
+  /** Whether the result must be minted, and not come from the shared store. */
+  mustMint: boolean
 }
 
 /**
@@ -24,7 +28,7 @@ export interface Flight {
 export class Flights<T> {
   readonly #clock: Clock
   readonly #flights = new SingleFlight<T>()
-  readonly #deadlines = new Map<Promise<T>, Deadline>()
+  readonly #inFlight = new Map<Promise<T>, Flight>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -32,11 +36,13 @@ export class Flights<T> {
 
   /** How many are under way, with those that were forgotten. */
   get size(): number {
-    return this.#deadlines.size
+    return this.#inFlight.size
   }
 
-  has(key: string): boolean {
-    return this.#flights.get(key) !== undefined
+  /** The flight that a call with this key would join. */
+  get(key: string): Flight | undefined {
+    const flight = this.#flights.get(key)
+    return flight && this.#inFlight.get(flight)
   }
 
   /** Joins the flight of this key, or starts one. Nobody need wait for it: its failure is handled. */
@@ -44,8 +50,9 @@ export class Flights<T> {
     const running = this.#flights.get(key)
     if (running) return running
     const deadline = this.#startDeadline(deadlineMs)
-    const flight = this.#flights.run(key, isCurrent => task({ deadline, isCurrent }))
-    this.#track(flight, deadline)
+    const state = { deadline, isCurrent: () => false, isSent: false, mustMint: false }
+    const flight = this.#flights.run(key, isCurrent => task(Object.assign(state, { isCurrent })))
+    this.#track(flight, state)
     return flight
   }
 
@@ -54,7 +61,7 @@ export class Flights<T> {
     signal?.throwIfAborted()
     const deadline = this.#startDeadline(deadlineMs)
     const flight = task(deadline)
-    this.#track(flight, deadline)
+    this.#track(flight, { deadline, isCurrent: () => false, isSent: false, mustMint: true })
     const stop = signal && onAbort(signal, () => deadline.cancel(signal.reason))
     try {
       return await flight
@@ -70,7 +77,7 @@ export class Flights<T> {
   wait(flight: Promise<T>, { signal, deadlineMs }: Patience): Promise<T> {
     // A listener to events may have aborted it since the call began.
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
-    const flightEndsFirst = (this.#deadlines.get(flight)?.remainingMs() ?? 0) <= deadlineMs
+    const flightEndsFirst = (this.#inFlight.get(flight)?.deadline.remainingMs() ?? 0) <= deadlineMs
     // Most have no wish of their own, and thousands of them may wait.
     if (!signal && flightEndsFirst) return flight.catch(throwCopy)
     const own = flightEndsFirst ? undefined : this.#startDeadline(deadlineMs)
@@ -97,7 +104,7 @@ export class Flights<T> {
 
   /** Ends them all. */
   cancel(reason: Error): void {
-    for (const deadline of this.#deadlines.values()) deadline.cancel(reason)
+    for (const { deadline } of this.#inFlight.values()) deadline.cancel(reason)
     this.#flights.clear()
   }
 
@@ -105,11 +112,11 @@ export class Flights<T> {
     return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token came within ${ms} ms.`))
   }
 
-  #track(flight: Promise<T>, deadline: Deadline): void {
-    this.#deadlines.set(flight, deadline)
+  #track(flight: Promise<T>, state: Flight): void {
+    this.#inFlight.set(flight, state)
     const land = (): void => {
-      deadline.clear()
-      this.#deadlines.delete(flight)
+      state.deadline.clear()
+      this.#inFlight.delete(flight)
     }
     flight.then(land, land)
   }

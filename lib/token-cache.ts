@@ -10,7 +10,8 @@ import type { SharedStore } from './shared-store.js'
 import type { Scope, TokenCall, TokenRequest } from './token-request.js'
 
 export interface TokenCacheOptions extends FreshnessPolicy {
-  readonly mint: (request: TokenRequest, deadline: Deadline) => Promise<MintedToken>
+  /** Calls `onSent` when its first request has been sent. */
+  readonly mint: (request: TokenRequest, deadline: Deadline, onSent?: () => void) => Promise<MintedToken>
   readonly maxEntries: number
   readonly deadlineMs: number
   readonly sharedStore?: SharedStore | undefined
@@ -25,7 +26,7 @@ interface FlightPlan {
   readonly request: TokenRequest
   /** Nobody waits for it. */
   readonly background?: boolean
-  readonly skipStore?: boolean
+  readonly mustMint?: boolean
   readonly minValidityMs?: number | undefined
   readonly deadlineMs?: number
 }
@@ -112,7 +113,10 @@ export class TokenCache {
     if (call.mode === 'no-store') return this.#getUncached(request, call)
     const key = keyOf(request)
     if (call.mode === 'reload') {
-      this.#flights.forget(key)
+      const flight = this.#flights.get(key)
+      // One whose request is still to be sent brings a token that is as new, and saves a request.
+      if (flight && !flight.isSent) flight.mustMint = true
+      else this.#flights.forget(key)
       return this.#getMinted(key, request, call)
     }
     return this.#entries.peek(key) ? this.#renew(key, request, call) : this.#getMinted(key, request, call)
@@ -178,12 +182,12 @@ export class TokenCache {
   }
 
   async #getMinted(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
-    this.#events.emit({ type: this.#flights.has(key) ? 'coalesced' : 'miss' })
+    this.#events.emit({ type: this.#flights.get(key) ? 'coalesced' : 'miss' })
     this.#assertOpen()
     const { deadlineMs, minValidityMs } = call
     const startedAt = this.#clock.monotonic()
     const isReload = call.mode === 'reload'
-    const flight = this.#launch(key, { request, deadlineMs, minValidityMs, skipStore: isReload })
+    const flight = this.#launch(key, { request, deadlineMs, minValidityMs, mustMint: isReload })
     const found = await this.#flights.wait(flight, call)
     if (isReload || !this.#stored.has(found) || this.#suits(found, minValidityMs)) return this.#handOut(found, call)
     // The wish that the store's answer suited was another's. As a reload it comes here once.
@@ -207,7 +211,7 @@ export class TokenCache {
   }
 
   #launch(key: string, plan: FlightPlan): Promise<MintedToken> {
-    if (!this.#flights.has(key)) this.#entries.peek(key)?.rest()
+    if (!this.#flights.get(key)) this.#entries.peek(key, DEFAULTS)?.rest()
     // Not the first caller's deadline alone: those who join must not suffer from his haste.
     const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs ?? 0)
     return this.#flights.launch(key, deadlineMs, flight => this.#fly(key, plan, flight))
@@ -218,9 +222,10 @@ export class TokenCache {
     const { request, background } = plan
     const { deadline, isCurrent } = flight
     try {
-      const stored = sharedStore && (await this.#findStored(key, plan, flight))
+    flight.mustMint ||= plan.mustMint === true
+      const stored = flight.mustMint ? undefined : await this.#findStored(key, plan, flight)
       if (stored) return stored
-      const minted = await mint(request, deadline)
+      const minted = await mint(request, deadline, () => (flight.isSent = true))
       if (isCurrent() && this.#keep(key, minted)) sharedStore?.write(request, minted)
       return minted
     } catch (error) {
@@ -231,13 +236,13 @@ export class TokenCache {
   }
 
   /** What the shared store has, where it is of use here. */
-  async #findStored(key: string, plan: FlightPlan, { deadline, isCurrent }: Flight): Promise<MintedToken | undefined> {
-    if (plan.skipStore) return undefined
-    const stored = await this.#options.sharedStore?.read(plan.request, deadline)
-    if (!stored || !this.#isWorthKeeping(key, stored, plan.minValidityMs)) return undefined
+  async #findStored(key: string, plan: FlightPlan, flight: Flight): Promise<MintedToken | undefined> {
+    const stored = await this.#options.sharedStore?.read(plan.request, flight.deadline)
+    // A reload may have joined while the store was read.
+    if (!stored || flight.mustMint || !this.#isWorthKeeping(key, stored, plan.minValidityMs)) return undefined
     this.#events.emit({ type: 'store-hit' })
     this.#stored.add(stored)
-    if (isCurrent()) this.#keep(key, stored)
+    if (flight.isCurrent()) this.#keep(key, stored)
     return stored
   }
 

@@ -20,6 +20,11 @@ export interface TokenMinterOptions {
 }
 
 /** Gets a token from the gateway: secret, then circuit, then attempts, then the parsed answer. */
+interface MintCall {
+  readonly deadline: Deadline
+  readonly onSent: (() => void) | undefined
+}
+
 export class TokenMinter {
   readonly #options: TokenMinterOptions
   readonly #circuit: Circuit
@@ -40,13 +45,14 @@ export class TokenMinter {
     return this.#quietUntil
   }
 
-  async mint(request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+  /** Calls `onSent` when a request has a connection. */
+  async mint(request: TokenRequest, deadline: Deadline, onSent?: () => void): Promise<MintedToken> {
     deadline.throwIfAborted()
     // An open circuit should not cost the provider a question either.
     this.#circuit.check()
     const secret = await this.#options.secret.read(deadline)
     try {
-      return await this.#mintWith(secret, request, deadline)
+      return await this.#mintWith(secret, request, { deadline, onSent })
     } catch (error) {
       if (!(error instanceof VKitAuthenticationError) || !this.#options.secret.rotates) throw error
       const renewed = await this.#options.secret.renew(deadline).catch((failure: unknown) => {
@@ -54,13 +60,13 @@ export class TokenMinter {
       })
       if (renewed === secret) throw error
       this.#options.events.emit({ type: 'secret-rotation' })
-      return await this.#mintWith(renewed, request, deadline).catch((again: unknown) => {
+      return await this.#mintWith(renewed, request, { deadline, onSent }).catch((again: unknown) => {
         throw again instanceof VKitError ? copyError(again, { attempts: error.attempts + again.attempts }) : again
       })
     }
   }
 
-  async #mintWith(secret: string, request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+  async #mintWith(secret: string, request: TokenRequest, { deadline, onSent }: MintCall): Promise<MintedToken> {
     const { clock, events, maxRetries } = this.#options
     const policy = { maxRetries, budget: this.#budget, clock, events }
     const started = clock.monotonic()
@@ -70,13 +76,15 @@ export class TokenMinter {
     const attempt = (): Promise<MintedToken> => {
       attempts++
       isDispatched = false
-      return this.#attempt(request, { secret, deadline, onDispatch: () => (isDispatched = true) }).catch(
-        (error: unknown) => {
-          hasFailed ||= !deadline.aborted
-          this.#noteRateLimit(error)
-          throw error
-        },
-      )
+      const onDispatch = (): void => {
+        isDispatched = true
+        onSent?.()
+      }
+      return this.#attempt(request, { secret, deadline, onDispatch }).catch((error: unknown) => {
+        hasFailed ||= !deadline.aborted
+        this.#noteRateLimit(error)
+        throw error
+      })
     }
     // A caller in haste, or a queue of our own, is no outage.
     const isOurs = (): boolean =>

@@ -9,6 +9,8 @@ import type { Scope, TokenCall, TokenRequest } from '../../lib/token-request.js'
 export interface AskedMint {
   readonly request: TokenRequest
   readonly deadline: Deadline
+  /** Its request goes out. */
+  readonly send: () => void
   readonly succeed: (lifetimeMs?: number) => void
   /** A token that must not be cached, as one whose expiry cannot be read. */
   readonly succeedUncacheably: () => void
@@ -24,12 +26,14 @@ export class CacheHarness {
   lifetimeMs = 3_600_000
   /** The test settles each mint by itself. */
   manual = false
+  /** The test says when each request goes out. */
+  queued = false
   /** What mints fail with from now on. */
   failure: (() => Error) | undefined
 
   constructor(options: Partial<TokenCacheOptions> = {}) {
     this.cache = new TokenCache({
-      mint: (request, deadline) => this.#mint(request, deadline),
+      mint: (...args) => this.#mint(...args),
       maxEntries: 10_000,
       refreshAhead: 0.5,
       deadlineMs: 15_000,
@@ -59,7 +63,7 @@ export class CacheHarness {
     await this.clock.advance(0)
   }
 
-  #mint(request: TokenRequest, deadline: Deadline): Promise<MintedToken> {
+  #mint(request: TokenRequest, deadline: Deadline, onSent = (): void => undefined): Promise<MintedToken> {
     return new Promise((resolve, reject) => {
       const start = instant(this.clock)
       const token = (lifetimeMs: number): SessionToken => ({
@@ -70,11 +74,13 @@ export class CacheHarness {
       const asked: AskedMint = {
         request,
         deadline,
+        send: onSent,
         succeed: (ms = this.lifetimeMs) => resolve({ token: token(ms), lifetime: { start, ms } }),
         succeedUncacheably: () => resolve({ token: token(0) }),
         fail: reject,
       }
       const number = this.mints.push(asked)
+      if (!this.queued) onSent()
       deadline.signal.addEventListener('abort', () => reject(deadline.signal.reason as Error))
       if (this.failure) asked.fail(this.failure())
       else if (!this.manual) asked.succeed()

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { getEventListeners } from 'node:events'
 import { VKitAuthenticationError, VKitServerError } from '../../../lib/errors.js'
 import { Events, type VKitEvent } from '../../../lib/events.js'
+import { instant, type MintedToken } from '../../../lib/session-token.js'
 import { CacheHarness } from '../../support/cache.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
 
@@ -181,6 +182,54 @@ describe("'reload'", () => {
     h.mints[0]?.succeed()
     expect(await older).toBe('token-1')
     expect(await h.getText()).toBe('token-2')
+  })
+
+  it('500 times in one tick is one request, and one more while an older request is under way', async () => {
+    const h = manual()
+    const older = h.getText()
+    await h.settle()
+    const reloads = Array.from({ length: 500 }, () => h.getText('user', { mode: 'reload' }))
+    await h.settle()
+    expect(h.mints).toHaveLength(2)
+    h.mints[1]?.succeed()
+    expect(new Set(await Promise.all(reloads))).toEqual(new Set(['token-2']))
+    h.mints[0]?.succeed()
+    expect(await older).toBe('token-1')
+    expect(await h.getText()).toBe('token-2')
+  })
+
+  it('joins a flight whose request is still queued, and no longer once it has been sent', async () => {
+    const h = manual()
+    h.queued = true
+    const first = h.getText()
+    await h.settle()
+    const joined = h.getText('user', { mode: 'reload' })
+    await h.settle()
+    expect(h.mints).toHaveLength(1)
+    h.mints[0]?.send()
+    const late = h.getText('user', { mode: 'reload' })
+    await h.settle()
+    expect(h.mints).toHaveLength(2)
+    for (const mint of h.mints) mint.succeed()
+    expect(await Promise.all([first, joined, late])).toEqual(['token-1', 'token-1', 'token-2'])
+  })
+
+  it('that joins a flight which is reading the shared store gets a minted token', async () => {
+    let answer: (stored: MintedToken) => void = () => undefined
+    const h = new CacheHarness({
+      sharedStore: {
+        read: () => new Promise(resolve => (answer = resolve)),
+        write: () => undefined,
+        remove: () => Promise.resolve(),
+        flush: () => Promise.resolve(),
+      },
+    })
+    const first = h.getText()
+    await h.settle()
+    const reload = h.getText('user', { mode: 'reload' })
+    const token = { sessionToken: 'stored', expiresAt: '', identity: 'user', scopes: [] }
+    answer({ token, lifetime: { start: instant(h.clock), ms: h.lifetimeMs } })
+    expect(await Promise.all([first, reload])).toEqual(['token-1', 'token-1'])
   })
 
   it('that fails leaves the cached token', async () => {
