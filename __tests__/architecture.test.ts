@@ -6,7 +6,7 @@ const LIB = path.resolve('lib')
 
 /** The levels of docs/architecture.md. A file imports only from lower levels, or from its own folder below lib/. */
 const LEVELS: readonly (readonly string[])[] = [
-  ['own-members', 'utc', 'nearest-name'],
+  ['own-members', 'utc', 'nearest-name', 'version', 'load-got', 'plain-json'],
   [
     'errors',
     'clock',
@@ -19,6 +19,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'abort-listeners',
     'process-hold',
     'mutation-order',
+    'lru',
   ],
   [
     'session-token',
@@ -31,6 +32,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'semaphore',
     'cache-key',
     'browser-refusal',
+    'secure-socket',
   ],
   ['transport', 'shared-store', 'record-seal', 'freshness'],
   ['store-guard', 'shared-record', 'client-options'],

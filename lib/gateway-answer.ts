@@ -31,12 +31,19 @@ export interface GatewayAnswer {
 const BYTE_ORDER_MARK = /^\ufeff/
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
+export interface ReadContext {
+  readonly secret: string
+  /** Where the request went, for messages. */
+  readonly place: () => string
+  readonly nowMs: number
+}
+
 /**
  * Reads an answer, or throws the error that it is.
  *
- * What the gateway says in an `error` member goes into the message, scrubbed; no other text of its does.
+ * What the gateway says in an `error` member goes into the message, redacted; no other text of the response does.
  */
-export function readAnswer(raw: RawAnswer, secret: string, nowMs: number): GatewayAnswer {
+export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext): GatewayAnswer {
   const dateMs = parseHttpDate(header(raw, 'date'))
   const { status } = raw
   const details = (): VKitErrorDetails => ({
@@ -45,22 +52,39 @@ export function readAnswer(raw: RawAnswer, secret: string, nowMs: number): Gatew
     retryAfterMs: parseRetryAfter(header(raw, 'retry-after'), dateMs ?? nowMs),
   })
   if (status >= 300 && status < 400) {
-    throw new VKitResponseError(`The gateway answered ${status}, a redirect. None is followed: check baseUrl.`, {
+    throw new VKitResponseError(`${place()} responded with ${status}, a redirect. None is followed: check baseUrl.`, {
       ...details(),
       code: 'VKIT_REDIRECT',
     })
   }
-  if (status >= 400) throw failure(status, explanation(raw, secret), details())
-  // A gateway may well answer 201 to a POST; nothing but the body can show that any other status is a success.
-  if (status !== 200 && status !== 201) throw new VKitResponseError(`The gateway answered ${status}.`, details())
-
+  if (status >= 400) throw failure(status, explanation(raw, secret), { place: place(), details: details() })
+  // A gateway may respond with 201 to a POST; only the body can show that any other status is a success.
+  if (status !== 200 && status !== 201) {
+    throw new VKitResponseError(`${place()} responded with ${status}.`, details())
+  }
   const body = parseObject(raw, details)
   const error = readError(body, secret)
-  if (error !== undefined) throw new VKitRequestError(`The gateway refused the request${error}`, details())
+  if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
   return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
-function failure(status: number, why: string, details: VKitErrorDetails): VKitError {
+/** On these a token may be dropped, or the user be refused, so that the page of a proxy or a firewall must not pass for one. */
+const NEEDS_THE_CONTRACT = new Set([403, 404, 410])
+
+interface FailureContext {
+  readonly place: string
+  readonly details: VKitErrorDetails
+}
+
+/** `reason`: what the response says in the contract's format, ready to end a sentence; undefined in any other format. */
+function failure(status: number, reason: string | undefined, { place, details }: FailureContext): VKitError {
+  if (reason === undefined && NEEDS_THE_CONTRACT.has(status)) {
+    return new VKitResponseError(
+      `${place} responded with ${status} in a format that is not the gateway's: it may come from a proxy or a firewall.`,
+      { ...details, retryable: true },
+    )
+  }
+  const why = reason ?? '.'
   switch (status) {
     case 401:
       return new VKitAuthenticationError(
@@ -77,19 +101,19 @@ function failure(status: number, why: string, details: VKitErrorDetails): VKitEr
       return new VKitRateLimitError(`Too many requests (429)${why}`, details)
     case 501:
     case 505:
-      return new VKitResponseError(`The gateway does not know such requests (${status})${why}`, details)
+      return new VKitResponseError(`${place} does not support this request (${status})${why}`, details)
   }
-  if (status < 500) return new VKitRequestError(`The gateway refused the request (${status})${why}`, details)
+  if (status < 500) return new VKitRequestError(`${place} refused the request (${status})${why}`, details)
   if (status < 600) return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
-  return new VKitResponseError(`The gateway answered ${status}, which is no HTTP status.`, details)
+  return new VKitResponseError(`${place} responded with ${status}, which is not a valid HTTP status.`, details)
 }
 
-/** The gateway's own word of a failure, where its body is the contract's. */
-function explanation(raw: RawAnswer, secret: string): string {
+/** What the gateway says of a failure, where the body is in the contract's format: JSON with an `error`. */
+function explanation(raw: RawAnswer, secret: string): string | undefined {
   try {
-    return readError(parseObject(raw), secret) ?? '.'
+    return readError(parseObject(raw), secret)
   } catch {
-    return '.'
+    return undefined
   }
 }
 

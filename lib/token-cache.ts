@@ -19,8 +19,8 @@ export interface TokenCacheOptions extends FreshnessPolicy {
   readonly events: Events
 }
 
-/** On these the gateway says that the user is no longer to have what was granted before. */
-const REFUSED = new Set([403, 404, 410])
+/** In the contract's format these say that the user may no longer have what was granted before. */
+const REFUSED = new Set([403, 410])
 
 interface FlightPlan {
   readonly request: TokenRequest
@@ -282,9 +282,7 @@ export class TokenCache {
     const entry = this.#entries.peek(key)
     if (!entry) return
     const known = error instanceof VKitError ? error : undefined
-    if (known?.status === undefined || !REFUSED.has(known.status)) {
-      return entry.noteFailure(instant(this.#clock), known)
-    }
+    if (!isRefusal(known)) return entry.noteFailure(instant(this.#clock), known)
     this.#entries.delete(key)
     void this.#options.sharedStore?.remove(request)
     this.#events.emit({ type: 'eviction', reason: 'refused' })
@@ -299,4 +297,9 @@ export class TokenCache {
     }
     return token
   }
+}
+
+/** A response in another format, such as a proxy's page, says nothing of the user. */
+function isRefusal(error: VKitError | undefined): boolean {
+  return error?.status !== undefined && REFUSED.has(error.status) && error.code !== 'VKIT_INVALID_RESPONSE'
 }

@@ -3,19 +3,21 @@ import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Got, Options, Request } from 'got'
 import { callAfter, type Clock, type Deadline } from './clock.js'
-import { VKitError, VKitResponseError, VKitTimeoutError } from './errors.js'
+import { sanitizeCause, VKitConnectionError, VKitError, VKitResponseError, VKitTimeoutError } from './errors.js'
 import type { Events } from './events.js'
 import { readAnswer, type GatewayAnswer, type RawAnswer } from './gateway-answer.js'
-import { networkError } from './network-error.js'
+import { loadGot } from './load-got.js'
+import { hostOf, networkError, placeOf, portOf } from './network-error.js'
+import { SecureSockets } from './secure-socket.js'
 import { Semaphore } from './semaphore.js'
+import { VERSION } from './version.js'
 
 const MAX_BODY_BYTES = 64 * 1024
-import { VERSION } from './version.js'
 const MAX_HEADER_BYTES = 16 * 1024
-
-const AGENT_OPTIONS: http.AgentOptions = {
 /** Firewalls refuse requests without one, and support reads the versions; it says nothing else of the machine. */
 const USER_AGENT = `videokit-nodejs/${VERSION} node/${Number.parseInt(process.versions.node, 10)}`
+
+const AGENT_OPTIONS: http.AgentOptions = {
   keepAlive: true,
   // More connections make many mints slower, not faster: 3,000 took 4.9 s without a bound, 2.0 s with this one.
   maxSockets: 50,
@@ -36,6 +38,8 @@ export interface TransportOptions {
   readonly agents: Agents
   readonly clock: Clock
   readonly events: Events
+  /** Default: `loadGot`. */
+  readonly loadGot?: typeof loadGot
 }
 
 export interface ExchangeRequest {
@@ -62,25 +66,42 @@ export class Transport {
     const { endpoint, clock } = this.#options
     const { deadline, secret } = request
     const url = endpoint()
+    const place = (): string => placeOf(url, secret)
     const line = await (this.#line ??= this.#openLine(url))
     await line.turns.acquire(deadline)
     try {
-      return readAnswer(await this.#sendOnLivingSocket(line, request), secret, clock.now())
+      return readAnswer(await this.#sendOnLivingSocket(line, request), { secret, place, nowMs: clock.now() })
     } catch (error) {
       // Whatever else comes out of other people's code may hold what it knew.
-      throw error instanceof VKitError || deadline.aborted ? error : networkError(error)
+      throw error instanceof VKitError || deadline.aborted ? error : networkError(error, place())
     } finally {
       line.turns.release()
     }
   }
 
   async #openLine(url: URL): Promise<Line> {
-    // Loaded at the first mint: `import` of the package takes 17 ms instead of 115.
-    const { got, Options } = await import('got')
-    const { agents } = this.#options
-    const agent = (url.protocol === 'https:' ? agents.https : agents.http) ?? (this.#ownAgent = makeAgent(url))
-    // Not the agent's own queue: a got request that waits there holds tens of KiB, and every collection of garbage copies it.
-    return { url, agent, turns: new Semaphore(agent.maxSockets), got, template: makeTemplate(Options, url) }
+    try {
+      const { got, Options } = await (this.#options.loadGot ?? loadGot)().catch(throwLoadError)
+      const { agents } = this.#options
+      const isSecure = url.protocol === 'https:'
+      const callersAgent = isSecure ? agents.https : undefined
+      const agent = (isSecure ? agents.https : agents.http) ?? (this.#ownAgent ??= makeAgent(url))
+      // Not the agent's own queue: a got request that waits there holds tens of KiB, and every collection of garbage copies it.
+      const turns = new Semaphore(agent.maxSockets)
+      return {
+        url,
+        agent,
+        callersAgent,
+        sockets: new SecureSockets(),
+        turns,
+        got,
+        template: makeTemplate(Options, url),
+      }
+    } catch (error) {
+      // Else the failure would be kept, and given to every later call.
+      this.#line = undefined
+      throw error
+    }
   }
 
   async #sendOnLivingSocket(line: Line, request: ExchangeRequest): Promise<RawAnswer> {
@@ -103,7 +124,8 @@ export class Transport {
 
   #send(line: Line, { secret, body, deadline, onDispatch }: ExchangeRequest): Promise<RawAnswer> {
     const { timeoutMs, clock } = this.#options
-    const { got, template } = line
+    const { url, got, template, sockets, callersAgent } = line
+    const place = (): string => placeOf(url, secret)
     deadline.throwIfAborted()
     return new Promise<RawAnswer>((resolve, reject) => {
       let opened: http.ClientRequest | undefined
@@ -128,28 +150,35 @@ export class Transport {
         bytesReadBefore = socket.bytesRead
         onDispatch?.()
         stopTimer = callAfter(clock, timeoutMs, () =>
-          fail(new VKitTimeoutError(`No whole answer came within ${timeoutMs} ms.`)),
+          fail(new VKitTimeoutError(`No complete response from ${place()} within ${timeoutMs} ms.`)),
         )
+        const send = (): void => {
+          if (!isSettled) opened?.setHeader('authorization', `Bearer ${secret}`).end(body)
+        }
+        if (url.protocol !== 'https:') return send()
+        sockets.whenSecure(socket, { hostname: hostOf(url), place, callersAgent }, { send, refuse: fail })
       }
+      const cutShort = (): Error => networkError({ code: 'ECONNRESET' }, place())
       const onError = (error: Error): void => {
         const isDead = !isAnswered && opened?.reusedSocket && opened.socket?.bytesRead === bytesReadBefore
-        fail(isDead ? new DeadSocketError(error) : networkError(error))
+        fail(isDead ? new DeadSocketError(error) : networkError(error, place()))
       }
 
       const onResponse = (response: http.IncomingMessage): void => {
         isAnswered = true
+        if ('aborted' in Object.prototype) dropInheritedListeners(response)
         // got will listen a moment from now, which is too late for an end that comes at once.
         response.once('close', () => {
-          if (!response.complete) fail(networkError({ code: 'ECONNRESET' }))
+          if (!response.complete) fail(cutShort())
         })
       }
 
       // One template for all: got copies it before it returns.
       template.request = () =>
         new Promise<http.IncomingMessage>(answer => {
-          opened = openRequest(line, secret, body)
+          opened = openRequest(line, body)
             .on('socket', onSocket)
-            .on('upgrade', onUpgrade(fail))
+            .on('upgrade', onUpgrade(place, fail))
             .on('error', onError)
             .on('response', onResponse)
             .on('response', answer)
@@ -157,10 +186,11 @@ export class Transport {
       const stream = got(undefined, undefined, template) as Request
       const stopWatching = deadline.onAbort(() => fail(deadline.reason as Error))
       stream.on('error', onError)
-      readStream(stream, fail, answer => {
+      const done = (answer: RawAnswer): void => {
         settle()
         resolve(answer)
-      })
+      }
+      readStream(stream, done, { fail, cutShort, place })
       stream.end()
     })
   }
@@ -170,6 +200,9 @@ export class Transport {
 interface Line {
   readonly url: URL
   readonly agent: http.Agent
+  /** The same, where it speaks TLS and was given. */
+  readonly callersAgent: https.Agent | undefined
+  readonly sockets: SecureSockets
   /** As many as the agent has sockets. */
   readonly turns: Semaphore
   readonly got: Got
@@ -204,11 +237,12 @@ function makeTemplate(Options: new () => Options, url: URL): Options {
 }
 
 /**
- * Node's own request, on its way; got is given its answer. (docs/decisions/0042)
+ * Node's own request; got is given its response. (docs/decisions/0042)
  *
- * The secret is added here, below got, whose errors and options print all that they know.
+ * The secret is added to it below got, whose errors and options print all that they know, and when it has a socket that
+ * may carry it.
  */
-function openRequest({ url, agent }: Line, secret: string, body: string): http.ClientRequest {
+function openRequest({ url, agent, callersAgent }: Line, body: string): http.ClientRequest {
   const headers = {
     'content-type': 'application/json',
     accept: 'application/json',
@@ -222,25 +256,40 @@ function openRequest({ url, agent }: Line, secret: string, body: string): http.C
   const request =
     protocol === 'https:'
       ? // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 changes the default.
-        https.request(href, { ...options, rejectUnauthorized: true })
+        https.request(href, { ...options, rejectUnauthorized: true, ...(callersAgent && NO_RESUMPTION) })
       : http.request(href, options)
   request.on('socket', socket => {
     socket.removeListener('data', destroySocket)
     socket.unref() // See process-hold.ts.
   })
-  return request.end(body)
+  return request
+}
+
+/** Others may use the agent with weaker checks, and a resumed session shows no certificate that could be checked. */
+const NO_RESUMPTION = { session: undefined }
+
+/** Retryable: the trouble is the machine's, such as too many open files, and may be over at the next call. */
+function throwLoadError(error: unknown): never {
+  const cause = sanitizeCause(error)
+  const code = cause?.code ?? cause?.name ?? 'no code'
+  throw new VKitConnectionError(`The HTTP client (got) could not be loaded (${code}).`, { cause })
 }
 
 function dropIdleSockets({ url, agent }: Line): void {
-  const defaultPort = url.protocol === 'https:' ? '443' : '80'
-  const prefix = `${url.hostname.replace(/^\[|\]$/g, '')}:${url.port || defaultPort}:`
+  const prefix = `${hostOf(url)}:${portOf(url)}:`
   for (const [name, sockets] of Object.entries(agent.freeSockets)) {
     if (name.startsWith(prefix)) for (const socket of sockets ?? []) socket.destroy()
   }
 }
 
-/** Collects the answer. */
-function readStream(stream: Request, fail: (error: Error) => void, done: (answer: RawAnswer) => void): void {
+interface Failures {
+  readonly fail: (error: Error) => void
+  readonly cutShort: () => Error
+  readonly place: () => string
+}
+
+/** Collects the response. */
+function readStream(stream: Request, done: (answer: RawAnswer) => void, { fail, cutShort, place }: Failures): void {
   let response: http.IncomingMessage | undefined
   const chunks: Buffer[] = []
   let length = 0
@@ -248,13 +297,20 @@ function readStream(stream: Request, fail: (error: Error) => void, done: (answer
   stream.on('response', (received: http.IncomingMessage) => (response = received))
   stream.on('data', (chunk: Buffer) => {
     length += chunk.length
-    if (length > MAX_BODY_BYTES) return fail(new VKitResponseError('The gateway answered with more than 64 KiB.'))
+    if (length > MAX_BODY_BYTES) return fail(new VKitResponseError(`${place()} sent more than 64 KiB.`))
     chunks.push(chunk)
   })
   stream.on('end', () => {
-    if (!response?.complete) return fail(networkError({ code: 'ECONNRESET' }))
+    if (!response?.complete) return fail(cutShort())
     done({ status: response.statusCode ?? 0, headers: response.headers, bytes: Buffer.concat(chunks) })
   })
+}
+
+/** Node keeps a response's listeners by name in an object that inherits; got would add one to what it finds there. */
+function dropInheritedListeners(response: http.IncomingMessage): void {
+  const own = response.eventNames().map(name => [name, response.rawListeners(name)] as const)
+  response.removeAllListeners()
+  for (const [name, listeners] of own) for (const each of listeners) response.on(name, each as () => void)
 }
 
 /** A kept-alive connection that turned out to be closed before anything of an answer came. */
@@ -266,10 +322,10 @@ class DeadSocketError extends Error {
   }
 }
 
-function onUpgrade(fail: (error: Error) => void) {
+function onUpgrade(place: () => string, fail: (error: Error) => void) {
   return (_: http.IncomingMessage, socket: Socket): void => {
     socket.destroy()
-    fail(new VKitResponseError('The gateway answered 101, which nobody asked for.', { status: 101 }))
+    fail(new VKitResponseError(`${place()} sent an unexpected 101 response.`, { status: 101 }))
   }
 }
 

@@ -128,7 +128,7 @@ describe('the gateway', () => {
     const gateway = await startGateway({ appSecret: SECRET })
     gateway.failNext({ status: 422, body: { error: { message: `no app for ${SECRET}`, code: 7 } } })
     const error = await failureOf(makeClient(gateway, options).getSessionToken('user'))
-    expect(error.message).toBe('The gateway refused the request (422): 7 – no app for [redacted].')
+    expect(error.message).toBe(`${gateway.url}/v1/sessions refused the request (422): 7 – no app for [redacted].`)
     expectNoSecret(error)
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { getEventListeners } from 'node:events'
 import type { VKitClient, VKitClientOptions } from '../../lib/index.js'
-import { FakeClock, type GatewayEmulator } from '../../lib/testing/index.js'
+import { FakeClock, type GatewayEmulator, type GatewayFault } from '../../lib/testing/index.js'
 import { failureOf } from '../support/failure.js'
 import { makeClient, recordEvents, startGateway } from '../support/gateway.js'
 
@@ -80,7 +80,7 @@ describe('a cached token', () => {
     expect(gateway.requests).toHaveLength(2)
   })
 
-  it.each([403, 404, 410])('leaves the cache when its refresh is answered %d', async status => {
+  it.each([403, 410])('leaves the cache when its refresh is refused with %d', async status => {
     const { clock, gateway, client } = await scene()
     await client.getSessionToken('user')
     await clock.advance(HOUR / 2)
@@ -91,11 +91,16 @@ describe('a cached token', () => {
     expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ status })
   })
 
-  it('stays in the cache when its refresh is answered 401', async () => {
-    const { clock, gateway, client } = await scene()
+  it.each<[string, GatewayFault]>([
+    ['401', { status: 401 }],
+    ['404, as frameworks respond with JSON to a missing route', { status: 404, body: { error: 'Not Found' } }],
+    ["a firewall's 403 page", { status: 403, body: '<h1>Blocked</h1>' }],
+    ["a proxy's empty 410", { status: 410, body: '' }],
+  ])('stays in the cache when its refresh gets %s', async (_, fault) => {
+    const { clock, gateway, client } = await scene({ maxRetries: 0 })
     const first = await client.getSessionToken('user')
     await clock.advance(HOUR / 2)
-    gateway.fail({ status: 401 })
+    gateway.fail(fault)
     await client.getSessionToken('user')
     await landed(client)
     expect(await client.getSessionToken('user')).toBe(first)

@@ -109,13 +109,18 @@ describe('scrub', () => {
   })
 })
 
+const PLACE = 'https://gateway.video.io:443/v1/sessions'
 const EVENTS = new Events()
 const START = { wall: NOW, monotonic: 0 }
 const END = { wall: NOW + 100, monotonic: 100 }
 
 function mintFrom(raw: RawAnswer, secret: string): MintedToken {
   const request = { identity: 'user', scopes: [] }
-  return parseSessionToken(readAnswer(raw, secret, NOW), request, { start: START, end: END, events: EVENTS })
+  return parseSessionToken(readAnswer(raw, { secret, place: () => PLACE, nowMs: NOW }), request, {
+    start: START,
+    end: END,
+    events: EVENTS,
+  })
 }
 
 function expectTokenOrSafeError(raw: RawAnswer, secret: string): void {
@@ -254,7 +259,7 @@ describe('the answer parser', () => {
 
 describe('networkError', () => {
   it('makes a VKitError even of a revoked proxy', () => {
-    expect(networkError(revoked())).toBeInstanceOf(VKitError)
+    expect(networkError(revoked(), PLACE)).toBeInstanceOf(VKitError)
   })
 
   it('makes a VKitError without the secret of whatever was thrown', () => {
@@ -266,7 +271,7 @@ describe('networkError', () => {
         .map(code => ({ code })),
     )
     fc.assert(
-      fc.property(thrown, value => expect(networkError(value)).toBeInstanceOf(VKitError)),
+      fc.property(thrown, value => expect(networkError(value, PLACE)).toBeInstanceOf(VKitError)),
       { numRuns: 200 },
     )
     fc.assert(
@@ -274,7 +279,7 @@ describe('networkError', () => {
         const text = textOf(given)
         const error = Object.assign(new Error(text), { code: text, options: { headers: { authorization: text } } })
         error.name = text
-        assertNoSecret(networkError(error), given.secret)
+        assertNoSecret(networkError(error, PLACE), given.secret)
       }),
       { numRuns: 200 },
     )

@@ -5,7 +5,8 @@ const SECRET = '1b4e28ba-2fa1-41d2-883f-0016d3cca427'
 
 function requestIdOf(id: string): unknown {
   try {
-    return readAnswer({ status: 400, headers: { 'x-request-id': id }, bytes: Buffer.alloc(0) }, SECRET, 0)
+    const raw = { status: 400, headers: { 'x-request-id': id }, bytes: Buffer.alloc(0) }
+    return readAnswer(raw, { secret: SECRET, place: () => 'the gateway', nowMs: 0 })
   } catch (error) {
     return (error as { requestId?: string }).requestId
   }

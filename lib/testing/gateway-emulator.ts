@@ -47,7 +47,7 @@ export interface RecordedRequest {
 export interface GatewayFault {
   /** Only requests for this identity meet it. */
   readonly identity?: string
-  /** The answer's status instead of 200. */
+  /** The answer's status instead of 200; from 400 on with the gateway's JSON error, if no `body` is given. */
   readonly status?: number
   /** Beside, or in place of, the usual ones. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
@@ -210,7 +210,9 @@ export class GatewayEmulator {
 
     const right = this.#rightAnswer(request)
     const status = fault.status ?? right.status
-    const body = 'body' in fault ? fault.body : merge(right.body, fault.answer)
+    const isMadeToFail = status >= 400 && right.status < 400
+    const usual = isMadeToFail ? { error: `The emulator was told to respond with ${status}.` } : right.body
+    const body = 'body' in fault ? fault.body : merge(usual, fault.answer)
     request.status = status
     if (status === 200) this.#mints++
     if (fault.reset === 'in-body' || fault.silence === 'in-body') {

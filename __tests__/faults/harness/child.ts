@@ -8,7 +8,7 @@ import type { RowResult } from './row.js'
 const RESULT_FD = 3
 const TURN_MS = 10
 
-const row = rows.find(({ n }) => n === Number(process.argv[2]))
+const row = rows.find(({ n }) => String(n) === process.argv[2])
 if (!row) throw new Error('no such row')
 
 const noise: string[] = []

@@ -2,7 +2,7 @@ import type { Context } from './context.js'
 
 /** One row of the fault matrix, run in a child process of its own. */
 export interface Row {
-  readonly n: number
+  readonly n: number | '42b'
   readonly fault: string
   readonly outcome: string
   /** Set in the child's environment before it starts. */

@@ -9,9 +9,31 @@ import { meetFault, surviveFault } from './bodies.js'
 const LIMITED: ExpectedFailure = { code: 'VKIT_RATE_LIMITED', retryable: true, attempts: 3, status: 429 }
 
 async function meetStatuses(t: Context, expected: ExpectedFailure, statuses: readonly number[]): Promise<void> {
-  await Promise.all(statuses.map(status => meetFault(t, { ...expected, status }, { status, body: { error: 'no' } })))
-  await Promise.all(statuses.map(status => meetFault(t, { ...expected, status }, { status, body: 'no JSON' })))
+  await meetBodies(t, expected, { statuses, bodies: [{ error: 'no' }, 'no JSON'] })
 }
+
+async function meetBodies(
+  t: Context,
+  expected: ExpectedFailure,
+  { statuses, bodies }: { readonly statuses: readonly number[]; readonly bodies: readonly unknown[] },
+): Promise<void> {
+  for (const body of bodies) {
+    await Promise.all(statuses.map(status => meetFault(t, { ...expected, status }, { status, body })))
+  }
+}
+
+/** The gateway's JSON error for a refresh, or a page in its place: whether the token that was cached is still served. */
+async function refuseRefresh(t: Context, fault: { status: number; body: unknown }): Promise<boolean> {
+  const gateway = await t.emulator()
+  const client = t.client(gateway, { maxRetries: 0 })
+  const cached = await t.mint(client, 'victim')
+  gateway.failNext({ identity: 'victim', ...fault })
+  await t.failureOf(client.getSessionToken('victim', { cache: 'reload' }))
+  return (await t.mint(client, 'victim')) === cached
+}
+
+/** What proxies, firewalls and frameworks respond with. */
+const FOREIGN_BODIES: readonly unknown[] = ['<!doctype html><h1>Access denied</h1>', '', { message: 'no' }, '"error"']
 
 const refusal = (code: VKitErrorCode): ExpectedFailure => ({ code, retryable: false, attempts: 1 })
 
@@ -70,9 +92,29 @@ async function expectOwnBackoff(t: Context, hint: string): Promise<void> {
 export const statuses: readonly Row[] = [
   {
     n: 42,
-    fault: '400, 404, 422',
-    outcome: 'INVALID_REQUEST, N, 1',
-    run: t => meetStatuses(t, refusal('VKIT_INVALID_REQUEST'), [400, 402, 404, 405, 410, 413, 418, 422, 451, 499]),
+    fault: "400, 422; 404 with the contract's JSON error",
+    outcome: 'INVALID_REQUEST, nothing evicted, N, 1',
+    async run(t) {
+      const refused = refusal('VKIT_INVALID_REQUEST')
+      await meetStatuses(t, refused, [400, 402, 405, 413, 418, 422, 451, 499])
+      await meetBodies(t, refused, { statuses: [404, 410], bodies: [{ error: 'no' }, { error: { message: 'no' } }] })
+      for (const status of [400, 404, 422]) assert.ok(await refuseRefresh(t, { status, body: { error: 'no' } }))
+    },
+  },
+  {
+    n: '42b',
+    fault: "403, 404, 410 in another format (a proxy's or firewall's HTML, empty)",
+    outcome: 'INVALID_RESPONSE, nothing evicted, no circuit closed, R, 3',
+    async run(t) {
+      const page: ExpectedFailure = { code: 'VKIT_INVALID_RESPONSE', retryable: true, attempts: 3 }
+      await meetBodies(t, page, { statuses: [403, 404, 410], bodies: FOREIGN_BODIES })
+      for (const status of [403, 404, 410]) assert.ok(await refuseRefresh(t, { status, body: '<h1>Blocked</h1>' }))
+      const gateway = await t.emulator()
+      gateway.fail({ status: 403, body: '<h1>Blocked</h1>' })
+      const client = t.client(gateway, { maxRetries: 0 })
+      for (let i = 0; i < 6; i++) await t.failureOf(client.getSessionToken(`user-${i}`))
+      assert.notEqual(client.stats().circuit, 'closed')
+    },
   },
   {
     n: 43,
@@ -85,14 +127,17 @@ export const statuses: readonly Row[] = [
   },
   {
     n: 44,
-    fault: '403',
-    outcome: 'FORBIDDEN, N, 1',
-    run: t => meetStatuses(t, refusal('VKIT_FORBIDDEN'), [403]),
+    fault: "403, 410 with the contract's JSON error",
+    outcome: "FORBIDDEN, INVALID_REQUEST, the key's token is evicted, N, 1",
+    async run(t) {
+      await meetBodies(t, refusal('VKIT_FORBIDDEN'), { statuses: [403], bodies: [{ error: 'no' }] })
+      for (const status of [403, 410]) assert.ok(!(await refuseRefresh(t, { status, body: { error: 'no' } })))
+    },
   },
   {
     n: 45,
     fault: 'the error body repeats the secret (plain, base64, percent-encoded)',
-    outcome: 'scrubbed',
+    outcome: 'redacted',
     async run(t) {
       const bytes = Buffer.from(SECRET)
       const forms = [

@@ -303,7 +303,7 @@ describe('a refresh that fails', () => {
     expect(h.cache.size).toBe(1)
   })
 
-  it.each([403, 404, 410])('with %d evicts', async status => {
+  it.each([403, 410])('with %d evicts', async status => {
     const { VKitRequestError } = await import('../../../lib/errors.js')
     const h = await due()
     h.failure = () => new VKitRequestError('gone', { status })

@@ -1,0 +1,51 @@
+import { describe, expect, it, jest } from '@jest/globals'
+import { Events, type VKitEvent } from '../../lib/events.js'
+import { Deadline, systemClock as clock } from '../../lib/clock.js'
+import { loadGot } from '../../lib/load-got.js'
+import { SecretSource } from '../../lib/secret-source.js'
+import { TokenMinter } from '../../lib/token-minter.js'
+import { Transport } from '../../lib/transport.js'
+import { failureOf } from '../support/failure.js'
+import { afterThisTest, startGateway } from '../support/gateway.js'
+
+async function setUp(load: typeof loadGot) {
+  const gateway = await startGateway()
+  const recorded: VKitEvent[] = []
+  const events = new Events(event => void recorded.push(event))
+  const common = { clock, events, agents: {}, timeoutMs: 5_000, deadlineMs: 15_000, maxRetries: 0 }
+  const endpoint = (): URL => new URL('/v1/sessions', gateway.url)
+  const transport = new Transport({ ...common, endpoint, loadGot: load })
+  afterThisTest(async () => transport.close())
+  const secret = new SecretSource({ rotates: false, read: async () => gateway.appSecret })
+  const minter = new TokenMinter({ ...common, secret, transport })
+  const mint = (): ReturnType<TokenMinter['mint']> => {
+    const deadline = new Deadline(clock, 15_000, () => new Error('late'))
+    return minter.mint({ identity: 'user', scopes: [] }, deadline).finally(() => deadline.clear())
+  }
+  return { gateway, minter, mint, recorded }
+}
+
+describe('got, where it cannot be loaded', () => {
+  const tooManyFiles = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
+
+  it('fails the call with a retryable error, and is loaded by the next', async () => {
+    const load = jest.fn(loadGot).mockRejectedValueOnce(tooManyFiles)
+    const { gateway, mint } = await setUp(load)
+    expect(await failureOf(mint())).toMatchObject({
+      name: 'VKitConnectionError',
+      code: 'VKIT_CONNECTION',
+      retryable: true,
+      message: 'The HTTP client (got) could not be loaded (EMFILE).',
+      cause: { code: 'EMFILE' },
+    })
+    expect((await mint()).token.identity).toBe('user')
+    expect([load.mock.calls.length, gateway.requests.length]).toEqual([2, 1])
+  })
+
+  it('counts as a failure, and opens the circuit', async () => {
+    const { minter, mint, recorded } = await setUp(() => Promise.reject(tooManyFiles))
+    for (let i = 0; i < 5; i++) await failureOf(mint())
+    expect(recorded).toContainEqual({ type: 'circuit-open', retryAfterMs: expect.any(Number) })
+    expect(minter.circuit).not.toBe('closed')
+  })
+})
