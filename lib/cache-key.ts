@@ -1,4 +1,6 @@
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
+import { DEFAULTS, makeLru } from './lru.js'
+import { plainJson } from './plain-json.js'
 import type { TokenRequest } from './token-request.js'
 
 /**
@@ -7,14 +9,14 @@ import type { TokenRequest } from './token-request.js'
  * JSON arrays begin with a bracket, so an identity that does too is written as JSON: the two forms never meet.
  */
 export function keyOf({ identity, scopes }: TokenRequest): string {
-  return scopes.length === 0 ? plainKeyOf(identity) : JSON.stringify([identity, scopes])
+  return scopes.length === 0 ? plainKeyOf(identity) : plainJson([identity, scopes])
 }
 
 const BRACKET = '['.charCodeAt(0)
 
 /** `keyOf` without scopes. */
 export function plainKeyOf(identity: string): string {
-  return identity.charCodeAt(0) === BRACKET ? JSON.stringify([identity, []]) : identity
+  return identity.charCodeAt(0) === BRACKET ? plainJson([identity, []]) : identity
 }
 
 interface Remembered {
@@ -31,13 +33,13 @@ export class KeyMemo {
   readonly #last: LRUCache<string, Remembered>
 
   constructor(maxEntries: number) {
-    this.#last = new LRUCache({ max: maxEntries })
+    this.#last = makeLru({ max: maxEntries })
   }
 
   /** The key for the very scopes that were remembered, in the same order. */
   find(identity: string, scopes: readonly unknown[]): string | undefined {
     // Not `get`: to forget the wrong one costs a key now and then, to move each to the front costs every hit.
-    const last = this.#last.peek(identity)
+    const last = this.#last.peek(identity, DEFAULTS)
     if (last?.scopes.length !== scopes.length) return undefined
     for (let i = 0; i < scopes.length; i++) {
       if (scopes[i] !== last.scopes[i]) return undefined
@@ -47,7 +49,7 @@ export class KeyMemo {
 
   /** `scopes` as they were given, which may be in any order; copied, for the array is the caller's. */
   remember(request: TokenRequest, scopes: readonly string[]): void {
-    this.#last.set(request.identity, { scopes: [...scopes], key: keyOf(request) })
+    this.#last.set(request.identity, { scopes: [...scopes], key: keyOf(request) }, DEFAULTS)
   }
 
   clear(): void {

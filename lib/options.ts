@@ -311,8 +311,8 @@ function checkSecret(secret: unknown, what: string): string {
 /** App secrets are JWTs with `role: "app"` and without `exp` (contract.md); what is no JWT is let through. */
 function isSessionToken(secret: string): boolean {
   try {
-    const claims = decodeJwt(secret)
-    return claims.exp !== undefined || (claims['role'] !== undefined && claims['role'] !== 'app')
+    const { exp, role } = ownMembers(decodeJwt(secret))
+    return exp !== undefined || (role !== undefined && role !== 'app')
   } catch {
     return false
   }

@@ -40,6 +40,8 @@ export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, d
         maxRetryTime: Infinity,
         onFailedAttempt: () => undefined,
         shouldConsumeRetry: () => true,
+        signal: undefined,
+        unref: false,
       },
     )
     policy.budget.earn()

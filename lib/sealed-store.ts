@@ -1,8 +1,9 @@
-import { LRUCache } from 'lru-cache'
 import { Deadline, type Clock } from './clock.js'
 import { VKitTimeoutError } from './errors.js'
 import type { Events } from './events.js'
+import { DEFAULTS, makeLru } from './lru.js'
 import { MutationOrder, type Mutation } from './mutation-order.js'
+import { plainJson } from './plain-json.js'
 import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-seal.js'
 import type { SecretSource } from './secret-source.js'
 import { instant, parseExpiry, type Instant, type Lifetime, type MintedToken } from './session-token.js'
@@ -43,7 +44,7 @@ export class SealedStore implements SharedStore {
   readonly #order = new MutationOrder()
   readonly #handing = new Set<Promise<void>>()
   /** The store may lose a removal, or be late with it; this process at least does not take back what it has forgotten. */
-  readonly #forgotten = new LRUCache<string, Forgotten>({ max: MAX_FORGOTTEN })
+  readonly #forgotten = makeLru<Forgotten>({ max: MAX_FORGOTTEN })
   #keys: { readonly secret: string; readonly keys: StoreKeys } | undefined
   /** The gateway's time at some moment of ours, learnt from a token that it minted for us. */
   #serverTime: { readonly ms: number; readonly at: Instant } | undefined
@@ -69,8 +70,8 @@ export class SealedStore implements SharedStore {
     const expiresAtMs = parseExpiry(token.expiresAt)
     if (expiresAtMs !== undefined) this.#serverTime = { ms: expiresAtMs - lifetime.ms, at: lifetime.start }
     const lane = laneOf(request)
-    const forgotten = this.#forgotten.get(lane)
-    if (forgotten) this.#forgotten.set(lane, { ...forgotten, renewed: token.sessionToken })
+    const forgotten = this.#forgotten.get(lane, DEFAULTS)
+    if (forgotten) this.#forgotten.set(lane, { ...forgotten, renewed: token.sessionToken }, DEFAULTS)
     const handed = this.#order.run(lane, () => this.#set(request, { token, lifetime }))
     this.#handing.add(handed)
     void handed.then(() => this.#handing.delete(handed))
@@ -78,8 +79,8 @@ export class SealedStore implements SharedStore {
 
   async remove(request: TokenRequest, sessionToken?: string): Promise<void> {
     const lane = laneOf(request)
-    if (sessionToken === undefined) this.#forgotten.set(lane, { untilMs: this.#options.clock.now() })
-    else this.#forgotten.set(lane, { ...this.#forgotten.get(lane), sessionToken })
+    if (sessionToken === undefined) this.#forgotten.set(lane, { untilMs: this.#options.clock.now() }, DEFAULTS)
+    else this.#forgotten.set(lane, { ...this.#forgotten.get(lane, DEFAULTS), sessionToken }, DEFAULTS)
     let done: Promise<unknown> | undefined
     await this.#order.run(lane, async () => {
       const outcome = await this.#delete(request, sessionToken)
@@ -139,7 +140,7 @@ export class SealedStore implements SharedStore {
   }
 
   #isForgotten(request: TokenRequest, { token, lifetime }: MintedToken): boolean {
-    const forgotten = this.#forgotten.get(laneOf(request))
+    const forgotten = this.#forgotten.get(laneOf(request), DEFAULTS)
     if (!forgotten) return false
     const { untilMs = -Infinity, sessionToken, renewed } = forgotten
     if (token.sessionToken === sessionToken) return true
@@ -152,7 +153,7 @@ export class SealedStore implements SharedStore {
   }
 
   #storeKeyOf({ identity, scopes }: TokenRequest, keys: StoreKeys): string {
-    return storeKeyOf(JSON.stringify([identity, scopes, this.#origin]), keys)
+    return storeKeyOf(plainJson([identity, scopes, this.#origin]), keys)
   }
 
   get #origin(): string {
@@ -169,7 +170,7 @@ export class SealedStore implements SharedStore {
 
 /** Changes of one token's record are put in order by this: it is known before the secret is. */
 function laneOf({ identity, scopes }: TokenRequest): string {
-  return JSON.stringify([identity, scopes])
+  return plainJson([identity, scopes])
 }
 
 function remainingMs({ start, ms }: Lifetime, now: Instant): number {

@@ -138,7 +138,7 @@ function readJwtExpiry(token: string): number | undefined {
   // Surely opaque. To be told so by an error, with its stack, would be a tenth of what a mint costs.
   if (!token.includes('.')) return undefined
   try {
-    const { exp } = decodeJwt(token)
+    const exp = readOwn(decodeJwt(token), 'exp')
     return typeof exp === 'number' && Math.abs(exp) < MAX_EPOCH_MS / 1000 ? exp * 1000 : undefined
   } catch {
     return undefined // Opaque tokens are as good.

@@ -1,4 +1,5 @@
 import { ownMembers } from './own-members.js'
+import { plainJson } from './plain-json.js'
 import { UnusableRecord } from './record-seal.js'
 import { parseExpiry, type Instant, type Lifetime, type MintedToken, type SessionToken } from './session-token.js'
 import type { TokenRequest } from './token-request.js'
@@ -28,7 +29,7 @@ export function writeRecord({
 }): string {
   const { sessionToken, expiresAt, identity, scopes } = token
   const { start, ms } = lifetime
-  return JSON.stringify({ sessionToken, expiresAt, identity, scopes, origin, startedAt: start.wall, lifetimeMs: ms })
+  return plainJson({ sessionToken, expiresAt, identity, scopes, origin, startedAt: start.wall, lifetimeMs: ms })
 }
 
 /**
@@ -40,9 +41,7 @@ export function readRecord(content: string, reader: RecordReader): MintedToken {
   const record = parse(content)
   const { request, origin, now } = reader
   const isOurs =
-    record.identity === request.identity &&
-    JSON.stringify(record.scopes) === JSON.stringify(request.scopes) &&
-    record.origin === origin
+    record.identity === request.identity && isSameList(record.scopes, request.scopes) && record.origin === origin
   if (!isOurs) throw new UnusableRecord('mismatch')
 
   const ageMs = record.lifetimeMs - remainingMs(record, reader)
@@ -54,6 +53,10 @@ export function readRecord(content: string, reader: RecordReader): MintedToken {
   })
   const start = { wall: now.wall - ageMs, monotonic: now.monotonic - ageMs }
   return { token, lifetime: { start, ms: record.lifetimeMs } }
+}
+
+function isSameList(stored: unknown, asked: readonly string[]): boolean {
+  return Array.isArray(stored) && stored.length === asked.length && asked.every((scope, i) => stored[i] === scope)
 }
 
 /** The token of a record that was opened, valid or not. */

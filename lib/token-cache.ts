@@ -1,10 +1,11 @@
-import { LRUCache } from 'lru-cache'
+import type { LRUCache } from 'lru-cache'
 import { keyOf, KeyMemo, plainKeyOf } from './cache-key.js'
 import type { Clock, Deadline } from './clock.js'
 import { VKitClosedError, VKitError } from './errors.js'
 import type { Events } from './events.js'
 import { Flights, type Flight } from './flights.js'
 import { CachedToken, type FreshnessPolicy } from './freshness.js'
+import { DEFAULTS, makeLru } from './lru.js'
 import { instant, type MintedToken, type SessionToken } from './session-token.js'
 import type { SharedStore } from './shared-store.js'
 import type { Scope, TokenCall, TokenRequest } from './token-request.js'
@@ -54,9 +55,9 @@ export class TokenCache {
     this.#events = options.events
     this.#flights = new Flights(options.clock)
     this.#keys = new KeyMemo(options.maxEntries)
-    this.#entries = new LRUCache({
+    this.#entries = makeLru({
       max: options.maxEntries,
-      // After, and not while: a listener may well call the client, and so this cache.
+      // After, and not while: a listener may call the client, and so this cache.
       disposeAfter: (_entry, _key, reason) => {
         if (reason === 'evict') this.#events.emit({ type: 'eviction', reason: 'capacity' })
       },
@@ -79,7 +80,7 @@ export class TokenCache {
   peek(identity: string, scopes?: readonly Scope[]): SessionToken | undefined {
     if (typeof identity !== 'string') return undefined
     const key = scopes === undefined ? plainKeyOf(identity) : this.#keys.find(identity, scopes)
-    const entry = key === undefined ? undefined : this.#entries.get(key)
+    const entry = key === undefined ? undefined : this.#entries.get(key, DEFAULTS)
     if (!entry?.isQuiet(this.#clock)) return undefined
     this.#events.hit()
     return entry.token
@@ -98,7 +99,7 @@ export class TokenCache {
   find(request: TokenRequest, call: TokenCall): SessionToken | undefined {
     if (call.mode !== 'default' || call.signal?.aborted) return undefined
     const key = keyOf(request)
-    const entry = this.#entries.get(key)
+    const entry = this.#entries.get(key, DEFAULTS)
     const now = instant(this.#clock)
     if (!entry?.isServable(now, call.minValidityMs)) return undefined
     this.#events.hit()
@@ -119,14 +120,14 @@ export class TokenCache {
       else this.#flights.forget(key)
       return this.#getMinted(key, request, call)
     }
-    return this.#entries.peek(key) ? this.#renew(key, request, call) : this.#getMinted(key, request, call)
+    return this.#entries.peek(key, DEFAULTS) ? this.#renew(key, request, call) : this.#getMinted(key, request, call)
   }
 
   /** With `sessionToken`: only if that is the token kept. */
   async invalidate(request: TokenRequest, sessionToken?: string): Promise<void> {
     this.#assertOpen()
     const key = keyOf(request)
-    const entry = this.#entries.peek(key)
+    const entry = this.#entries.peek(key, DEFAULTS)
     if (sessionToken === undefined || entry?.token.sessionToken === sessionToken) {
       this.#flights.forget(key)
       this.#entries.delete(key)
@@ -157,7 +158,7 @@ export class TokenCache {
 
   /** A new token, or, while minting fails for a reason that may pass, the old one as long as it is valid. */
   async #renew(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
-    const kept = this.#findOld(key, this.#entries.peek(key)?.failureAt(instant(this.#clock)))
+    const kept = this.#findOld(key, this.#entries.peek(key, DEFAULTS)?.failureAt(instant(this.#clock)))
     if (kept) {
       this.#events.hit()
       return kept
@@ -174,7 +175,7 @@ export class TokenCache {
   /** What is kept now: while the call waited it may have been replaced, or forgotten. */
   #findOld(key: string, error: unknown): SessionToken | undefined {
     if (!(error instanceof VKitError) || !error.retryable) return undefined
-    const entry = this.#entries.peek(key)
+    const entry = this.#entries.peek(key, DEFAULTS)
     const remainingMs = entry?.remainingMs(instant(this.#clock)) ?? 0
     if (remainingMs <= 0) return undefined
     this.#events.emit({ type: 'served-while-failing', code: error.code, remainingMs })
@@ -221,8 +222,8 @@ export class TokenCache {
     const { mint, sharedStore } = this.#options
     const { request, background } = plan
     const { deadline, isCurrent } = flight
-    try {
     flight.mustMint ||= plan.mustMint === true
+    try {
       const stored = flight.mustMint ? undefined : await this.#findStored(key, plan, flight)
       if (stored) return stored
       const minted = await mint(request, deadline, () => (flight.isSent = true))
@@ -257,7 +258,7 @@ export class TokenCache {
     if (!lifetime) return false
     const now = instant(this.#clock)
     const theirs = new CachedToken(token, lifetime, this.#options)
-    const ours = this.#entries.peek(key)
+    const ours = this.#entries.peek(key, DEFAULTS)
     if (!theirs.isServable(now, minValidityMs)) return false
     // Ours come back is not newer, whatever the clocks of those it has been with say.
     if (ours?.token.sessionToken === token.sessionToken) return false
@@ -270,16 +271,16 @@ export class TokenCache {
     const entry = lifetime && new CachedToken(token, lifetime, this.#options)
     const remainingMs = entry?.remainingMs(now) ?? 0
     if (entry && remainingMs > 0 && remainingMs < Infinity) {
-      this.#entries.set(key, entry)
+      this.#entries.set(key, entry, DEFAULTS)
       return true
     }
     // Else every call would try again.
-    this.#entries.peek(key)?.noteFailure(now)
+    this.#entries.peek(key, DEFAULTS)?.noteFailure(now)
     return false
   }
 
   #noteFailure(key: string, request: TokenRequest, error: unknown): void {
-    const entry = this.#entries.peek(key)
+    const entry = this.#entries.peek(key, DEFAULTS)
     if (!entry) return
     const known = error instanceof VKitError ? error : undefined
     if (!isRefusal(known)) return entry.noteFailure(instant(this.#clock), known)

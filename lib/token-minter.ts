@@ -2,6 +2,7 @@ import { Circuit, type CircuitState } from './circuit.js'
 import type { Clock, Deadline } from './clock.js'
 import { copyError, VKitAuthenticationError, VKitError, VKitRateLimitError } from './errors.js'
 import type { Events } from './events.js'
+import { plainJson } from './plain-json.js'
 import { RetryBudget } from './retry-budget.js'
 import { retry } from './retry.js'
 import type { SecretSource } from './secret-source.js'
@@ -19,12 +20,12 @@ export interface TokenMinterOptions {
   readonly events: Events
 }
 
-/** Gets a token from the gateway: secret, then circuit, then attempts, then the parsed answer. */
 interface MintCall {
   readonly deadline: Deadline
   readonly onSent: (() => void) | undefined
 }
 
+/** Gets a token from the gateway: secret, then circuit, then attempts, then the parsed answer. */
 export class TokenMinter {
   readonly #options: TokenMinterOptions
   readonly #circuit: Circuit
@@ -102,7 +103,7 @@ export class TokenMinter {
   async #attempt(request: TokenRequest, exchange: Omit<ExchangeRequest, 'body'>): Promise<MintedToken> {
     const { clock, events, transport } = this.#options
     const start = instant(clock)
-    const body = JSON.stringify({ identity: request.identity, scopes: request.scopes })
+    const body = plainJson({ identity: request.identity, scopes: request.scopes })
     const answer = await transport.exchange({ ...exchange, body })
     return parseSessionToken(answer, request, { start, end: instant(clock), events })
   }

@@ -1,6 +1,7 @@
 import type { VKitClient } from '../client.js'
 import { VKitConfigError, VKitError } from '../errors.js'
 import { ownMembers } from '../own-members.js'
+import { plainJson } from '../plain-json.js'
 import type { SessionToken } from '../session-token.js'
 import type { Scope } from '../token-request.js'
 
@@ -139,7 +140,7 @@ function checkArguments(vkit: unknown, options: unknown): void {
 
 /** Only members of the contract, each a string: iOS decodes them strictly. */
 function success({ sessionToken, expiresAt, identity }: SessionToken): Answer {
-  return { status: 200, headers: jsonHeaders(), body: JSON.stringify({ sessionToken, expiresAt, identity }) }
+  return { status: 200, headers: jsonHeaders(), body: plainJson({ sessionToken, expiresAt, identity }) }
 }
 
 /** Never a word of what came from the gateway: a code, and when to try again. */
@@ -156,7 +157,7 @@ function retryAfterSeconds({ retryAfterMs }: VKitError): number {
 }
 
 function refusal(status: number, code: string, headers?: Readonly<Record<string, string>>): Answer {
-  return { status, headers: jsonHeaders(headers), body: JSON.stringify({ error: { code } }) }
+  return { status, headers: jsonHeaders(headers), body: plainJson({ error: { code } }) }
 }
 
 function jsonHeaders(more?: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
