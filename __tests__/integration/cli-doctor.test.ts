@@ -5,6 +5,7 @@ import { writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { GatewayEmulator } from '../../lib/testing/index.js'
+import { makeCertificate } from '../support/certificates.js'
 import { envFor, makeFolder, runCli, useCli } from '../support/cli.js'
 import { startGateway } from '../support/gateway.js'
 
@@ -114,6 +115,24 @@ describe('vkit doctor', () => {
     const gateway = await startGateway()
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: gateway.url.replace('http:', 'https:') })
     expect([code, of('tls')?.severity]).toEqual([1, 'failure'])
+  })
+
+  it.each([
+    ['127.0.0.1', 0, /^TLSv1\.3, certificate by /],
+    ['gateway.example', 1, /^no secure connection to 127\.0\.0\.1 \(ERR_TLS_CERT_ALTNAME_INVALID\)$/],
+  ])('checks the certificate of an IP address: one for %s', async (host, expected, found) => {
+    const tls = makeCertificate({ hosts: [host], notAfter: new Date(Date.now() + 90 * 86_400_000) })
+    const trusted = path.join(await makeFolder(), 'trusted.pem')
+    await writeFile(trusted, tls.cert)
+    const gateway = await startGateway({ tls })
+    const env = { ...envFor(gateway), NODE_EXTRA_CA_CERTS: trusted }
+    const { code, stdout, stderr } = await runCli(['doctor', '--json', '--no-mint'], { env })
+    const { found: text } = (JSON.parse(stdout) as Finding[]).find(({ check }) => check === 'tls') ?? {}
+    expect({ code, stderr, text }).toEqual({
+      code: expected,
+      stderr: '',
+      text: expect.stringMatching(found) as unknown,
+    })
   })
 
   it.each([

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import http from 'node:http'
 import https from 'node:https'
+import { isIP } from 'node:net'
 import tls from 'node:tls'
 import type { Finding } from './doctor-report.js'
 import { inTime } from './in-time.js'
@@ -38,7 +39,9 @@ async function checkTls({ protocol, hostname, port }: URL): Promise<Finding> {
   const check = 'tls'
   if (protocol !== 'https:') return { check, severity: 'note', found: 'not used on this machine’s own address' }
   const host = hostname.replace(/^\[|\]$/g, '')
-  const socket = tls.connect({ host, port: Number(port || 443), servername: host, rejectUnauthorized: true })
+  // TLS has no server name for an IP address: Node checks the certificate against `host`.
+  const servername = isIP(host) ? {} : { servername: host }
+  const socket = tls.connect({ host, port: Number(port || 443), ...servername, rejectUnauthorized: true })
   try {
     await inTime(settled(socket, 'secureConnect'))
     const { valid_to: validTo, issuer } = socket.getPeerCertificate()
