@@ -1,12 +1,13 @@
 import KeyvRedis, { createClient } from '@keyv/redis'
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
+import { afterAll, beforeAll, expect, it } from '@jest/globals'
 import Keyv from 'keyv'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { systemClock } from '../../lib/clock.js'
 import type { VKitEventType } from '../../lib/index.js'
 import { makeClient, recordEvents, startGateway } from '../support/gateway.js'
-import { isThere, redisBinary, startRedis, type Server } from '../support/servers.js'
+import { describeWith } from '../support/needs.js'
+import { redisOnPath, startRedis, type Server } from '../support/servers.js'
 
 const CALLS = 10_000
 const MINUTES = 60_000
@@ -19,7 +20,7 @@ const patient = {
 /** It will be killed, and says so. */
 const connect = (url: string) => createClient({ url }).on('error', () => undefined)
 
-describe.each(isThere('Redis', redisBinary) ? ['Redis'] : [])('a real %s', () => {
+describeWith(redisOnPath, 'a real Redis', () => {
   let server: Server
   let keyv: Keyv
   beforeAll(async () => {

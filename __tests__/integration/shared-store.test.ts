@@ -6,46 +6,55 @@ import type { TokenStore, VKitClient, VKitClientOptions } from '../../lib/index.
 import { FakeClock } from '../../lib/testing/index.js'
 import { failureOf } from '../support/failure.js'
 import { makeClient, recordEvents, startGateway } from '../support/gateway.js'
+import { describeWith, type Need } from '../support/needs.js'
 import { RecordingStore } from '../support/recording-store.js'
-import { isThere, postgresFolder, redisBinary, startPostgres, startRedis } from '../support/servers.js'
+import { postgresOnPath, redisOnPath, startPGlite, startPostgres, startRedis, type Server } from '../support/servers.js'
 
 interface Kind {
   readonly name: string
-  readonly there: boolean
-  /** A store, and what ends it. */
-  readonly open: () => Promise<[TokenStore, () => Promise<void>]>
+  readonly need: Need
+  readonly open: () => Promise<OpenStore>
 }
 
+interface OpenStore {
+  readonly store: TokenStore
+  readonly end?: () => Promise<void>
+}
+
+const fromNpm: Need = { what: 'npm ci', isMet: true }
+
 const kinds: Kind[] = [
-  { name: 'a Map', there: true, open: async () => [new Map<string, string>(), async () => undefined] },
-  { name: 'Keyv in memory', there: true, open: async () => [new Keyv(), async () => undefined] },
+  { name: 'a Map', need: fromNpm, open: async () => ({ store: new Map<string, string>() }) },
+  { name: 'Keyv in memory', need: fromNpm, open: async () => ({ store: new Keyv() }) },
+  { name: 'PGlite through Keyv', need: fromNpm, open: async () => openPostgres(await startPGlite()) },
+  { name: 'Postgres through Keyv', need: postgresOnPath, open: async () => openPostgres(await startPostgres()) },
   {
     name: 'Redis through Keyv',
-    there: isThere('Redis', redisBinary),
+    need: redisOnPath,
     open: async () => {
       const server = await startRedis()
-      const keyv = new Keyv(new KeyvRedis(server.url))
-      return [keyv, async () => (await keyv.disconnect(), server.stop())]
-    },
-  },
-  {
-    name: 'Postgres through Keyv',
-    there: isThere('Postgres', postgresFolder),
-    open: async () => {
-      const server = await startPostgres()
-      const keyv = new Keyv(new KeyvPostgres({ uri: server.url }))
-      return [keyv, async () => (await keyv.disconnect(), server.stop())]
+      return openKeyv(server, new Keyv(new KeyvRedis(server.url)))
     },
   },
 ]
 
-describe.each(kinds.filter(kind => kind.there))('a shared store that is $name', ({ open }) => {
+function openPostgres(server: Server): OpenStore {
+  return openKeyv(server, new Keyv(new KeyvPostgres({ uri: server.url })))
+}
+
+function openKeyv(server: Server, keyv: Keyv): OpenStore {
+  return { store: keyv, end: async () => (await keyv.disconnect(), server.stop()) }
+}
+
+for (const { name, need, open } of kinds) describeWith(need, `a shared store that is ${name}`, () => testStore(open))
+
+function testStore(open: Kind['open']): void {
   let real: TokenStore
-  let end: () => Promise<void>
+  let end: OpenStore['end']
   beforeAll(async () => {
-    ;[real, end] = await open()
+    ;({ store: real, end } = await open())
   }, 60_000)
-  afterAll(() => end(), 60_000)
+  afterAll(() => end?.(), 60_000)
 
   let identities = 0
   /** Processes with one store and one clock, which goes by itself never: the real store may take its time. */
@@ -241,7 +250,7 @@ describe.each(kinds.filter(kind => kind.there))('a shared store that is $name', 
     await client.close()
     expect(store.writes).toHaveLength(1)
   })
-})
+}
 
 /** Until what the event loop has under way has made it true. */
 async function untilTrue(condition: () => boolean): Promise<void> {

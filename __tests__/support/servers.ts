@@ -1,10 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, rmSync, chownSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import net, { type AddressInfo } from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import type { Need } from './needs.js'
 
 /** A server of its own on a free loopback port, with its files in a temporary folder. */
 export interface Server {
@@ -17,18 +18,19 @@ export interface Server {
   stop(): Promise<void>
 }
 
-export const redisBinary = findBinary('redis-server')
-export const postgresFolder = findPostgres()
+const PGLITE_SERVER = path.resolve('node_modules/@electric-sql/pglite-socket/dist/scripts/server.js')
 
-/** Says so, loudly, where there is none: unless VKIT_REQUIRE_STORES is set, which makes that an error. */
-export function isThere(name: string, binary: string | undefined): boolean {
-  if (binary !== undefined) return true
-  const text = `${name} is not installed here: what the shared store does with it was NOT TESTED.`
-  if (process.env['VKIT_REQUIRE_STORES']) throw new Error(text)
-  process.stderr.write(
-    `\n${'!'.repeat(80)}\n!! ${text}\n!! Debian: apt-get install redis-server postgresql\n${'!'.repeat(80)}\n\n`,
-  )
-  return false
+const redisBinary = findBinary('redis-server')
+const initdb = findBinary('initdb')
+
+export const redisOnPath = onPath('redis-server', redisBinary)
+export const postgresOnPath = onPath("PostgreSQL's initdb", initdb)
+
+/** VKIT_REQUIRE_STORES makes it an error where one is missing. */
+function onPath(name: string, binary: string | undefined): Need {
+  const what = `${name} on PATH`
+  if (binary === undefined && process.env['VKIT_REQUIRE_STORES']) throw new Error(`VKIT_REQUIRE_STORES needs ${what}`)
+  return { what, isMet: binary !== undefined }
 }
 
 export async function startRedis(): Promise<Server> {
@@ -39,15 +41,27 @@ export async function startRedis(): Promise<Server> {
   }))
 }
 
+/** Postgres in WebAssembly, which `npm ci` installs. */
+export async function startPGlite(): Promise<Server> {
+  // As many connections as a pool of pg opens.
+  const args = [PGLITE_SERVER, '--host', '127.0.0.1', '--max-connections', '10', '--port']
+  return startServer('pglite', () => ({
+    run: port => spawn(process.execPath, [...args, String(port)], { stdio: 'ignore' }),
+    url: port => `postgresql://postgres@127.0.0.1:${port}/postgres`,
+  }))
+}
+
 /** Postgres refuses to run as root, where this is done as another user. */
 export async function startPostgres(): Promise<Server> {
   const user = process.getuid?.() === 0 ? { uid: idOf('-u'), gid: idOf('-g') } : {}
-  const binary = (name: string): string => path.join(postgresFolder ?? '', name)
+  // PATH may have a link to initdb, and none to the others.
+  const binary = (name: string): string => path.join(path.dirname(realpathSync(initdb ?? '')), name)
   return startServer('postgres', folder => {
     const data = path.join(folder, 'data')
     if (user.uid !== undefined) chownSync(folder, user.uid, user.gid)
     const options = { ...user, cwd: folder, encoding: 'utf8' } as const
-    const made = spawnSync(binary('initdb'), ['-D', data, '-A', 'trust', '-U', 'vkit', '--no-sync'], options)
+    const locale = ['--no-locale', '--encoding=UTF8']
+    const made = spawnSync(binary('initdb'), ['-D', data, '-A', 'trust', '-U', 'vkit', '--no-sync', ...locale], options)
     if (made.status !== 0) throw new Error(`initdb: ${made.stderr}`)
     const args = ['-D', data, '-h', '127.0.0.1', '-k', '', '-F', '-p']
     return {
@@ -90,7 +104,12 @@ async function startServer(name: string, prepare: (folder: string) => Recipe): P
       rmSync(folder, { recursive: true, force: true })
     },
   }
-  await server.start()
+  try {
+    await server.start()
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
   return server
 }
 
@@ -104,7 +123,7 @@ async function freePort(): Promise<number> {
 }
 
 async function untilReady(port: number, child: ChildProcess, isReady: Recipe['isReady']): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt++) {
+  for (let attempt = 0; attempt < 2_000; attempt++) {
     if (child.exitCode !== null) throw new Error(`the server ended with ${child.exitCode}`)
     const socket = net.connect(port, '127.0.0.1')
     const connected = await new Promise<boolean>(resolve => {
@@ -117,16 +136,9 @@ async function untilReady(port: number, child: ChildProcess, isReady: Recipe['is
   throw new Error('the server does not answer')
 }
 
-function findBinary(name: string, first: readonly string[] = []): string | undefined {
-  const folders = [...first, ...(process.env['PATH'] ?? '').split(path.delimiter)]
+function findBinary(name: string): string | undefined {
+  const folders = (process.env['PATH'] ?? '').split(path.delimiter)
   return folders.map(folder => path.join(folder, name)).find(file => existsSync(file))
-}
-
-function findPostgres(): string | undefined {
-  const root = '/usr/lib/postgresql'
-  const versions = existsSync(root) ? readdirSync(root).map(version => path.join(root, version, 'bin')) : []
-  const binary = findBinary('initdb', versions)
-  return binary && path.dirname(binary)
 }
 
 function idOf(flag: '-u' | '-g'): number {
