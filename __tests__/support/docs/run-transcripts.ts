@@ -57,7 +57,7 @@ async function startSession(
   }
   writeProgram(path.join(bin, 'npx'), 'exec "$@"')
   const env = {
-    ...process.env,
+    LC_ALL: 'C', // Some shells warn about a locale that is not installed.
     PATH: `${bin}:${process.env['PATH'] ?? ''}`,
     VKIT_APP_SECRET: emulator.appSecret,
     VKIT_BASE_URL: emulator.url,
@@ -75,7 +75,7 @@ async function startSession(
 /** What the command prints. One that does not end by itself is interrupted when it has printed what the page shows. */
 async function type(command: string, lines: number, options: { cwd: string; env: NodeJS.ProcessEnv }) {
   // The port that a page names may be taken here.
-  const child = spawn('bash', ['-c', `exec 2>&1\n${command.replace(/--port \d+/, '--port 0')}`], {
+  const child = spawn('sh', ['-c', `exec 2>&1\n${command.replace(/--port \d+/, '--port 0')}`], {
     ...options,
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -90,7 +90,7 @@ async function type(command: string, lines: number, options: { cwd: string; env:
 }
 
 function writeProgram(file: string, body: string): void {
-  writeFileSync(file, `#!/usr/bin/env bash\n${body}\n`)
+  writeFileSync(file, `#!/bin/sh\n${body}\n`)
   chmodSync(file, 0o755)
 }
 
