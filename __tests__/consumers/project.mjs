@@ -25,9 +25,15 @@ export function makeWorkshop() {
   return mkdtemp(path.join(tmpdir(), 'consumers-'))
 }
 
+/** Windows cannot start npm without a shell: Node runs the file that `npm run` names. */
+function npm(args, options) {
+  if (!process.env.npm_execpath) throw new Error('Run this with: npm run test:consumers')
+  return run(process.execPath, [process.env.npm_execpath, ...args], options)
+}
+
 /** Builds and packs, as `npm publish` would. */
 export async function pack(workshop) {
-  await run('npm', ['pack', '--pack-destination', workshop], { cwd: root })
+  await npm(['pack', '--pack-destination', workshop], { cwd: root })
   const [tarball] = (await readdir(workshop)).filter(file => file.endsWith('.tgz'))
   return path.join(workshop, tarball)
 }
@@ -38,7 +44,7 @@ export async function makeProject(folder, { files, packages = {}, tarball }) {
   const dependencies = { ...packages, ...(tarball && { [NAME]: `file:${tarball}` }) }
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }))
   const install = ['install', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--prefer-offline']
-  await run('npm', install, { cwd: folder, timeout: 240_000 })
+  await npm(install, { cwd: folder, timeout: 240_000 })
   if (!files) return
   await cp(path.join(here, 'projects/use-sdk.cjs'), path.join(folder, 'use-sdk.cjs'))
   await cp(path.join(here, 'projects', files), folder, { recursive: true })

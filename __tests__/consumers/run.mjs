@@ -12,7 +12,9 @@ import { makeProject, makeWorkshop, pack, run } from './project.mjs'
 const { values: wishes } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string' }, keep: { type: 'boolean' } },
 })
-const chosen = CONSUMERS.filter(({ name, quick }) => (!wishes.quick || quick) && name.includes(wishes.only ?? ''))
+const wanted = CONSUMERS.filter(({ name, quick }) => (!wishes.quick || quick) && name.includes(wishes.only ?? ''))
+const hasRuntimes = `${process.platform}-${process.arch}` === 'linux-x64'
+const chosen = wanted.filter(({ runtime }) => !runtime || hasRuntimes)
 const workshop = await makeWorkshop()
 const tarball = await pack(workshop)
 // Only now: the build has made it.
@@ -94,6 +96,7 @@ function report(lines) {
     console.log(`${passed ? 'ok    ' : 'FAILED'} ${name.padEnd(width)} ${seconds}  ${passed ? note : ''}`.trimEnd())
   }
   for (const { name, note } of failures) console.log(`\nFAILED ${name}\n${note}`)
+  if (chosen.length < wanted.length) console.log(`\n${wanted.length - chosen.length} skipped: they need linux-x64`)
   console.log(`\n${lines.length - failures.length} passed, ${failures.length} failed`)
   if (failures.length > 0) process.exitCode = 1
 }
