@@ -58,7 +58,8 @@ interface Import {
 }
 
 function listFiles(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(file => file.endsWith('.ts'))
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+  return files.filter(file => file.endsWith('.ts')).map(file => file.replaceAll(path.sep, '/'))
 }
 
 function readImports(file: string): Import[] {
@@ -67,7 +68,7 @@ function readImports(file: string): Import[] {
     /(?:^|\n)\s*(import|export)(\s+type)?\s(?:[^'"\n]|\n(?!\s*(?:import|export)\s))*?['"](\.[^'"]+)['"]|import\(['"](\.[^'"]+)['"]\)/g
   return [...text.matchAll(pattern)].map(([, , type, specifier, lazy]) => ({
     from: file.replace(/\.ts$/, ''),
-    to: path.relative(LIB, path.resolve(LIB, path.dirname(file), specifier ?? lazy ?? '')).replace(/\.js$/, ''),
+    to: path.posix.join(path.posix.dirname(file), specifier ?? lazy ?? '').replace(/\.js$/, ''),
     typeOnly: type !== undefined,
   }))
 }

@@ -6,6 +6,7 @@ import { readAnchors, readBlocks, readLinks, type CodeBlock } from './support/do
 import { installCopy } from './support/docs/package-copy.js'
 import { runBlocks, unprinted, type RunOutcome } from './support/docs/run-blocks.js'
 import { runTranscripts, type Transcript } from './support/docs/run-transcripts.js'
+import { describeWith, posix } from './support/needs.js'
 
 const MINUTES = 60_000
 
@@ -20,7 +21,7 @@ function pagesBelow(folder: string): string[] {
   if (!existsSync(folder)) return []
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(file => file.endsWith('.md') && !file.includes('node_modules'))
-    .map(file => path.posix.join(folder, file))
+    .map(file => path.posix.join(folder, file.replaceAll(path.sep, '/')))
     .sort()
 }
 
@@ -84,7 +85,7 @@ describe('commands in the documentation', () => {
   })
 })
 
-describe('transcripts of the command line', () => {
+describeWith(posix, 'transcripts of the command line', () => {
   const sessions = blocks.filter(({ language }) => language === 'console')
   let transcripts: Map<CodeBlock, Transcript>
 

@@ -5,6 +5,7 @@ import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { envFor, makeFolder, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
 import { afterThisTest, startGateway } from '../support/gateway.js'
+import { itWith, posix } from '../support/needs.js'
 import type { GatewayEmulator } from '../../lib/testing/index.js'
 
 useCli()
@@ -146,7 +147,7 @@ describe('vkit token --from', () => {
 })
 
 describe('vkit token --out', () => {
-  it('makes a file that its owner alone can read', async () => {
+  itWith(posix, 'makes a file that its owner alone can read', async () => {
     const { args, out, env } = await setUp(users(1))
     await runCli(args, { env })
     expect((await stat(out)).mode & 0o777).toBe(0o600)
@@ -162,7 +163,7 @@ describe('vkit token --out', () => {
     expect(gateway.requests).toHaveLength(0)
   })
 
-  it('goes on with nothing that is no ordinary file', async () => {
+  itWith(posix, 'goes on with nothing that is no ordinary file', async () => {
     const { gateway, from, env } = await setUp(users(3))
     const { code } = await runCli(['token', '--from', from, '--out', '/dev/null', '--resume'], { env })
     expect(code).toBe(2)
@@ -211,7 +212,7 @@ describe('vkit token --resume', () => {
     expect((await run.result).code).toBe(130)
   }
 
-  it('after Ctrl-C has written all that was minted', async () => {
+  itWith(posix, 'after Ctrl-C has written all that was minted', async () => {
     const setup = await setUp(users(N))
     const run = startCli(setup.args, setup.env)
     await interrupt(run, setup)
@@ -222,7 +223,7 @@ describe('vkit token --resume', () => {
     expect(setup.gateway.mints).toBe(N)
   })
 
-  it('ends a list that comes from a pipe which stays open', async () => {
+  itWith(posix, 'ends a list that comes from a pipe which stays open', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     const run = startCli(['token', '--from', '-'], envFor(gateway))
     run.child.stdin?.write(users(5))
@@ -232,7 +233,7 @@ describe('vkit token --resume', () => {
     expect(parse((await run.result).stdout)).toHaveLength(5)
   })
 
-  it('ends a list that comes from a named pipe which stays open', async () => {
+  itWith(posix, 'ends a list that comes from a named pipe which stays open', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     const fifo = path.join(await makeFolder(), 'users')
     execFileSync('mkfifo', [fifo])
@@ -247,7 +248,7 @@ describe('vkit token --resume', () => {
     expect(parse(stdout)).toHaveLength(5)
   })
 
-  it('reads a named pipe to its end', async () => {
+  itWith(posix, 'reads a named pipe to its end', async () => {
     const { gateway } = await startCountedGateway()
     const fifo = path.join(await makeFolder(), 'users')
     execFileSync('mkfifo', [fifo])
@@ -257,7 +258,7 @@ describe('vkit token --resume', () => {
     expect(gateway.mints).toBe(5)
   })
 
-  it('begins nobody of the command line after Ctrl-C', async () => {
+  itWith(posix, 'begins nobody of the command line after Ctrl-C', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     gateway.fail({ delayMs: 300 })
     const run = startCli(['token', '--concurrency', '1', ...users(50).trim().split('\n')], envFor(gateway))
@@ -267,7 +268,7 @@ describe('vkit token --resume', () => {
     expect(gateway.requests.length).toBeLessThan(4)
   })
 
-  it('leaves at once at a second Ctrl-C', async () => {
+  itWith(posix, 'leaves at once at a second Ctrl-C', async () => {
     const { gateway, afterRequests, args, env } = await setUp(users(100))
     gateway.fail({ silence: true })
     const run = startCli(args, env)
@@ -347,7 +348,7 @@ describe('vkit token --resume', () => {
     expect(gateway.requests).toHaveLength(0)
   })
 
-  it('does not follow a link to nowhere', async () => {
+  itWith(posix, 'does not follow a link to nowhere', async () => {
     const { args, out, env } = await setUp('user-0')
     await symlink(`${out}.gone`, out)
     const { code, stderr } = await runCli([...args, '--resume'], { env })

@@ -7,6 +7,7 @@ import { VKitClient } from '../../lib/index.js'
 import type { GatewayFault } from '../../lib/testing/index.js'
 import { bundlePath, envFor, makeFolder, runCli, startCli, useCli } from '../support/cli.js'
 import { startGateway } from '../support/gateway.js'
+import { describeWith, itWith, posix } from '../support/needs.js'
 
 useCli()
 
@@ -149,7 +150,7 @@ describe('vkit token', () => {
     expect(stderr).toContain('--secret-file')
   })
 
-  it('takes the secret from a file, and warns where others can read it', async () => {
+  itWith(posix, 'takes the secret from a file, and warns where others can read it', async () => {
     const gateway = await startGateway()
     const file = path.join(await makeFolder(), 'secret')
     await writeFile(file, `${gateway.appSecret}\n`, { mode: 0o600 })
@@ -169,7 +170,7 @@ describe('vkit token', () => {
     expect(gateway.mints).toBe(1)
   })
 
-  it('ends quietly when its reader goes away', async () => {
+  itWith(posix, 'ends quietly when its reader goes away', async () => {
     const gateway = await startGateway()
     const { child, result } = startCli(['token', '--from', '-'], envFor(gateway))
     child.stdout?.once('data', () => child.stdout?.destroy())
@@ -182,7 +183,7 @@ describe('vkit token', () => {
   })
 })
 
-describe('output that cannot be written', () => {
+describeWith(posix, 'output that cannot be written', () => {
   it('is told in one line, by its own exit code', async () => {
     const gateway = await startGateway()
     const { child, result } = startCli(['token', '--from', '-'], envFor(gateway), openSync('package.json', 'r'))
@@ -194,7 +195,7 @@ describe('output that cannot be written', () => {
   })
 })
 
-describe('vkit emulator', () => {
+describeWith(posix, 'vkit emulator', () => {
   async function started(
     args: string[],
     env = {},

@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { installCopy } from '../../support/docs/package-copy.js'
 import { afterThisTest, startGateway } from '../../support/gateway.js'
+import { itWith, posix } from '../../support/needs.js'
 
 /** Each starts a process or two, on a machine that may be busy. */
 jest.setTimeout(30_000)
@@ -66,10 +67,10 @@ async function urlOf(child: Example): Promise<{ url: string; printed: string }> 
 }
 
 describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
-  it('runs with one command, answers, and ends when told to', async () => {
-    const child = run(['examples/start.js', ...(name === 'express' ? [] : [name])])
-    const errors = text(child.stderr)
-    const { url, printed } = await urlOf(child)
+  const start = (): Example => run(['examples/start.js', ...(name === 'express' ? [] : [name])])
+
+  it('runs with one command, and responds', async () => {
+    const { url, printed } = await urlOf(start())
     expect(printed).toMatch(/^Gateway: an emulator at http:\/\/127\.0\.0\.1:\d+, for VKIT_APP_SECRET is not set\n/)
     expect(printed).toMatch(/Minted a session token for END_USER_ID, valid until \S+Z:\n[\w-]+\.[\w-]+\.[\w-]+\n/)
 
@@ -81,7 +82,12 @@ describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
     expect(await (await fetch(url)).text()).toBe('Session Service')
     const refusal = await fetch(`${url}/token`, { method: 'PUT' })
     expect([refusal.status, refusal.headers.get('allow')]).toEqual([405, 'GET, POST'])
+  })
 
+  itWith(posix, 'ends at SIGTERM', async () => {
+    const child = start()
+    const errors = text(child.stderr)
+    await urlOf(child)
     child.kill('SIGTERM')
     expect(await once(child, 'close')).toEqual([0, null])
     expect(await errors).toBe('')

@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
-import path from 'node:path'
+import { posix as path, sep } from 'node:path'
 import ts from 'typescript'
 import type { CodeBlock } from './markdown.js'
 import { entryPoints } from './package-copy.js'
 
-const ROOT = path.resolve('.')
+/** With slashes on Windows too: TypeScript names files that way. */
+const ROOT = process.cwd().replaceAll(sep, '/')
 /** Beside lib/, so that the blocks find what is installed; nothing is ever written there. */
 const FOLDER = path.join(ROOT, '__blocks__')
 
