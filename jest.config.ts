@@ -4,7 +4,8 @@ import type { Config } from 'jest'
 const config: Config = {
   testEnvironment: 'node',
   reporters: ['default', '<rootDir>/__tests__/support/skip-reporter.mjs'],
-  testMatch: ['<rootDir>/__tests__/**/*.test.ts'],
+  // A glob would find nothing in a folder with brackets in its name.
+  testRegex: '/__tests__/.+\\.test\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   transform: { '^.+\\.ts$': ['ts-jest', { useESM: true, tsconfig: '<rootDir>/tsconfig.json' }] },
