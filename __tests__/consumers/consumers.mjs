@@ -5,6 +5,8 @@ export const PROJECTS = {
   'jest 30': { files: 'jest', packages: { jest: '30.5.2', 'jest-environment-jsdom': '30.5.2' } },
   types: {
     packages: {
+      'ts4.7': 'npm:typescript@4.7.4',
+      'ts5.2': 'npm:typescript@5.2.2',
       'ts5.9': 'npm:typescript@5.9.3',
       'ts6.0': 'npm:typescript@6.0.3',
       'ts7.0': 'npm:typescript@7.0.2',
@@ -66,15 +68,19 @@ export const CONSUMERS = [
   { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },
   { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
   { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
-  ...types('ts5.9', ['commonjs', 'node10', 'cts']),
-  ...['ts5.9', 'ts6.0', 'ts7.0'].flatMap(compiler => [
+  // The oldest: before 5.2 TypeScript has no lib for `Symbol.asyncDispose`, before 4.7 no `exports`.
+  ...types('ts4.7', ['commonjs', 'node', 'cts', 'skipLibCheck']),
+  ...types('ts4.7', ['node16', 'node16', 'cts', 'skipLibCheck']),
+  ...types('ts4.7', ['node16', 'node16', 'mts', 'skipLibCheck']),
+  ...['ts5.2', 'ts5.9'].flatMap(compiler => types(compiler, ['commonjs', 'node10', 'cts'])),
+  ...['ts5.2', 'ts5.9', 'ts6.0', 'ts7.0'].flatMap(compiler => [
     ...types(compiler, ['node16', 'node16', 'cts']),
     ...types(compiler, ['node16', 'node16', 'mts']),
     ...types(compiler, ['nodenext', 'nodenext', 'cts']),
     ...types(compiler, ['nodenext', 'nodenext', 'mts']),
     ...types(compiler, ['esnext', 'bundler', 'mts']),
   ]),
-  ...types('ts6.0', ['nodenext', 'nodenext', 'mts', 'node']),
+  ...types('ts6.0', ['nodenext', 'nodenext', 'mts', '@types/node']),
   // Last, for it takes things away.
   { name: `${HERE}, no got, no secret`, project: 'node', args: ['lazy.cjs'], quick: true, mints: false },
 ]
@@ -84,11 +90,11 @@ function bundle(name, build, file) {
 }
 
 function types(compiler, options) {
-  const [module, resolution, extension, node] = options
+  const [module, resolution, extension, extra] = options
   const name = `${compiler} ${module === resolution ? module : `${module}+${resolution}`} .${extension}`
   return [
     {
-      name: node ? `${name}, @types/node` : name,
+      name: extra ? `${name}, ${extra}` : name,
       project: 'types',
       args: ['compile.mjs', compiler, ...options],
       quick: true,

@@ -1,8 +1,9 @@
-// compile.mjs <compiler> <module> <moduleResolution> <extension> [types]: compiles strictly, libraries too, and runs.
+// compile.mjs <compiler> <module> <moduleResolution> <extension> [@types/node | skipLibCheck]: compiles strictly, and runs.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, writeFileSync } from 'node:fs'
 
-const [compiler, module, moduleResolution, extension, ...types] = process.argv.slice(2)
+const [compiler, module, moduleResolution, extension, extra] = process.argv.slice(2)
+const types = extra === '@types/node' ? ['node'] : []
 const name = `consumer-${[compiler, module, moduleResolution, ...types].join('-')}`
 const source = `${name}.${extension}`
 copyFileSync('consumer.ts', source)
@@ -10,7 +11,7 @@ const compilerOptions = {
   strict: true,
   exactOptionalPropertyTypes: true,
   noUncheckedIndexedAccess: true,
-  skipLibCheck: false,
+  skipLibCheck: extra === 'skipLibCheck',
   target: 'es2022',
   module,
   moduleResolution,
