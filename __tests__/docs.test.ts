@@ -38,13 +38,14 @@ describe('code in the README and the guides', () => {
     file: 'wrong.md',
     line: 1,
     language: 'ts',
-    code: 'const token: number = await vkit.getSessionToken("")\n',
+    code: `import { VKitClient } from '@video-io/videokit-nodejs'\nconst token: number = await new VKitClient().getSessionToken('')\n`,
     answers: [],
   }
+  const fragment: CodeBlock = { ...wrong, line: 10, code: 'await vkit.getSessionToken("END_USER_ID")\n' }
 
   beforeAll(async () => {
-    problems = compileBlocks([...code, wrong])
-    outcomes = await runBlocks([...code.filter(block => block.compileOnly === undefined), wrong], folder)
+    problems = compileBlocks([...code, wrong, fragment])
+    outcomes = await runBlocks([...code.filter(block => block.compileOnly === undefined), wrong, fragment], folder)
   }, 5 * MINUTES)
 
   it('is marked as what it is', () => {
@@ -62,11 +63,19 @@ describe('code in the README and the guides', () => {
   })
 
   it('would be found wrong', () => {
-    expect(problems.get(wrong)).toEqual(["wrong.md:2: Type 'SessionToken' is not assignable to type 'number'."])
+    expect(problems.get(wrong)).toEqual(["wrong.md:3: Type 'SessionToken' is not assignable to type 'number'."])
     expect(unprinted({ ...wrong, code: 'console.log(1) // 2' }, '1 12')).toEqual(['2'])
     expect(outcomes.get(wrong)).toMatchObject({
       ok: false,
       output: expect.stringContaining('VKitArgumentError: identity'),
+    })
+  })
+
+  it('would be found wrong where it needs another block of its page', () => {
+    expect(problems.get(fragment)).toEqual(["wrong.md:11: Cannot find name 'vkit'."])
+    expect(outcomes.get(fragment)).toMatchObject({
+      ok: false,
+      output: expect.stringContaining('vkit is not defined'),
     })
   })
 

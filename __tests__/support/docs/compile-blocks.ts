@@ -9,13 +9,6 @@ const ROOT = process.cwd().replaceAll(sep, '/')
 /** Beside lib/, so that the blocks find what is installed; nothing is ever written there. */
 const FOLDER = path.join(ROOT, '__blocks__')
 
-/** What every block may use without having made it: the client that the first lines of each page make. */
-const GLOBALS = `import type { VKitClient } from '@video-io/videokit-nodejs'
-declare global {
-  const vkit: VKitClient
-}
-`
-
 /** Parameters and members without a type, which JavaScript cannot give them. */
 const NEEDS_A_TYPE = (code: number): boolean => code >= 7005 && code <= 7053
 
@@ -34,8 +27,7 @@ export function nameOf(block: CodeBlock): string {
 
 /** Compiles all blocks in one program, against lib/; returns what is wrong with each. */
 export function compileBlocks(blocks: readonly CodeBlock[]): Map<CodeBlock, string[]> {
-  const sources = new Map([[path.join(FOLDER, 'globals.d.ts'), GLOBALS]])
-  for (const block of blocks) sources.set(path.join(FOLDER, nameOf(block)), block.code)
+  const sources = new Map(blocks.map(block => [path.join(FOLDER, nameOf(block)), block.code]))
   const program = ts.createProgram([...sources.keys()], readOptions(), makeHost(sources))
   return new Map(
     blocks.map(block => {

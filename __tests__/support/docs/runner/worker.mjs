@@ -1,6 +1,5 @@
 // Runs one program. Its servers listen on free ports, answer what the page says they do, and are stopped.
 import { once } from 'node:events'
-import { createRequire } from 'node:module'
 import net from 'node:net'
 import { pathToFileURL } from 'node:url'
 import { workerData } from 'node:worker_threads'
@@ -15,11 +14,6 @@ net.Server.prototype.listen = function (where, ...rest) {
   starting.push(once(this, 'listening'))
   return listen.call(this, typeof where === 'object' && where !== null ? { ...where, port: 0 } : 0, ...rest)
 }
-
-// The page's own client, for blocks that go on from there; made from VKIT_APP_SECRET and VKIT_BASE_URL.
-const { VKitClient } = createRequire(file)('@video-io/videokit-nodejs')
-let vkit
-Object.defineProperty(globalThis, 'vkit', { get: () => (vkit ??= new VKitClient()), configurable: true })
 
 await import(pathToFileURL(file).href)
 
