@@ -22,7 +22,7 @@ export interface RunnableFile {
 
 /** A page for a test framework is run by that framework; any other block is run as a program of its own. */
 function frameworkOf({ code }: CodeBlock): 'jest' | 'node:test' | undefined {
-  if (/from ['"](?:@jest\/globals|vitest)['"]/.test(code)) return 'jest'
+  if (/(?:from |require\()['"](?:@jest\/globals|vitest)['"]/.test(code)) return 'jest'
   return /from ['"]node:test['"]/.test(code) ? 'node:test' : undefined
 }
 
@@ -60,19 +60,22 @@ async function runPrograms(jobs: readonly RunnableFile[], folder: string): Promi
     .map(line => JSON.parse(line) as RunOutcome)
 }
 
+/** In the default set-up, or, where the block uses `import`, in the one that docs/guides/testing.md names for it. */
 async function runTestFile(block: CodeBlock, folder: string): Promise<RunOutcome> {
   const own = path.join(folder, nameOf(block).replaceAll('.', '-'))
   mkdirSync(own)
-  // Jest leaves out what lies below node_modules, unless it is told twice.
-  const jest = { transform: {}, testPathIgnorePatterns: ['^$'], haste: { retainAllFiles: true } }
-  writeFileSync(path.join(own, 'package.json'), JSON.stringify({ type: 'module', jest }))
-  const name = `example.test${jsExtensionOf(block)}`
-  writeFileSync(path.join(own, name), runnable(block))
-  const args =
-    frameworkOf(block) === 'jest'
-      ? ['--experimental-vm-modules', JEST, '--rootDir', own, '--testMatch', `**/${name}`, '--no-cache']
-      : ['--test', name]
-  return run(process.execPath, args, own)
+  const isModule = extensionOf(block) !== '.cjs'
+  // Only because `own` lies below a node_modules, whose files Jest neither runs nor transforms.
+  const jest = {
+    testPathIgnorePatterns: ['^$'],
+    transformIgnorePatterns: ['/node_modules/(?!\\.cache/)'],
+    haste: { retainAllFiles: true },
+  }
+  writeFileSync(path.join(own, 'package.json'), JSON.stringify({ ...(isModule && { type: 'module' }), jest }))
+  writeFileSync(path.join(own, 'example.test.js'), runnable(block))
+  if (frameworkOf(block) === 'node:test') return run(process.execPath, ['--test', 'example.test.js'], own)
+  const flags = isModule ? ['--experimental-vm-modules'] : []
+  return run(process.execPath, [...flags, JEST, '--no-cache'], own)
 }
 
 function write(block: CodeBlock, folder: string): string {
