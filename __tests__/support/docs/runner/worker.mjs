@@ -28,8 +28,14 @@ for (const server of servers) {
 
 async function ask(server, { method, path, status }) {
   const { port, address, family } = server.address()
-  const host = family === 'IPv6' ? '[::1]' : address
-  const answer = await fetch(`http://${host}:${port}${path}`, { method, headers: { authorization: 'Bearer example' } })
-  const body = await answer.text()
-  if (answer.status !== status) throw new Error(`${method} ${path} answered ${answer.status}, not ${status}: ${body}`)
+  const url = `http://${family === 'IPv6' ? '[::1]' : address}:${port}${path}`
+  await expectStatus(status, { method, url, authorization: 'Bearer example' })
+  if (status !== 200) return
+  await expectStatus(401, { method, url, authorization: 'Bearer stranger' })
+  if (address !== '127.0.0.1') throw new Error(`It listens on ${address}, with a login that is a stand-in.`)
+}
+
+async function expectStatus(expected, { method, url, authorization }) {
+  const { status } = await fetch(url, { method, headers: { authorization } })
+  if (status !== expected) throw new Error(`${method} ${url}, ${authorization}: ${status} instead of ${expected}`)
 }
