@@ -42,8 +42,8 @@ const LEVELS: readonly (readonly string[])[] = [
   ['index', 'browser'],
 ]
 
-/** The one leaf that another leaf may use: what an error's code is called is part of what an event tells. */
-const LEAF_EXCEPTIONS = new Set(['events → errors'])
+/** The one leaf that other leaves may use: an event has an error's code, and a bad signal is refused with one. */
+const LEAF_EXCEPTIONS = new Set(['events → errors', 'abort-listeners → errors'])
 
 /** lib/testing/ uses types alone, and may use any: the emulator must not be made of what it tests. */
 const TESTING = 'testing/'

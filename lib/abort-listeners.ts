@@ -1,3 +1,5 @@
+import { VKitArgumentError } from './errors.js'
+
 const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>()
 
 /**
@@ -15,6 +17,9 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   }
 }
 
+/** It inherits nothing: Node reads `signal` of it, which may stand on `Object.prototype`. */
+const ONCE: object = Object.assign(Object.create(null) as object, { once: true })
+
 const listeners = new WeakMap<Set<() => void>, () => void>()
 
 function listen(signal: AbortSignal): Set<() => void> {
@@ -24,12 +29,21 @@ function listen(signal: AbortSignal): Set<() => void> {
   }
   callbacksOf.set(signal, callbacks)
   listeners.set(callbacks, listener)
-  signal.addEventListener('abort', listener, { once: true })
+  try {
+    signal.addEventListener('abort', listener, ONCE)
+  } catch {
+    unlisten(signal, callbacks)
+    throw new VKitArgumentError('signal must be an AbortSignal: its addEventListener throws.')
+  }
   return callbacks
 }
 
 function unlisten(signal: AbortSignal, callbacks: Set<() => void>): void {
   const listener = listeners.get(callbacks)
-  if (listener) signal.removeEventListener('abort', listener)
+  try {
+    if (listener) signal.removeEventListener('abort', listener)
+  } catch {
+    // A signal of another make that cannot forget a listener keeps one that calls nothing.
+  }
   if (callbacksOf.get(signal) === callbacks) callbacksOf.delete(signal)
 }

@@ -12,7 +12,8 @@ import type {
 import { systemClock, type Clock } from './clock.js'
 import { sanitizeCause, VKitArgumentError, VKitConfigError, VKitError } from './errors.js'
 import type { VKitEventListener } from './events.js'
-import { ownMembers } from './own-members.js'
+import { nearestName } from './nearest-name.js'
+import { inheritedMember, ownMembers } from './own-members.js'
 import { SecretSource } from './secret-source.js'
 import type { TokenStore } from './shared-store.js'
 import type { CacheMode, Scope, TokenCall, TokenRequest } from './token-request.js'
@@ -88,7 +89,9 @@ function resolveWishes(
   given: readonly Scope[] | GetSessionTokenOptions | undefined,
   defaults: CallDefaults,
 ): { request: TokenRequest; call: TokenCall } {
-  const bag = Array.isArray(given) ? { scopes: given as readonly Scope[] } : (given ?? {})
+  // A string is told of the array that is meant, and not of an object.
+  const isList = Array.isArray(given) || typeof given === 'string'
+  const bag = isList ? { scopes: given as readonly Scope[] } : (given ?? {})
   const options = pickOwn<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
   const { signal, cache = 'default' } = options
   if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
@@ -156,7 +159,10 @@ export function resolveInvalidation(
 
 /** @throws VKitArgumentError */
 export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest {
-  return { identity: checkIdentity(identity), scopes: scopes === undefined ? NO_SCOPES : checkScopes(scopes) }
+  return readable(argument, () => ({
+    identity: checkIdentity(identity),
+    scopes: scopes === undefined ? NO_SCOPES : checkScopes(scopes),
+  }))
 }
 
 const CLIENT_KEYS = knownKeys('', [
@@ -210,17 +216,29 @@ function readable<T>(complain: Complain, read: () => T): T {
 }
 
 function pickOwn<T extends object>(given: unknown, { prefix, keys }: KnownKeys, complain: Complain): T {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw complain(`${prefix === '' ? 'The options' : prefix.slice(0, -1)} must be an object`)
-  }
+  const what = prefix === '' ? 'The options' : prefix.slice(0, -1)
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw complain(`${what} must be an object`)
+  if (isIterable(given)) throw complain(`${what} must be a plain object, not an iterable; scopes are given as an array`)
   const own = ownMembers(given)
-  for (const key of Object.keys(own)) {
-    if (keys.has(key)) continue
-    // Only what looks like a name is repeated.
-    const name = /^[A-Za-z]{1,24}$/.test(key) ? ` "${prefix}${key}"` : ''
-    throw complain(`Unknown option${name}. Known are: ${[...keys].join(', ')}`)
+  for (const key of Object.keys(own)) if (!keys.has(key)) throw complain(unknownOption(key, prefix, keys))
+  const inherited = inheritedMember(given, keys)
+  if (inherited !== undefined) {
+    throw complain(`${what} must be a plain object: inherited members${nameOf(inherited, prefix)} are not read`)
   }
   return own as T
+}
+
+function unknownOption(key: string, prefix: string, keys: ReadonlySet<string>): string {
+  const nearest = nearestName(key, keys)
+  const known = `Known options: ${[...keys].join(', ')}`
+  if (nearest === undefined) return `Unknown option${nameOf(key, prefix)}. ${known}`
+  // Near to a known name it is a misspelling, and safe to repeat.
+  return `Unknown option "${prefix}${key}": did you mean "${prefix}${nearest}"? ${known}`
+}
+
+/** Only what looks like a name is repeated: anything else may be the secret, put in the wrong place. */
+function nameOf(key: string, prefix: string): string {
+  return /^[A-Za-z]{1,24}$/.test(key) ? ` "${prefix}${key}"` : ''
 }
 
 interface KnownKeys {
@@ -238,11 +256,21 @@ function checkIdentity(identity: unknown): string {
   if (identity === '') throw argument('identity must not be empty')
   if (Buffer.byteLength(identity) > MAX_IDENTITY_BYTES) throw argument('identity must not be longer than 1 KiB')
   if (!isCleanText(identity)) throw argument('identity must be well-formed Unicode without NUL')
+  if (isUnsetText(identity)) {
+    throw argument(`identity must not be the text ${identity}: a value that is not set was made a string`)
+  }
   return identity
 }
 
+/** What becomes of a missing value, a wrong number or an object by `String()`: users who have it would share one token. */
+function isUnsetText(text: string): boolean {
+  return /^(?:undefined|null|NaN|\[object [A-Za-z]{1,40}\])$/.test(text)
+}
+
 function checkScopes(scopes: unknown): readonly Scope[] {
-  if (!Array.isArray(scopes)) throw argument(`scopes must be an array of strings, not ${kindOf(scopes)}`)
+  if (!Array.isArray(scopes)) {
+    throw argument(`scopes must be an array of strings, such as ['videos.read'], not ${kindOf(scopes)}`)
+  }
   if (scopes.length > MAX_SCOPES) throw argument(`scopes must be no more than ${MAX_SCOPES}`)
   // Array.from, for a hole in the array must not pass: `every` steps over it.
   const list = Array.from<unknown>(scopes)
@@ -298,6 +326,8 @@ function checkSecret(secret: unknown, what: string): string {
     throw config(`${what} must be a string${what === 'appSecret' ? ' or a function' : ''}, not ${kindOf(secret)}`)
   }
   if (secret === '') throw config(`${what} is empty`)
+  if (isUnsetText(secret)) throw config(`${what} is the text "${secret}": a variable that is not set was made a string`)
+  if (/^(["'`]).*\1$/s.test(secret)) throw config(`${what} is in quotes: give it without them`)
   if (!/^[\x21-\x7e]+$/.test(secret)) {
     throw config(`${what} holds spaces, line breaks or characters outside ASCII: copy it again, whole and alone`)
   }
@@ -359,11 +389,23 @@ function resolveStore(store: unknown): TokenStore | undefined {
 
 function resolveAgents(given: unknown): Agents {
   if (given === undefined) return {}
+  if (hasMethods(given, ['addRequest'])) throw config('agent must be an object such as { https: agent }, not an agent')
   const agents = pickOwn<Agents>(given, AGENT_KEYS, config)
   for (const [name, agent] of Object.entries(agents)) {
-    if (agent !== undefined && !hasMethods(agent, ['addRequest'])) throw config(`agent.${name} must be a Node agent`)
+    if (agent === undefined) continue
+    if (!hasMethods(agent, ['addRequest'])) throw config(`agent.${name} must be a Node agent`)
+    if (readMember(readMember(agent, 'options'), 'rejectUnauthorized') === false) {
+      throw config(
+        `agent.${name} has rejectUnauthorized: false, which switches certificate checks off. ` +
+          'For a certificate authority of your own give it as ca, or set NODE_EXTRA_CA_CERTS',
+      )
+    }
   }
   return agents
+}
+
+function readMember(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (Reflect.get(value, name) as unknown) : undefined
 }
 
 function resolveClock(clock: unknown): Clock {
@@ -382,7 +424,8 @@ function isIterable(value: object): boolean {
 }
 
 function isSignal(value: unknown): boolean {
-  return hasMethods(value, ['addEventListener', 'removeEventListener', 'throwIfAborted'])
+  const hasState = typeof readMember(value, 'aborted') === 'boolean'
+  return hasState && hasMethods(value, ['addEventListener', 'removeEventListener', 'throwIfAborted'])
 }
 
 function duration(value: unknown, name: string, complain: Complain): number {
