@@ -33,6 +33,7 @@ const LEVELS: readonly (readonly string[])[] = [
     'cache-key',
     'browser-refusal',
     'secure-socket',
+    'caller-stack',
   ],
   ['transport', 'shared-store', 'record-seal', 'freshness'],
   ['store-guard', 'shared-record', 'client-options'],

@@ -8,7 +8,8 @@ import type {
   SessionTokenResult,
   VKitClientOptions,
 } from './client-options.js'
-import { VKitClosedError } from './errors.js'
+import { fromCaller } from './caller-stack.js'
+import { VKitArgumentError, VKitClosedError } from './errors.js'
 import { Events } from './events.js'
 import {
   resolveBatch,
@@ -75,7 +76,7 @@ export class VKitClient {
 
   /** @throws VKitConfigError on a bad option. A missing secret is found at the first call. */
   constructor(options?: VKitClientOptions) {
-    const resolved = resolveClientOptions(options)
+    const resolved = resolveOptions(options)
     const events = new Events(resolved.onEvent)
     this.#options = resolved
     this.#events = events
@@ -97,14 +98,19 @@ export class VKitClient {
   getSessionToken(identity: string, scopes?: readonly Scope[]): Promise<SessionToken>
   getSessionToken(identity: string, options?: GetSessionTokenOptions): Promise<SessionToken>
   async getSessionToken(identity: string, wishes?: readonly Scope[] | GetSessionTokenOptions): Promise<SessionToken> {
-    const scopes = isScopes(wishes) ? wishes : undefined
-    if (scopes === wishes) {
-      const token = this.#cache.peek(identity, scopes)
-      if (token !== undefined) return token
+    try {
+      VKitClient.#assertClient(this, 'getSessionToken')
+      const scopes = isScopes(wishes) ? wishes : undefined
+      if (scopes === wishes) {
+        const token = this.#cache.peek(identity, scopes)
+        if (token !== undefined) return token
+      }
+      const { request, call } = resolveCall(identity, wishes, this.#options)
+      if (scopes !== undefined && call.mode === 'default') this.#cache.remember(request, scopes)
+      return this.#cache.find(request, call) ?? (await this.#hold.during(this.#cache.fetch(request, call)))
+    } catch (error) {
+      throw atCaller(error, 'getSessionToken')
     }
-    const { request, call } = resolveCall(identity, wishes, this.#options)
-    if (scopes !== undefined && call.mode === 'default') this.#cache.remember(request, scopes)
-    return this.#cache.find(request, call) ?? this.#hold.during(this.#cache.fetch(request, call))
   }
 
   /**
@@ -121,6 +127,21 @@ export class VKitClient {
   async *getSessionTokens(
     identities: Iterable<string> | AsyncIterable<string>,
     options?: GetSessionTokensOptions,
+  ): AsyncGenerator<SessionTokenResult, void, undefined> {
+    VKitClient.#assertClient(this, 'getSessionTokens')
+    try {
+      for await (const result of this.#runBatch(identities, options)) {
+        if (result.error) atCaller(result.error, 'getSessionTokens')
+        yield result
+      }
+    } catch (error) {
+      throw atCaller(error, 'getSessionTokens')
+    }
+  }
+
+  async *#runBatch(
+    identities: Iterable<string> | AsyncIterable<string>,
+    options: GetSessionTokensOptions | undefined,
   ): AsyncGenerator<SessionTokenResult, void, undefined> {
     const { scopes, signal, ...plan } = resolveBatch(identities, options)
     const { clock, deadlineMs, caching } = this.#options
@@ -154,12 +175,18 @@ export class VKitClient {
    * @throws VKitArgumentError on a bad identity, scope or option
    */
   async invalidate(identity: string, options?: InvalidateOptions): Promise<void> {
-    const { request, sessionToken } = resolveInvalidation(identity, options)
-    await this.#hold.during(this.#cache.invalidate(request, sessionToken))
+    try {
+      VKitClient.#assertClient(this, 'invalidate')
+      const { request, sessionToken } = resolveInvalidation(identity, options)
+      await this.#hold.during(this.#cache.invalidate(request, sessionToken))
+    } catch (error) {
+      throw atCaller(error, 'invalidate')
+    }
   }
 
   /** Counts since the client was made; a snapshot, cheap enough for every scrape of a metrics endpoint. */
   stats(): ClientStats {
+    VKitClient.#assertClient(this, 'stats')
     const count = this.#events.count.bind(this.#events)
     return {
       hits: count('hit'),
@@ -177,11 +204,20 @@ export class VKitClient {
 
   /** Forgets every token, ends what is under way with `VKIT_CLOSED`, and closes the connections. Later calls reject. */
   async close(): Promise<void> {
+    VKitClient.#assertClient(this, 'close')
     this.#closing.abort(new VKitClosedError())
     this.#cache.close()
     this.#transport.close()
     // Before the caller closes the connection to the store.
     await this.#sharedStore?.flush()
+  }
+
+  /** @throws VKitArgumentError where a method was taken from its client, or called on a proxy of one */
+  static #assertClient(value: unknown, method: string): void {
+    if (typeof value === 'object' && value !== null && #cache in value) return
+    throw new VKitArgumentError(
+      `${method} was called without its client: call it as client.${method}(…), or bind it first; a Proxy of a client is none.`,
+    )
   }
 
   #makeCache(): TokenCache {
@@ -195,7 +231,23 @@ export class VKitClient {
   }
 }
 
-/** `Array.isArray` does not tell TypeScript of readonly arrays. */
+function atCaller(error: unknown, method: Exclude<keyof VKitClient, symbol>): unknown {
+  return fromCaller(error, Reflect.get(VKitClient.prototype, method))
+}
+
+function resolveOptions(options: VKitClientOptions | undefined): ResolvedOptions {
+  try {
+    return resolveClientOptions(options)
+  } catch (error) {
+    throw fromCaller(error, VKitClient)
+  }
+}
+
+/** `Array.isArray` does not tell TypeScript of readonly arrays, and throws on a revoked proxy, which is then refused. */
 function isScopes(wishes: readonly Scope[] | GetSessionTokenOptions | undefined): wishes is readonly Scope[] {
-  return Array.isArray(wishes)
+  try {
+    return Array.isArray(wishes)
+  } catch {
+    return false
+  }
 }

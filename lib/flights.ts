@@ -67,7 +67,7 @@ export class Flights<T> {
       return await flight
     } catch (error) {
       signal?.throwIfAborted()
-      throw error
+      throw copyError(error)
     } finally {
       stop?.()
     }

@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
+import http from 'node:http'
+import https from 'node:https'
 import { inspect } from 'node:util'
 import {
   VKitArgumentError,
@@ -28,6 +30,26 @@ function expectNoSecret(error: VKitError): void {
   expect(shown).not.toContain(SECRET)
 }
 
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {})
+  revoke()
+  return proxy
+}
+
+class ScopedOptions {
+  get scopes(): string[] {
+    return ['videos.read']
+  }
+}
+
+function brokenSignal(member: 'aborted' | 'addEventListener'): AbortSignal {
+  const { signal } = new AbortController()
+  const get = (): never => {
+    throw new Error('broken')
+  }
+  return Object.defineProperty(signal, member, member === 'aborted' ? { get } : { value: get })
+}
+
 describe('a call', () => {
   it.each<[string, unknown, unknown]>([
     ['an empty identity', '', undefined],
@@ -44,12 +66,112 @@ describe('a call', () => {
     ['an unknown cache mode', 'user', { cache: 'force-cache' }],
     ['a deadline of 0', 'user', { deadlineMs: 0 }],
     ['a signal that is none', 'user', { signal: {} }],
+    ['a Set of scopes', 'user', new Set(['videos.read'])],
+    ['a Map of options', 'user', new Map([['scopes', ['videos.read']]])],
+    ['a Promise of options', 'user', Promise.resolve({})],
+    ['options whose members are getters of a class', 'user', new ScopedOptions()],
+    ['options that inherit scopes beside own members', 'user', Object.assign(new ScopedOptions(), { cache: 'reload' })],
+    ['scopes that are a Set', 'user', { scopes: new Set(['videos.read']) }],
+    ['a revoked proxy as options', 'user', revoked()],
+    ['a revoked proxy as scopes', 'user', { scopes: revoked() }],
+    ['a revoked proxy as identity', revoked(), undefined],
+    ['a signal whose state cannot be read', 'user', { signal: brokenSignal('aborted') }],
+    ['a signal that cannot be listened to', 'user', { signal: brokenSignal('addEventListener') }],
+    ['undefined made a string', String(undefined), undefined],
+    ['null made a string', String(null), undefined],
+    ['NaN made a string', String(NaN), undefined],
+    ['a Promise made a string', '[object Promise]', undefined],
+    ['an object made a string', '[object Object]', undefined],
   ])('refuses %s', async (_, identity, wishes) => {
     const gateway = await startGateway()
     const error = await failureOf(makeClient(gateway).getSessionToken(identity as string, wishes as string[]))
     expect(error).toBeInstanceOf(VKitArgumentError)
     expect(error).toMatchObject({ code: 'VKIT_INVALID_ARGUMENT', retryable: false, attempts: 0 })
     expect(gateway.requests).toHaveLength(0)
+  })
+})
+
+describe('a call that is nearly right', () => {
+  it.each<[string, unknown, RegExp]>([
+    ['scopes that are a string', 'videos.read', /scopes must be an array of strings, such as \['videos\.read'\]/],
+    ['a misspelt option', { scope: ['videos.read'] }, /"scope": did you mean "scopes"\? Known options: /],
+    ['an option in another style', { 'deadline-ms': 5 }, /did you mean "deadlineMs"\?/],
+  ])('is told what is meant: %s', async (_, wishes, message) => {
+    const error = await failureOf(new VKitClient({ appSecret: SECRET }).getSessionToken('user', wishes as string[]))
+    expect(error.message).toMatch(message)
+  })
+
+  it('works with a signal that cannot forget a listener', async () => {
+    const { signal } = new AbortController()
+    signal.removeEventListener = () => {
+      throw new Error('broken')
+    }
+    const gateway = await startGateway()
+    expect((await makeClient(gateway).getSessionToken('user', { signal })).identity).toBe('user')
+  })
+
+  it('does not repeat an unknown option that may be the secret', async () => {
+    const error = await failureOf(
+      new VKitClient({ appSecret: SECRET }).getSessionToken('user', { [SECRET]: 1 } as object),
+    )
+    expect(error.message).toMatch(/^Unknown option\. Known options: /)
+    expectNoSecret(error)
+  })
+})
+
+describe('a method without its client', () => {
+  const methods = ['getSessionToken', 'invalidate', 'close', 'stats', 'getSessionTokens'] as const
+
+  it.each(
+    methods.flatMap(method => (['taken from its client', 'of a proxy'] as const).map(how => [method, how] as const)),
+  )('%s, %s, says why it cannot work', async (method, how) => {
+    const client = new VKitClient({ appSecret: SECRET })
+    const owner: unknown = how === 'of a proxy' ? new Proxy(client, {}) : undefined
+    const call = async (): Promise<unknown> => {
+      const made: unknown = Reflect.apply(Reflect.get(client, method) as () => unknown, owner, [['user']])
+      return method === 'getSessionTokens' ? (made as AsyncGenerator).next() : made
+    }
+    const error = await failureOf(call())
+    expect(error).toMatchObject({ code: 'VKIT_INVALID_ARGUMENT', retryable: false })
+    expect(error.message).toContain(`${method} was called without its client`)
+  })
+})
+
+describe('the stack of an error', () => {
+  const first = (error: VKitError): string | undefined => error.stack?.split('\n').find(line => /^\s+at /.test(line))
+  const here = /bad-input\.test\.ts/
+
+  it('begins with the line that made the call', async () => {
+    const gateway = await startGateway({ appSecret: SECRET })
+    gateway.fail({ status: 503 })
+    const client = makeClient(gateway, { maxRetries: 0 })
+    const failing: Promise<unknown>[] = [
+      client.getSessionToken('user'),
+      client.getSessionToken('user'),
+      client.getSessionToken(''),
+      client.getSessionToken('user', { cache: 'no-store' }),
+      client.invalidate(''),
+    ]
+    for (const call of failing) {
+      const error = await call.then(
+        () => undefined,
+        (reason: unknown) => reason as VKitError,
+      )
+      // Nobody awaited these calls themselves, so that only synchronous failures have the line.
+      expect(error?.stack).toMatch(/^VKit\w+Error: /)
+    }
+    for (const cache of ['default', 'no-store', 'reload'] as const) {
+      const call = async (): Promise<unknown> => await client.getSessionToken('user', { cache })
+      const error = await failureOf(call())
+      expect(first(error)).toMatch(here)
+      expectNoSecret(error)
+    }
+    const invalidate = async (): Promise<void> => await client.invalidate('')
+    expect(first(await failureOf(invalidate()))).toMatch(here)
+    expect(first(errorOf(() => new VKitClient({ timeoutMs: -1 })))).toMatch(here)
+    for await (const { error } of client.getSessionTokens(['user'], { onOutage: 'fail' })) {
+      expect(error && first(error)).toMatch(here)
+    }
   })
 })
 
@@ -74,12 +196,32 @@ describe('the constructor', () => {
     ['a store without methods', { appSecret: SECRET, cache: { store: {} } }],
     ['an agent that is none', { appSecret: SECRET, agent: { https: {} } }],
     ['a misspelt option', { appsecret: SECRET }],
+    ['a secret in double quotes', { appSecret: `"${SECRET}"` }],
+    ['a secret in single quotes', { appSecret: `'${SECRET}'` }],
+    ['the text undefined as secret', { appSecret: 'undefined' }],
+    ['the text null as secret', { appSecret: 'null' }],
+    ['an agent in place of agents', { appSecret: SECRET, agent: new http.Agent() }],
+    ['an agent without certificate checks', { agent: { https: new https.Agent({ rejectUnauthorized: false }) } }],
+    ['a Map in place of the options', new Map([['appSecret', SECRET]])],
+    ['options of a class', Object.create({ appSecret: SECRET }) as object],
+    ['a revoked proxy', revoked()],
     ['a secret in place of the options', SECRET as unknown as object],
   ])('refuses %s', (_, options) => {
     const error = errorOf(() => new VKitClient(options))
     expect(error).toBeInstanceOf(VKitConfigError)
     expect(error.code).toBe('VKIT_CONFIG')
     expectNoSecret(error)
+  })
+
+  it.each<[string, object, RegExp]>([
+    ['app_secret', { app_secret: SECRET }, /"app_secret": did you mean "appSecret"\?/],
+    ['timeout', { timeout: 5 }, /"timeout": did you mean "timeoutMs"\?/],
+    ['cache.ttl', { cache: { ttl: 5 } }, /Unknown option "cache\.ttl"\. Known options: maxEntries, /],
+    ['agent: new http.Agent()', { agent: new http.Agent() }, /agent must be an object such as \{ https: agent \}/],
+    ['appSecret in quotes', { appSecret: `"${SECRET}"` }, /appSecret is in quotes/],
+    ['appSecret: "undefined"', { appSecret: 'undefined' }, /appSecret is the text "undefined"/],
+  ])('says what is meant by %s', (_, options, message) => {
+    expect(errorOf(() => new VKitClient(options)).message).toMatch(message)
   })
 
   it('takes no option from a polluted prototype', () => {

@@ -111,7 +111,11 @@ describe('a token handler', () => {
     const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
     let text = ''
     for await (const chunk of stream.setEncoding('utf8') as AsyncIterable<string>) text += chunk
-    expect(headers).toMatchObject({ ':status': 200, 'cache-control': 'private, no-store', 'content-type': 'application/json' })
+    expect(headers).toMatchObject({
+      ':status': 200,
+      'cache-control': 'private, no-store',
+      'content-type': 'application/json',
+    })
     expect(JSON.parse(text)).toEqual({ sessionToken: 'T0KEN', expiresAt: TOKEN.expiresAt, identity: 'user' })
   })
 })
