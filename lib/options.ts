@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { decodeJwt } from 'jose/jwt/decode'
 import { refuseBrowser } from './browser-refusal.js'
 import type {
@@ -286,14 +287,20 @@ function isCleanText(text: string): boolean {
 }
 
 function resolveSecret(given: unknown): SecretSource {
-  if (typeof given === 'function')
-    return new SecretSource({ rotates: true, read: () => askProvider(given as SecretProvider) })
+  if (typeof given === 'function') {
+    // One that looks up the current request must not hand one tenant another's secret: mints are shared by requests.
+    const provider = AsyncResource.bind(given as SecretProvider)
+    return new SecretSource({ rotates: true, read: () => askProvider(provider) })
+  }
   if (given !== undefined) {
     const secret = checkSecret(given, 'appSecret')
     return new SecretSource({ rotates: false, read: () => Promise.resolve(secret) })
   }
   return new SecretSource({ rotates: false, read: () => Promise.resolve().then(readSecretFromEnvironment) })
 }
+
+/** Why a provider that works inside a request does not work here. */
+const PROVIDER_CONTEXT = 'It runs in the context in which the client was made, and does not see the current request'
 
 async function askProvider(provider: SecretProvider): Promise<string> {
   let secret: unknown
@@ -302,12 +309,11 @@ async function askProvider(provider: SecretProvider): Promise<string> {
   } catch (error) {
     const cause = sanitizeCause(error)
     throw new VKitConfigError(
-      'The app secret provider failed; its own error is not shown, for it may hold the secret.',
-      {
-        cause,
-      },
+      `The app secret provider failed; its own error is not shown, because it may hold the secret. ${PROVIDER_CONTEXT}.`,
+      { cause },
     )
   }
+  if (secret === undefined) throw config(`The app secret provider gave undefined. ${PROVIDER_CONTEXT}`)
   return checkSecret(secret, 'What the app secret provider gave')
 }
 

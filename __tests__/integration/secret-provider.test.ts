@@ -1,4 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { inspect } from 'node:util'
 import { FakeClock } from '../../lib/testing/index.js'
 import { failureOf } from '../support/failure.js'
@@ -127,6 +128,37 @@ describe('a secret provider', () => {
     }
     expect(gateway.requests).toHaveLength(0)
     expect((await client.getSessionToken('user')).identity).toBe('user')
+  })
+
+  describe('that looks up the current request', () => {
+    const tenants = new AsyncLocalStorage<{ secret: string }>()
+
+    it.each<[string, () => unknown]>([
+      ['and throws where there is none', () => tenants.getStore()!.secret], // eslint-disable-line @typescript-eslint/no-non-null-assertion
+      ['and gives undefined where there is none', () => tenants.getStore()?.secret],
+    ])('%s, gives no tenant a token with the secret of another', async (_, provider) => {
+      const gateway = await startGateway()
+      for (const cache of [false, {}] as const) {
+        const client = makeClient(gateway, { appSecret: provider as () => string, cache })
+        const calls = ['of tenant A', 'of tenant B'].map(secret =>
+          tenants.run({ secret }, () => failureOf(client.getSessionToken('1'))),
+        )
+        for (const error of await Promise.all(calls)) {
+          expect(error).toMatchObject({ code: 'VKIT_CONFIG', retryable: false, attempts: 0 })
+          expect(error.message).toMatch(/runs in the context in which the client was made/)
+        }
+      }
+      expect(gateway.requests).toHaveLength(0)
+    })
+
+    it('sees the context in which the client was made, whichever request calls', async () => {
+      const gateway = await startGateway()
+      const provider = (): string => tenants.getStore()?.secret ?? 'none'
+      const client = tenants.run({ secret: gateway.appSecret }, () => makeClient(gateway, { appSecret: provider }))
+      const token = await tenants.run({ secret: 'another' }, () => client.getSessionToken('1'))
+      expect(token.identity).toBe('1')
+      expect(gateway.requests.map(({ status }) => status)).toEqual([200])
+    })
   })
 
   it('that never answers does not outlive close', async () => {
