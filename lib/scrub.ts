@@ -4,31 +4,69 @@ const REDACTED = '[redacted]'
 const OPAQUE_RUN = /[A-Za-z0-9+/=_.~%-]{32,}/g
 /** Control characters, line separators and the bidirectional overrides, none of which belongs in a log line. */
 // eslint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g
+const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g
 
 const NOT_OF_A_SECRET = /[^\x21-\x7e]+/g
 
+/** From so many characters in a row on, a part of the secret is as good as a hint at all of it. */
+const FRAGMENT_LENGTH = 12
+/** Of a longer text the rest could not be shown anyway. */
+const MAX_READ = 4_096
 const MAX_LENGTH = 300
 
 /**
- * Makes text that came from outside fit for an error message: without the secret in any usual encoding, without any
- * long opaque run (a token, or the secret encoded in a way not thought of), on one line, and short.
+ * Makes text that came from outside fit for an error message: without the secret in any usual encoding, without any 12
+ * consecutive characters of it (of a JWT: of its signature), without any long opaque run (a token, or the secret in an
+ * encoding not listed here), on one line, and short.
  */
 export function scrub(text: string, secret: string): string {
   const forms = [...formsOf(secret)]
-  let clean = text
+  const fragments = fragmentsOf(secret)
+  let clean = text.slice(0, MAX_READ)
   for (const form of forms) clean = clean.replaceAll(form, REDACTED)
+  clean = redactFragments(clean, fragments)
   // Broken up by spaces, line ends or what cannot be seen, it is as good as whole.
   const joined = clean.replace(NOT_OF_A_SECRET, '')
-  if (forms.some(form => joined.includes(form))) return REDACTED
+  if (forms.some(form => joined.includes(form)) || findFragment(joined, fragments) >= 0) return REDACTED
   clean = clean.replace(OPAQUE_RUN, REDACTED).replace(UNPRINTABLE, ' ').trim()
   return clean.length > MAX_LENGTH ? `${clean.slice(0, MAX_LENGTH)}…` : clean
 }
 
-/** Whether `text` repeats the secret in any usual encoding; in letters of whatever case, as ids are often rewritten. */
+/**
+ * Whether `text` repeats the secret in any usual encoding, or 12 consecutive characters of it; in letters of whatever
+ * case, as ids are often rewritten.
+ */
 export function repeats(text: string, secret: string): boolean {
   const folded = text.toLowerCase()
-  return [...formsOf(secret)].some(form => folded.includes(form.toLowerCase()))
+  if ([...formsOf(secret)].some(form => folded.includes(form.toLowerCase()))) return true
+  return findFragment(folded, fragmentsOf(secret.toLowerCase())) >= 0
+}
+
+/** Of a JWT those of its signature: what comes before it may be the same in another one. */
+function fragmentsOf(secret: string): Set<string> {
+  const segments = secret.split('.')
+  const telling = segments.length === 3 ? (segments[2] ?? '') : secret
+  const count = Math.max(0, telling.length - FRAGMENT_LENGTH + 1)
+  return new Set(Array.from({ length: count }, (_, at) => telling.slice(at, at + FRAGMENT_LENGTH)))
+}
+
+/** Where the first of `fragments` is, from `start` on; -1 where there is none. */
+function findFragment(text: string, fragments: ReadonlySet<string>, start = 0): number {
+  for (let at = start; at + FRAGMENT_LENGTH <= text.length; at++) {
+    if (fragments.has(text.slice(at, at + FRAGMENT_LENGTH))) return at
+  }
+  return -1
+}
+
+function redactFragments(text: string, fragments: ReadonlySet<string>): string {
+  let [clean, shownTo] = ['', 0]
+  for (let at = findFragment(text, fragments); at >= 0; at = findFragment(text, fragments, shownTo)) {
+    clean += text.slice(shownTo, at) + REDACTED
+    shownTo = at + FRAGMENT_LENGTH
+    // What follows in one piece belongs to it.
+    while (fragments.has(text.slice(shownTo - FRAGMENT_LENGTH + 1, shownTo + 1))) shownTo++
+  }
+  return clean + text.slice(shownTo)
 }
 
 function formsOf(secret: string): Set<string> {
