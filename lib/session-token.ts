@@ -56,6 +56,8 @@ interface Exchange {
 
 const MAX_TOKEN_BYTES = 16 * 1024
 const MAX_EXPIRY_TEXT = 64
+/** Both are printed, and sent on in headers and addresses. */
+const PRINTABLE_ASCII = /^[\x20-\x7e]+$/
 const PLAUSIBLE_SKEW_MS = 24 * 3600_000
 const DATE_RESOLUTION_MS = 1_000
 
@@ -90,8 +92,7 @@ export function parseSessionToken(answer: TokenAnswer, request: TokenRequest, ex
 function readToken(body: object): string {
   const token = readOwn(body, 'sessionToken')
   if (typeof token !== 'string' || token === '') throw invalid('holds no sessionToken')
-  // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f]/.test(token)) throw invalid('holds a sessionToken with control characters')
+  if (!PRINTABLE_ASCII.test(token)) throw invalid('holds a sessionToken that is not printable ASCII')
   if (Buffer.byteLength(token) > MAX_TOKEN_BYTES) throw invalid('holds a sessionToken of more than 16 KiB')
   return token
 }
@@ -121,6 +122,7 @@ function readExpiry(expiresAt: unknown, sessionToken: string, events: Events): E
 
   const text = String(expiresAt)
   if (text.length > MAX_EXPIRY_TEXT) throw invalid('holds no readable expiresAt')
+  if (!PRINTABLE_ASCII.test(text)) throw invalid('holds an expiresAt that is not printable ASCII')
   const ms = parseExpiry(text)
   if (ms === undefined) {
     events.emit({ type: 'unreadable-expiry' })

@@ -45,6 +45,25 @@ function jwt(claims: object): string {
   return `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmF0dXJl`
 }
 
+describe('what is printed and sent on', () => {
+  it.each(['a\u001b[2Jb', 'a\u0000b', 'a\nb', 'a\u007fb', 'a\u009bb', 'a\u202eb', 'a\u2028b', 'aéb', 'a\ud83d\ude00b'])(
+    'is printable ASCII, or the response is invalid: %j',
+    text => {
+      for (const body of [{ sessionToken: text }, { expiresAt: text }]) {
+        const error = failure({ body })
+        expect(error).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false })
+        expect(error.message).not.toContain(text)
+      }
+    },
+  )
+
+  it('may hold any printable character', () => {
+    const printable = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join('')
+    expect(parse({ body: { sessionToken: printable } }).token.sessionToken).toBe(printable)
+    expect(parse({ body: { expiresAt: 'next Tuesday!' } }).token.expiresAt).toBe('next Tuesday!')
+  })
+})
+
 describe('the expiry of a token', () => {
   it('is expiresAt where the token is opaque', () => {
     expect(parse({})).toMatchObject({
