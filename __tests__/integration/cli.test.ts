@@ -47,6 +47,9 @@ describe('vkit', () => {
     [['token', 'a', '--concurrency', '0']],
     [['token', 'a', '--scopes', 'videos.read']],
     [['token', '--from', '-', '--secret-file', '-']],
+    [['token', '']],
+    [['token', 'a', '', 'b', '--json']],
+    [['token', '', '--out', 'tokens.ndjson']],
     [['token', 'a', '--max-outage', 'soon']],
     [['emulator', '--port', '70000']],
     [['emulator', '--fault', 'flood']],
@@ -161,6 +164,24 @@ describe('vkit token', () => {
     const { code, stderr } = await runCli(args, { env })
     expect(code).toBe(0)
     expect(stderr).toContain('chmod 600')
+  })
+
+  it('mints for no one where an identity is empty, and asks for the variable', async () => {
+    const gateway = await startGateway()
+    const { code, stdout, stderr } = await runCli(['token', 'anna', ''], { env: envFor(gateway) })
+    expect([code, stdout]).toEqual([2, ''])
+    expect(stderr).toContain('An identity is empty. Is a variable of the shell not set?')
+    expect(gateway.requests).toHaveLength(0)
+  })
+
+  it('reports an identity that the client refuses, and mints for the others', async () => {
+    const gateway = await startGateway()
+    const args = ['token', 'anna', 'x'.repeat(2_000), 'bob']
+    const { code, stdout, stderr } = await runCli(args, { env: envFor(gateway) })
+    expect(code).toBe(1)
+    expect(stdout.split('\n').map(line => line.length > 0)).toEqual([true, false, true, false])
+    expect(stderr).toMatch(/^failed: "x+": VKIT_INVALID_ARGUMENT: /)
+    expect(gateway.mints).toBe(2)
   })
 
   it('takes the secret from standard input', async () => {

@@ -60,6 +60,7 @@ function readPlan(args: readonly string[]): Plan {
   if (from === undefined && positionals.length === 0)
     throw usageError('Name an identity, or a list of them with --from.')
   if (from !== undefined && positionals.length > 0) throw usageError('Name identities or give --from, not both.')
+  if (positionals.includes('')) throw usageError('An identity is empty. Is a variable of the shell not set?')
   if (resume && out === undefined) throw usageError('--resume goes on with the file of --out: give that too.')
   if (from === '-' && values['secret-file'] === '-')
     throw usageError('Standard input is either the list or the secret.')

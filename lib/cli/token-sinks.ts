@@ -17,7 +17,11 @@ export function plainSink(identities: readonly string[], signal: AbortSignal): T
   return {
     async take({ identity, token }) {
       lines.set(identity, token?.sessionToken ?? '')
-      for (let line; (line = lines.get(identities[next] ?? '')) !== undefined; next++) await print(`${line}\n`, signal)
+      for (; next < identities.length; next++) {
+        const line = lines.get(identities[next] ?? '')
+        if (line === undefined) return
+        await print(`${line}\n`, signal)
+      }
     },
     close: () => undefined,
   }
