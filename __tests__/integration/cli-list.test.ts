@@ -5,7 +5,7 @@ import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { envFor, makeFolder, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
 import { afterThisTest, startGateway } from '../support/gateway.js'
-import { itWith, posix } from '../support/needs.js'
+import { describeWith, itWith, posix } from '../support/needs.js'
 import type { GatewayEmulator } from '../../lib/testing/index.js'
 
 useCli()
@@ -258,6 +258,28 @@ describe('vkit token --resume', () => {
     expect(gateway.mints).toBe(5)
   })
 
+  describeWith(posix, 'an endless list', () => {
+    it.each([
+      ['empty lines', '\n'],
+      ['one identity', 'anna\n'],
+      ['lines that are not UTF-8', '\xff\n'],
+      ['NUL, and no line', '\0'],
+    ])('ends, of %s', async (_, text) => {
+      const gateway = await startGateway()
+      const run = startCli(['token', '--from', '-'], envFor(gateway))
+      const { stdin } = run.child
+      const block = Buffer.from(text.repeat(10_000), 'latin1')
+      let blocks = 0
+      const write = (): void => {
+        if (++blocks === 50) run.child.kill('SIGINT')
+        stdin?.write(block, error => error ?? write())
+      }
+      stdin?.on('error', () => undefined)
+      write()
+      expect((await run.result).code).toBe(130)
+    })
+  })
+
   itWith(posix, 'begins nobody of the command line after Ctrl-C', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     gateway.fail({ delayMs: 300 })
@@ -302,6 +324,23 @@ describe('vkit token --resume', () => {
     expect(await resume(setup)).toMatchObject({ code: 0 })
     expectAll(await setup.lines(), 10)
     expect(setup.gateway.mints).toBe(15)
+  })
+
+  it('goes on with an empty file', async () => {
+    const setup = await setUp(users(3))
+    await writeFile(setup.out, '', { mode: 0o600 })
+    expect(await resume(setup)).toMatchObject({ code: 0 })
+    expectAll(await setup.lines(), 3)
+  })
+
+  it('ends where the file takes no more bytes', async () => {
+    const { args, env } = await setUp(users(3))
+    const source =
+      "import fs from 'node:fs'; import module from 'node:module'; fs.writeSync = () => 0; module.syncBuiltinESMExports()"
+    const preload = `--import=data:text/javascript,${encodeURIComponent(source)}`
+    const { code, stderr } = await runCli(args, { env: { ...env, NODE_OPTIONS: preload } })
+    expect(code).toBe(6)
+    expect(stderr).toContain('cannot be written')
   })
 
   it('begins where there is no file yet, and has nothing to do where all is done', async () => {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from '@jest/globals'
+import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import manifest from '../../package.json' with { type: 'json' }
 import { VKitClient } from '../../lib/index.js'
 import type { GatewayFault } from '../../lib/testing/index.js'
@@ -184,6 +186,11 @@ describe('vkit token', () => {
     expect(gateway.mints).toBe(2)
   })
 
+  it('reads no secret from a file that does not end', async () => {
+    const { code, stderr } = await runCli(['token', 'user', '--secret-file', '/dev/zero'])
+    expect([code, stderr]).toEqual([3, 'error: The secret file is too long to be a secret.\n'])
+  })
+
   it('takes the secret from standard input', async () => {
     const gateway = await startGateway()
     const args = ['token', 'user', '--secret-file', '-', '--base-url', gateway.url]
@@ -205,6 +212,21 @@ describe('vkit token', () => {
 })
 
 describeWith(posix, 'output that cannot be written', () => {
+  it('does not keep a run that was interrupted twice', async () => {
+    const gateway = await startGateway()
+    const { child, result, stderr } = startCli(['token', '--from', '-'], envFor(gateway))
+    child.stdout?.pause() // A reader that reads no more.
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(Array.from({ length: 5_000 }, (_, i) => `user-${i}\n`).join(''))
+    while (gateway.mints < 200) await setImmediate()
+    child.kill('SIGTERM')
+    while (!stderr().includes('again')) await once(child.stderr ?? child, 'data')
+    child.kill('SIGTERM')
+    expect(await once(child, 'exit')).toEqual([143, null])
+    child.stdout?.resume()
+    await result
+  })
+
   it('is told in one line, by its own exit code', async () => {
     const gateway = await startGateway()
     const { child, result } = startCli(['token', '--from', '-'], envFor(gateway), openSync('package.json', 'r'))

@@ -1,12 +1,17 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { looksLikeSecret, readDuration } from '../../lib/cli/arguments.js'
 import { checkClock } from '../../lib/cli/doctor-network.js'
 import { Faults } from '../../lib/cli/faults.js'
+import { countLines } from '../../lib/cli/identity-list.js'
 import { IdentitySet } from '../../lib/cli/identity-set.js'
 import { MAX_LINE_BYTES, readLines, textOf } from '../../lib/cli/lines.js'
 import { formatSeconds } from '../../lib/cli/progress.js'
 import { quote } from '../../lib/cli/terminal.js'
+import { formatToken, TokenFile } from '../../lib/cli/token-file.js'
 
 async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size))
@@ -47,6 +52,32 @@ describe('lines', () => {
       expect(line.bytes.length).toBe(MAX_LINE_BYTES + 1)
       expect(line.end).toBe(long.length)
     }
+  })
+})
+
+describe('a file that is read before the first mint', () => {
+  it('is not counted to its end once the run is interrupted', async () => {
+    const fd = openSync('package-lock.json', 'r')
+    const source = { fd, isFile: true, isPipe: false }
+    expect(await countLines(source, new AbortController().signal)).toBeGreaterThan(100)
+    expect(await countLines(source, AbortSignal.abort())).toBe(0)
+    closeSync(fd)
+  })
+
+  it('is not searched for identities once the run is interrupted', async () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'vkit-test-')), 'tokens.ndjson')
+    writeFileSync(
+      file,
+      formatToken({ identity: 'anna', sessionToken: 't', expiresAt: '2020-01-01T00:00:00Z', scopes: [] }),
+    )
+    const read = async (signal: AbortSignal): Promise<number | undefined> => {
+      const { file: opened, resumed } = await TokenFile.resume(file, { done: new IdentitySet(), scopes: [], signal })
+      opened.close()
+      return resumed?.tokens
+    }
+    expect(await read(new AbortController().signal)).toBe(1)
+    expect(await read(AbortSignal.abort())).toBe(0)
+    rmSync(path.dirname(file), { recursive: true })
   })
 })
 

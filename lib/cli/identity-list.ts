@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { looksLikeSecret } from './arguments.js'
 import { fileError } from './exit-codes.js'
 import type { IdentitySet } from './identity-set.js'
-import { readLines, textOf, type Line } from './lines.js'
+import { readBytes, readLines, textOf, type Line } from './lines.js'
 
 export interface IdentityListOptions {
   /** Identities that are not to be minted again; those of the list are added. */
@@ -45,11 +45,12 @@ function isLinuxPipe(path: string): boolean {
   return process.platform === 'linux' && statSync(path).isFIFO()
 }
 
-/** How many lines of a file are not empty. */
-export async function countLines({ fd }: ListSource): Promise<number> {
+/** How many lines of a file are not empty; those read so far where `signal` aborts. */
+export async function countLines({ fd }: ListSource, signal: AbortSignal): Promise<number> {
   let lines = 0
   let isEmpty = true
-  for await (const chunk of createReadStream('', { fd, start: 0, autoClose: false }) as AsyncIterable<Buffer>) {
+  for await (const chunk of readBytes(fd)) {
+    if (signal.aborted) break
     for (const byte of chunk) {
       if (byte !== 0x0a && byte !== 0x0d) isEmpty = false
       else if (!isEmpty) {

@@ -43,8 +43,8 @@ function digestOf(identity: string): Uint32Array {
 }
 
 function insert(slots: Uint32Array, digest: Uint32Array): boolean {
-  const mask = slots.length - 1
-  for (let at = ((digest[1] ?? 0) * WORDS) & mask; ; at = (at + WORDS) & mask) {
+  // Not a bit mask: an array of 2^32 words would make it negative, and the loop endless.
+  for (let at = ((digest[1] ?? 0) * WORDS) % slots.length; ; at = (at + WORDS) % slots.length) {
     if (slots[at] === 0) {
       slots.set(digest, at)
       return true

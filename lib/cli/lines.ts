@@ -1,3 +1,5 @@
+import { createReadStream } from 'node:fs'
+
 /** A line of a file, without what ends it. */
 export interface Line {
   /** From 1. */
@@ -13,6 +15,11 @@ export interface Line {
 
 export const MAX_LINE_BYTES = 256 * 1024
 const LINE_FEED = 0x0a
+
+/** The bytes of an open file, from its start. It stays open, also where the caller reads no further. */
+export function readBytes(fd: number): AsyncIterable<Buffer> {
+  return createReadStream('', { fd, start: 0, autoClose: false }).iterator({ destroyOnReturn: false })
+}
 
 /** Cuts a stream of bytes into lines, holding no more than one chunk and one line of it. */
 export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line, void, undefined> {

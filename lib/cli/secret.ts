@@ -1,5 +1,6 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
+import type { Readable } from 'node:stream'
 import { CommandError, EXIT, fileError, usageError } from './exit-codes.js'
 
 const MAX_BYTES = 64 * 1024
@@ -34,9 +35,8 @@ async function readSecretFile(path: string): Promise<FoundSecret> {
     throw fileError('The secret file cannot be read', error)
   })
   try {
-    const { mode, size } = await file.stat()
-    if (size > MAX_BYTES) throw new CommandError('The secret file is too large to hold a secret.', EXIT.config)
-    const secret = (await file.readFile('utf8')).trim()
+    const { mode } = await file.stat()
+    const secret = await readText(file.createReadStream(), 'The secret file')
     const isExposed = process.platform !== 'win32' && (mode & 0o077) !== 0
     const warning = 'Others than its owner can read the secret file. Close it: chmod 600 <file>'
     return { secret, source: 'the secret file', ...(isExposed && { warning }) }
@@ -50,11 +50,16 @@ async function readSecretFile(path: string): Promise<FoundSecret> {
 async function readStandardInput(): Promise<string> {
   // A terminal would show what is typed.
   if (process.stdin.isTTY) throw usageError('Pipe the secret into --secret-file -; it is not typed.')
+  return readText(process.stdin, 'Standard input')
+}
+
+/** Reads no further than a secret can be long: a device or a pipe may never end. */
+async function readText(stream: Readable, name: string): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
     length += chunk.length
-    if (length > MAX_BYTES) throw new CommandError('Standard input is too long to be a secret.', EXIT.config)
+    if (length > MAX_BYTES) throw new CommandError(`${name} is too long to be a secret.`, EXIT.config)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString().trim()

@@ -3,6 +3,9 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 /** How long, after Ctrl-C, those under way are waited for. */
 const GRACE_MS = 5_000
 
+/** How long, after that, the process may take to write what it has and to end. */
+const LAST_WRITE_MS = 1_000
+
 /**
  * Ends a run as its user asks: at the first Ctrl-C no more is begun, and what is under way is waited for a little, for a token
  * that has been minted should be written; at the second one it is left.
@@ -45,10 +48,13 @@ export class Interruption {
     this.#exitCode ??= exitCode
     this.#soft.abort()
     this.#hard.abort()
+    // A reader of the output that reads no more would hold the process for good.
+    setTimeout(() => process.exit(this.#exitCode), LAST_WRITE_MS).unref()
   }
 
+  /** Gives the signals back. The deadline of an interrupted run goes on: what was printed has yet to be written. */
   dispose(): void {
-    clearTimeout(this.#timer)
+    this.#timer?.unref()
     for (const [signal, listener] of this.#listeners) process.removeListener(signal, listener)
   }
 
@@ -57,6 +63,6 @@ export class Interruption {
     this.#exitCode = exitCode
     this.#soft.abort()
     this.#onFirst?.()
-    this.#timer = setTimeout(() => this.#hard.abort(), GRACE_MS)
+    this.#timer = setTimeout(() => this.abort(exitCode), GRACE_MS)
   }
 }

@@ -166,12 +166,12 @@ class TokenRun {
 
   async #openSink(): Promise<TokenSink> {
     const { out, from, json, resume, scopes, identities, secretFile } = this.#plan
-    const { hard } = this.#interruption
+    const { soft, hard } = this.#interruption
     if (out === undefined) return json || from !== undefined ? jsonSink(hard) : plainSink(identities, hard)
     if (isSameFile(out, from)) throw usageError('--out and --from name the same file.')
     if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file name the same file.')
     if (!resume) return fileSink(TokenFile.create(out))
-    const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes })
+    const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes, signal: soft })
     if (resumed?.isExposed) warn('Others than its owner can read the output file. Close it: chmod 600 <file>')
     if (resumed && resumed.expired > 0) warn(`${count(resumed.expired, 'token')} in the output file expired already.`)
     return fileSink(file)
@@ -184,7 +184,7 @@ class TokenRun {
       return until(soft, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
     }
     const source = openList(from)
-    const total = Progress.isSeen && source.isFile ? await countLines(source) : undefined
+    const total = Progress.isSeen && source.isFile ? await countLines(source, soft) : undefined
     this.#progress = new Progress(this.#tally, total)
     return listIdentities(source, {
       done: this.#done,

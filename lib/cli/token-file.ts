@@ -1,6 +1,5 @@
 import {
   constants,
-  createReadStream,
   existsSync,
   fsync,
   fsyncSync,
@@ -14,7 +13,7 @@ import {
 import type { SessionToken } from '../session-token.js'
 import { CommandError, EXIT, fileError } from './exit-codes.js'
 import type { IdentitySet } from './identity-set.js'
-import { readLines, textOf, type Line } from './lines.js'
+import { readBytes, readLines, textOf, type Line } from './lines.js'
 
 const SYNC_INTERVAL_MS = 1_000
 
@@ -23,6 +22,13 @@ export interface Resumed {
   readonly tokens: number
   readonly expired: number
   readonly isExposed: boolean
+}
+
+/** What `resume` reads the file for. */
+interface ResumedContent {
+  readonly done: IdentitySet
+  readonly scopes: readonly string[]
+  readonly signal: AbortSignal
 }
 
 /** One token as a line of NDJSON. */
@@ -74,11 +80,11 @@ export class TokenFile {
     }
   }
 
-  /** Goes on with the file at `path`, or makes it. Adds whom it holds to `done`, and cuts off a half-written end. */
-  static async resume(
-    path: string,
-    { done, scopes }: { done: IdentitySet; scopes: readonly string[] },
-  ): Promise<{ file: TokenFile; resumed?: Resumed }> {
+  /**
+   * Goes on with the file at `path`, or makes it. Adds the identities that it holds to `done`, until `signal` aborts, and cuts
+   * off a half-written end.
+   */
+  static async resume(path: string, content: ResumedContent): Promise<{ file: TokenFile; resumed?: Resumed }> {
     let fd: number
     try {
       fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
@@ -91,7 +97,7 @@ export class TokenFile {
       if (!stat.isFile()) throw new CommandError('--out names no ordinary file, which --resume needs.', EXIT.usage)
       const { mode } = stat
       const isExposed = process.platform !== 'win32' && (mode & 0o077) !== 0
-      return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, done, scopes)), isExposed } }
+      return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, content)), isExposed } }
     } catch (error) {
       closeSync(fd)
       throw error instanceof CommandError ? error : fileError('The output file cannot be read', error)
@@ -132,19 +138,21 @@ export class TokenFile {
 
 function writeAll(fd: number, text: string): void {
   const bytes = Buffer.from(text)
-  for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written)
+  for (let written = 0; written < bytes.length;) {
+    const more = writeSync(fd, bytes, written)
+    if (more === 0) throw Object.assign(new Error('nothing was written'), { code: 'ENOSPC' })
+    written += more
+  }
 }
 
 async function readDone(
   fd: number,
-  done: IdentitySet,
-  scopes: readonly string[],
+  { done, scopes, signal }: ResumedContent,
 ): Promise<{ tokens: number; expired: number }> {
   let [tokens, expired, whole] = [0, 0, 0]
   const now = Date.now()
-  for await (const line of readLines(
-    createReadStream('', { fd, start: 0, autoClose: false }) as AsyncIterable<Buffer>,
-  )) {
+  for await (const line of readLines(readBytes(fd))) {
+    if (signal.aborted) break
     const token = parseToken(line)
     if (!token) {
       if (line.isEnded || !isHalfWritten(line)) throw foreignLine(line.number)
