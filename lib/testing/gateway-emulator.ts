@@ -4,6 +4,20 @@ import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import {
+  BOOLEAN_OR_IN_BODY,
+  checkMembers,
+  checkValue,
+  FUNCTION,
+  HEADERS,
+  JSON_BODY,
+  JSON_OBJECT,
+  milliseconds,
+  objectWith,
+  TEXT,
+  wholeNumber,
+  type Checks,
+} from './check-members.js'
 
 /** How an emulator starts; all have a default. */
 export interface GatewayEmulatorOptions {
@@ -65,6 +79,40 @@ export interface GatewayFault {
 
 const DEFAULT_LIFETIME_MS = 3_600_000
 const MAX_REQUEST_BYTES = 1024 * 1024
+/** Node's timers take no more than a signed 32-bit number of milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1
+/** About 3,000 years: a longer lifetime would leave the calendar. */
+const MAX_LIFETIME_MS = 1e14
+
+const OPTION_CHECKS: Checks<GatewayEmulatorOptions> = {
+  appSecret: TEXT,
+  lifetimeMs: milliseconds(-MAX_LIFETIME_MS, MAX_LIFETIME_MS),
+  port: wholeNumber(0, 65_535),
+  host: TEXT,
+  tls: objectWith('an object with key and cert, both PEM text', ['key', 'cert'], TEXT),
+  maxRequests: wholeNumber(0, Infinity),
+  onRequest: FUNCTION,
+  onAnswer: FUNCTION,
+  clock: objectWith('an object with now', ['now'], FUNCTION),
+}
+const FAULT_CHECKS: Checks<GatewayFault> = {
+  identity: TEXT,
+  status: wholeNumber(100, 999),
+  headers: HEADERS,
+  body: JSON_BODY,
+  answer: JSON_OBJECT,
+  delayMs: milliseconds(0, LONGEST_MS),
+  reset: BOOLEAN_OR_IN_BODY,
+  silence: BOOLEAN_OR_IN_BODY,
+}
+const TIMES = wholeNumber(1, Infinity)
+const NO_FAULT: GatewayFault = checkFault('fault', {})
+
+/** Faults that the next requests meet. */
+interface ScriptedFault {
+  readonly fault: GatewayFault
+  left: number
+}
 
 /**
  * A stand-in for the Video.io gateway, for tests and for developing without an account: a real HTTP server on a loopback
@@ -77,30 +125,52 @@ const MAX_REQUEST_BYTES = 1024 * 1024
  * ```
  *
  * The claims of its tokens are its own: which ones the real gateway's carry is not documented.
+ *
+ * Options and faults are checked as strictly as those of the client: an unknown one, or a value of the wrong type, throws a
+ * `TypeError` that names it and never its value. Where `onRequest` returns such a fault, the response is 500 and says so.
  */
 export class GatewayEmulator {
   /** Every request to `/v1/sessions` so far, or the last `maxRequests`, oldest first. */
   readonly requests: RecordedRequest[] = []
-  /** Lifetime of the tokens it mints from now on, in milliseconds. */
-  lifetimeMs: number
-  /** The secret it accepts; set it to rotate. */
-  appSecret: string
   readonly #options: GatewayEmulatorOptions
   readonly #clock: { now(): number }
   readonly #signingKey = randomUUID()
-  readonly #faults: GatewayFault[] = []
+  readonly #faults: ScriptedFault[] = []
+  #lifetimeMs: number
+  #appSecret: string
   #outage: GatewayFault | undefined
   #mints = 0
   #server: http.Server | undefined
   #port: number
 
-  /** Does not listen yet: `start()` does. */
+  /** Does not listen yet: `start()` does. @throws TypeError on an option that it does not know or take */
   constructor(options: GatewayEmulatorOptions = {}) {
-    this.#options = options
-    this.#clock = options.clock ?? Date
-    this.#port = options.port ?? 0
-    this.lifetimeMs = options.lifetimeMs ?? DEFAULT_LIFETIME_MS
-    this.appSecret = options.appSecret ?? makeAppSecret(this.#clock.now())
+    this.#options = checkMembers('GatewayEmulator', options, OPTION_CHECKS)
+    const { clock = Date, port = 0, lifetimeMs = DEFAULT_LIFETIME_MS, appSecret } = this.#options
+    this.#clock = clock
+    this.#port = port
+    this.#lifetimeMs = lifetimeMs
+    this.#appSecret = appSecret ?? makeAppSecret(clock.now())
+  }
+
+  /** Lifetime of the tokens it mints from now on, in milliseconds; negative for tokens that have expired. */
+  get lifetimeMs(): number {
+    return this.#lifetimeMs
+  }
+
+  set lifetimeMs(ms: number) {
+    checkValue('GatewayEmulator: lifetimeMs', ms, OPTION_CHECKS.lifetimeMs)
+    this.#lifetimeMs = ms
+  }
+
+  /** The secret it accepts; set it to rotate. */
+  get appSecret(): string {
+    return this.#appSecret
+  }
+
+  set appSecret(secret: string) {
+    checkValue('GatewayEmulator: appSecret', secret, OPTION_CHECKS.appSecret)
+    this.#appSecret = secret
   }
 
   /** `http://127.0.0.1:<port>`, or `https://…` with `tls`, once started. */
@@ -149,14 +219,23 @@ export class GatewayEmulator {
     await this.stop()
   }
 
-  /** The next request meets `fault`; called again, or with `times`, so do those after it, in order. */
+  /**
+   * The next request meets `fault`; called again, or with `times`, so do those after it, in order.
+   *
+   * @throws TypeError on a fault with a member that it does not know or take, or where `times` is not a whole number
+   */
   failNext(fault: GatewayFault, times = 1): void {
-    for (let i = 0; i < times; i++) this.#faults.push(fault)
+    checkValue('failNext: times', times, TIMES)
+    this.#faults.push({ fault: checkFault('failNext: the fault', fault), left: times })
   }
 
-  /** Every request meets `fault`, until `recover()`. Scripted faults of `failNext` come first. */
+  /**
+   * Every request meets `fault`, until `recover()`. Scripted faults of `failNext` come first.
+   *
+   * @throws TypeError on a fault with a member that it does not know or take
+   */
   fail(fault: GatewayFault): void {
-    this.#outage = fault
+    this.#outage = checkFault('fail: the fault', fault)
   }
 
   /** Forgets all faults. */
@@ -169,7 +248,7 @@ export class GatewayEmulator {
     try {
       const path = (req.url ?? '/').split('?')[0] ?? '/'
       const body = await readBody(req)
-      if (path !== '/v1/sessions') return this.#send(res, { status: 404, body: { error: 'No such resource.' } })
+      if (path !== '/v1/sessions') return this.#send(res, { ...refusal(404, 'No such resource.'), headers: undefined })
       const request: RecordedRequest = {
         method: req.method ?? '',
         path,
@@ -179,8 +258,7 @@ export class GatewayEmulator {
         status: 0,
       }
       this.#remember(request)
-      const fault = this.#options.onRequest?.(request) ?? this.#takeFault(body)
-      await this.#answer(request, res, fault)
+      await this.#answer(request, res, this.#chooseFault(request))
       this.#options.onAnswer?.(request)
     } catch {
       // The client or stop() ended the connection.
@@ -193,12 +271,25 @@ export class GatewayEmulator {
     if (this.requests.length > (this.#options.maxRequests ?? Infinity)) this.requests.shift()
   }
 
+  #chooseFault(request: RecordedRequest): GatewayFault {
+    const chosen = this.#options.onRequest?.(request) ?? undefined
+    if (chosen === undefined) return this.#takeFault(request.body)
+    try {
+      return checkFault('onRequest: the fault', chosen)
+    } catch (error) {
+      // Nothing of the test calls this: the client's error is where the mistake can be read.
+      return checkFault('fault', refusal(500, (error as Error).message))
+    }
+  }
+
   #takeFault(body: unknown): GatewayFault {
     const identity = (body as { identity?: unknown } | null)?.identity
     const concerns = (fault: GatewayFault): boolean => fault.identity === undefined || fault.identity === identity
-    const index = this.#faults.findIndex(concerns)
-    if (index >= 0) return this.#faults.splice(index, 1)[0] ?? {}
-    return this.#outage && concerns(this.#outage) ? this.#outage : {}
+    const index = this.#faults.findIndex(({ fault }) => concerns(fault))
+    const scripted = this.#faults[index]
+    if (scripted && --scripted.left === 0) this.#faults.splice(index, 1)
+    if (scripted) return scripted.fault
+    return this.#outage && concerns(this.#outage) ? this.#outage : NO_FAULT
   }
 
   async #answer(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
@@ -265,7 +356,11 @@ export class GatewayEmulator {
 interface Answer {
   readonly status: number
   readonly body: unknown
-  readonly headers?: GatewayFault['headers']
+  readonly headers: GatewayFault['headers']
+}
+
+function checkFault(what: string, fault: unknown): GatewayFault {
+  return checkMembers(what, fault, FAULT_CHECKS)
 }
 
 /** The shape of a real one: HS256, `role: "app"`, no `exp`. What signs it nobody checks. */

@@ -1,7 +1,13 @@
 import { describe, expect, it } from '@jest/globals'
 import { decodeJwt } from 'jose/jwt/decode'
 import https from 'node:https'
-import { FakeClock, GatewayEmulator, type GatewayFault } from '../../../lib/testing/index.js'
+import {
+  assertNoSecret,
+  FakeClock,
+  GatewayEmulator,
+  type GatewayEmulatorOptions,
+  type GatewayFault,
+} from '../../../lib/testing/index.js'
 import { makeCertificate } from '../../support/certificates.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
 import { makeClient, startGateway } from '../../support/gateway.js'
@@ -10,6 +16,14 @@ function ask(gateway: GatewayEmulator, init: RequestInit = {}): Promise<Response
   const headers = { authorization: `Bearer ${gateway.appSecret}`, 'content-type': 'application/json' }
   const body = JSON.stringify({ identity: 'user', scopes: ['videos.read'] })
   return fetch(`${gateway.url}/v1/sessions`, { method: 'POST', headers, body, ...init })
+}
+
+function failureIn(run: () => unknown): unknown {
+  try {
+    return run()
+  } catch (error) {
+    return error
+  }
 }
 
 describe('GatewayEmulator', () => {
@@ -94,6 +108,105 @@ describe('GatewayEmulator', () => {
     gateway.failNext({ delayMs: 1 })
     expect(await client.getSessionToken('after')).toMatchObject({ identity: 'after' })
     expect(gateway.mints).toBe(2)
+  })
+
+  it.each<[object | number, string]>([
+    [5, 'GatewayEmulator must be an object, not of type number.'],
+    [[], 'GatewayEmulator must be an object, not an array.'],
+    [new Map(), 'GatewayEmulator must be an object with members of its own.'],
+    [{ lifetime: 5 }, 'GatewayEmulator: unknown option "lifetime". Did you mean lifetimeMs? Known options: appSecret,'],
+    [{ appSecret: 'a secret', 'not a name': 1 }, 'GatewayEmulator: unknown option. Known options: '],
+    [{ appSecret: '' }, 'GatewayEmulator: appSecret must be a string that is not empty.'],
+    [{ appSecret: 5 }, 'GatewayEmulator: appSecret must be a string'],
+    [{ lifetimeMs: NaN }, 'GatewayEmulator: lifetimeMs must be a number of milliseconds'],
+    [{ lifetimeMs: '5' }, 'GatewayEmulator: lifetimeMs must be a number of milliseconds'],
+    [{ port: 65_536 }, 'GatewayEmulator: port must be a whole number from 0 to 65535.'],
+    [{ host: 127 }, 'GatewayEmulator: host must be a string'],
+    [{ tls: { key: 'PEM' } }, 'GatewayEmulator: tls must be an object with key and cert'],
+    [{ maxRequests: -1 }, 'GatewayEmulator: maxRequests must be a whole number of at least 0.'],
+    [{ onRequest: {} }, 'GatewayEmulator: onRequest must be a function.'],
+    [{ onAnswer: true }, 'GatewayEmulator: onAnswer must be a function.'],
+    [{ clock: {} }, 'GatewayEmulator: clock must be an object with now.'],
+  ])('refuses the options %j', (options, message) => {
+    expect(() => new GatewayEmulator(options as GatewayEmulatorOptions)).toThrow(TypeError)
+    expect(() => new GatewayEmulator(options as GatewayEmulatorOptions)).toThrow(message)
+  })
+
+  it.each<[unknown, string]>([
+    [503, 'the fault must be an object, not of type number.'],
+    [null, 'the fault must be an object, not null.'],
+    [Promise.resolve({ status: 503 }), 'the fault must be an object with members of its own.'],
+    [{ code: 503 }, 'the fault: unknown option "code". Known options: identity, status,'],
+    [{ delay: 5 }, 'the fault: unknown option "delay". Did you mean delayMs?'],
+    [{ status: '503' }, 'the fault: status must be a whole number from 100 to 999.'],
+    [{ status: 99 }, 'the fault: status must be'],
+    [{ status: 503.5 }, 'the fault: status must be'],
+    [{ identity: 5 }, 'the fault: identity must be a string'],
+    [{ headers: { 'retry after': '5' } }, 'the fault: headers must be'],
+    [{ headers: { 'retry-after': 5 } }, 'the fault: headers must be'],
+    [{ headers: { 'retry-after': 'a\nb' } }, 'the fault: headers must be'],
+    [{ body: 5n }, 'the fault: body must be text, bytes or a value that JSON can hold.'],
+    [{ answer: 'none' }, 'the fault: answer must be an object that JSON can hold.'],
+    [{ delayMs: -1 }, 'the fault: delayMs must be a number of milliseconds from 0 to 2147483647.'],
+    [{ delayMs: Infinity }, 'the fault: delayMs must be'],
+    [{ reset: 'body' }, "the fault: reset must be true, false or 'in-body'."],
+    [{ silence: 1 }, "the fault: silence must be true, false or 'in-body'."],
+  ])('refuses the fault %p', async (fault, message) => {
+    const gateway = await startGateway({ onRequest: () => fault as GatewayFault | undefined })
+    expect(() => gateway.failNext(fault as GatewayFault)).toThrow(`failNext: ${message}`)
+    expect(() => gateway.fail(fault as GatewayFault)).toThrow(`fail: ${message}`)
+    if (fault === null) return
+    const answer = await ask(gateway)
+    expect(answer.status).toBe(500)
+    expect(await answer.text()).toContain(JSON.stringify(message).slice(1, -1))
+  })
+
+  it.each([0, -1, 1.5, NaN, Infinity, '2'])('refuses a fault for %p requests', times => {
+    const gateway = new GatewayEmulator()
+    expect(() => gateway.failNext({ status: 503 }, times as number)).toThrow(
+      new TypeError('failNext: times must be a whole number of at least 1.'),
+    )
+  })
+
+  it('refuses a lifetime and a secret that are none, and keeps what it has', () => {
+    const gateway = new GatewayEmulator({ appSecret: 'a secret', lifetimeMs: -5 })
+    expect(() => (gateway.lifetimeMs = NaN)).toThrow(TypeError)
+    expect(() => (gateway.appSecret = undefined as unknown as string)).toThrow(TypeError)
+    expect([gateway.lifetimeMs, gateway.appSecret]).toEqual([-5, 'a secret'])
+  })
+
+  it('repeats no value', () => {
+    const secret = `eyJ${'secret'.repeat(10)}`
+    for (const options of [{ [secret]: 1 }, { port: secret }, { appSecret: [secret] }]) {
+      const error = failureIn(() => new GatewayEmulator(options as GatewayEmulatorOptions))
+      expect(error).toBeInstanceOf(TypeError)
+      assertNoSecret(error, secret)
+    }
+  })
+
+  it('reads its own options and faults alone, whatever Object.prototype holds', async () => {
+    const polluted = Object.prototype as Record<string, unknown>
+    const gateway = await startGateway()
+    Object.assign(polluted, {
+      status: 500,
+      body: 'polluted',
+      delayMs: 'x',
+      reset: true,
+      lifetimeMs: 5,
+      headers: { a: 'b' },
+    })
+    try {
+      gateway.failNext({ answer: { identity: 'another' } })
+      expect(new GatewayEmulator().lifetimeMs).toBe(3_600_000)
+      const bodies = [await ask(gateway), await ask(gateway)].map(async answer => [answer.status, await answer.json()])
+      expect(await Promise.all(bodies)).toMatchObject([
+        [200, { identity: 'another' }],
+        [200, { identity: 'user' }],
+      ])
+    } finally {
+      for (const name of ['status', 'body', 'delayMs', 'reset', 'lifetimeMs', 'headers'])
+        Reflect.deleteProperty(polluted, name)
+    }
   })
 
   it('does not start twice', async () => {
