@@ -27,6 +27,9 @@ async function diagnose(
   return { code, of: check => findings.find(finding => finding.check === check), text: stdout + stderr }
 }
 
+/** What no output may hold except line feeds: control characters, and those that reorder text. */
+const UNSAFE = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
+
 async function unusedPort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -182,6 +185,19 @@ describe('vkit doctor --store', () => {
     const failing = `export default { get() {}, delete() {}, set: () => Promise.reject(Object.assign(new Error('redis://:pa55word@x'), { code: 'ECONNREFUSED' })) }`
     expect(await tryStore(failing)).toMatchObject({ severity: 'failure', found: 'failed (Error, ECONNREFUSED)' })
     expect(await tryStore('throw new Error("no")')).toMatchObject({ severity: 'failure' })
+  })
+
+  it('shows the name of an error without what a terminal would obey', async () => {
+    const gateway = await startGateway()
+    const file = path.join(await makeFolder(), 'store.mjs')
+    const name = 'Driver\u001b[2J\u009b1m\u202eError\n✓ store      fine'
+    await writeFile(file, `throw Object.assign(new Error('no'), { name: ${JSON.stringify(name)} })`)
+    const args = ['doctor', '--no-mint', '--store', file]
+    const { stdout } = await runCli(args, { env: envFor(gateway) })
+    expect(stdout).toContain('failed (Driver\\u001b[2J\\u009b1m\\u202eError\\u000a✓ store      fine)\n')
+    const json = (await runCli([...args, '--json'], { env: envFor(gateway) })).stdout
+    expect(json).not.toMatch(UNSAFE)
+    expect((JSON.parse(json) as Finding[]).at(-1)?.found).toBe(`failed (${name})`)
   })
 
   const map =

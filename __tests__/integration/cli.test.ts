@@ -124,6 +124,18 @@ describe('vkit token', () => {
     expect(identities[3]).toMatchObject({ identity: 'c' })
   })
 
+  it('shows an identity and what the gateway says without what a terminal would obey', async () => {
+    const gateway = await startGateway()
+    const identity = 'a\u001b[2J\u202e\u200f'
+    gateway.failNext({ status: 403, body: { error: 'no\u001b[2J\u009b1m\u202e\u200f rights' } })
+    const args = ['token', identity, '--json']
+    const failed = await runCli(args, { env: envFor(gateway) })
+    expect(failed.stderr).toContain('failed: "a\\u001b[2J\\u202e\\u200f": VKIT_FORBIDDEN')
+    const { stdout } = await runCli(args, { env: envFor(gateway) })
+    expect(failed.stderr + stdout).not.toMatch(/(?!\n)[\p{Cc}\u200f\u202e]/u)
+    expect(JSON.parse(stdout)).toMatchObject({ identity })
+  })
+
   it('takes an identity that looks like an option after --', async () => {
     const gateway = await startGateway()
     expect((await runCli(['token', '--', '--help'], { env: envFor(gateway) })).code).toBe(0)

@@ -12,6 +12,7 @@ import { checkExposure, checkNode, checkProxy, checkSecret } from './doctor-sett
 import { CommandError, usageError } from './exit-codes.js'
 import { inTime } from './in-time.js'
 import { findSecret, type FoundSecret } from './secret.js'
+import { toJson } from './terminal.js'
 
 const FLAGS = {
   ...COMMON_FLAGS,
@@ -48,7 +49,7 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
   }
   if (values.store !== undefined) note(await checkStore(values.store))
 
-  if (values.json) process.stdout.write(`${JSON.stringify(findings, null, 2)}\n`)
+  if (values.json) process.stdout.write(`${toJson(findings, 2)}\n`)
   return exitCodeFor(findings)
 }
 

@@ -1,5 +1,5 @@
 import { EXIT } from './exit-codes.js'
-import { paint, type Colour } from './terminal.js'
+import { paint, writeLine, type Colour } from './terminal.js'
 
 export type Severity = 'ok' | 'note' | 'warning' | 'failure'
 
@@ -22,8 +22,9 @@ const SIGNS: Record<Severity, readonly [string, Colour]> = {
 
 export function printFinding({ check, severity, found, advice }: Finding): void {
   const [sign, colour] = SIGNS[severity]
-  process.stdout.write(`${paint(sign, colour, process.stdout)} ${check.padEnd(10)} ${found}\n`)
-  if (advice !== undefined) process.stdout.write(`${' '.repeat(13)}${paint('→', 'cyan', process.stdout)} ${advice}\n`)
+  writeLine(process.stdout, `${check.padEnd(10)} ${found}`, `${paint(sign, colour, process.stdout)} `)
+  if (advice === undefined) return
+  writeLine(process.stdout, advice, `${' '.repeat(13)}${paint('→', 'cyan', process.stdout)} `)
 }
 
 export function exitCodeFor(findings: readonly Finding[]): number {

@@ -5,7 +5,7 @@ import { CommandError, EXIT, usageError } from './exit-codes.js'
 import { Faults } from './faults.js'
 import { findSecret } from './secret.js'
 import { Interruption } from './signals.js'
-import { count, paint, quote, tell, warn } from './terminal.js'
+import { count, paint, quote, tell, warn, writeLine } from './terminal.js'
 
 const FLAGS = {
   help: COMMON_FLAGS.help,
@@ -36,7 +36,7 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
     await emulator.start().catch(explainPort)
     introduce(emulator, appSecret === undefined)
     if (!interruption.soft.aborted) await once(interruption.soft, 'abort')
-    tell(`\n${count(emulator.mints, 'token')} minted.`)
+    tell('', `${count(emulator.mints, 'token')} minted.`)
     return EXIT.ok
   } finally {
     interruption.dispose()
@@ -61,19 +61,19 @@ function explainPort(error: NodeJS.ErrnoException): never {
 }
 
 function introduce(emulator: GatewayEmulator, isOwnSecret: boolean): void {
-  tell('A gateway on this machine. Give your application:\n')
+  tell('A gateway on this machine. Give your application:', '')
   const secretLine = isOwnSecret ? `export VKIT_APP_SECRET=${emulator.appSecret}\n` : ''
   process.stdout.write(`export VKIT_BASE_URL=${emulator.url}\n${secretLine}`)
-  tell(`${isOwnSecret ? '' : '(It accepts the app secret that you gave.)\n'}\nCtrl-C ends it.\n`)
+  if (!isOwnSecret) tell('(It accepts the app secret that you gave.)')
+  tell('', 'Ctrl-C ends it.', '')
 }
 
 function logRequest({ receivedAt, status, method, path, body }: RecordedRequest): void {
   const time = new Date(receivedAt).toISOString().slice(11, 23)
   const colour = status === 200 ? 'green' : status >= 400 && status < 500 ? 'yellow' : 'red'
   const shown = paint(status === 0 ? '---' : String(status), colour, process.stderr)
-  tell(
-    `${paint(time, 'dim', process.stderr)}  ${shown}  ${method} ${path}  ${describe(body)}  ${Date.now() - receivedAt} ms`,
-  )
+  const line = `${method} ${path}  ${describe(body)}  ${Date.now() - receivedAt} ms`
+  writeLine(process.stderr, line, `${paint(time, 'dim', process.stderr)}  ${shown}  `)
 }
 
 function describe(body: unknown): string {

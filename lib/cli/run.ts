@@ -64,11 +64,6 @@ function explain(error: unknown): number {
   }
   // Whatever else it is may hold what was typed, or the secret: its place is told, not its words.
   const { name, stack = '' } = error instanceof Error ? error : new Error('unknown')
-  complain(
-    `Something went wrong inside vkit (${name}).\n${stack
-      .split('\n')
-      .filter(line => /^\s+at /.test(line))
-      .join('\n')}`,
-  )
+  complain(`Something went wrong inside vkit (${name}).`, ...stack.split('\n').filter(line => /^\s+at /.test(line)))
   return EXIT.failed
 }

@@ -12,25 +12,45 @@ export function paint(text: string, colour: Colour, stream: Pick<WriteStream, 'i
   return wantsColour(stream) ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text
 }
 
-/** A line for a person, on standard error: standard output is for what was asked for. */
-export function tell(line: string): void {
-  process.stderr.write(`${line}\n`)
+/** Control characters, which a terminal obeys, and those that reorder text or break lines. */
+const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
+
+/** `text` with each character that a terminal would obey as `\u…`, line feeds too. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, escapeCharacter)
+}
+
+/** `value` as JSON that is as safe to print, and means the same. */
+export function toJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(UNSAFE, found => (found === '\n' ? found : escapeCharacter(found)))
+}
+
+function escapeCharacter(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+/** Writes a line of any origin, after a `label` of our own that may hold colours. */
+export function writeLine(stream: NodeJS.WritableStream, line: string, label = ''): void {
+  stream.write(`${label}${printable(line)}\n`)
+}
+
+/** Lines for a person, on standard error: standard output is for what was asked for. */
+export function tell(...lines: readonly string[]): void {
+  for (const line of lines) writeLine(process.stderr, line)
 }
 
 export function warn(line: string): void {
-  tell(`${paint('warning', 'yellow', process.stderr)}: ${line}`)
+  writeLine(process.stderr, line, `${paint('warning', 'yellow', process.stderr)}: `)
 }
 
-export function complain(line: string): void {
-  tell(`${paint('error', 'red', process.stderr)}: ${line}`)
+export function complain(line: string, ...more: readonly string[]): void {
+  writeLine(process.stderr, line, `${paint('error', 'red', process.stderr)}: `)
+  tell(...more)
 }
 
-/** Text of somebody else's, fit for a terminal: quoted, and without anything that the terminal would obey. */
+/** `text` in quotes, where what is shown is not ours. */
 export function quote(text: string): string {
-  return JSON.stringify(text).replace(
-    /[\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g,
-    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
+  return toJson(text)
 }
 
 export function count(n: number, one: string, many = `${one}s`): string {

@@ -14,6 +14,7 @@ import type { SessionToken } from '../session-token.js'
 import { CommandError, EXIT, fileError } from './exit-codes.js'
 import type { IdentitySet } from './identity-set.js'
 import { readBytes, readLines, textOf, type Line } from './lines.js'
+import { toJson } from './terminal.js'
 
 const SYNC_INTERVAL_MS = 1_000
 
@@ -33,7 +34,7 @@ interface ResumedContent {
 
 /** One token as a line of NDJSON. */
 export function formatToken({ identity, sessionToken, expiresAt, scopes }: SessionToken): string {
-  return `${JSON.stringify({ identity, sessionToken, expiresAt, scopes })}\n`
+  return `${toJson({ identity, sessionToken, expiresAt, scopes })}\n`
 }
 
 /** Whether two paths, of which `-` is standard input, lead to one file. */
