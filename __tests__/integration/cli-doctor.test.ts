@@ -76,6 +76,7 @@ describe('vkit doctor', () => {
     ['a proxy variable', { HTTPS_PROXY: 'http://user:pa55word@proxy:3128' }, 'proxy', 7, 'warning'],
     ['NODE_DEBUG', { NODE_DEBUG: 'fs,HTTP' }, 'exposure', 1, 'failure'],
     ['NODE_TLS_REJECT_UNAUTHORIZED', { NODE_TLS_REJECT_UNAUTHORIZED: '0' }, 'exposure', 7, 'warning'],
+    ['report files', { NODE_OPTIONS: '--report-uncaught-exception' }, 'exposure', 7, 'warning'],
     ['plain http', { VKIT_BASE_URL: 'http://gateway.video.io' }, 'settings', 1, 'failure'],
   ])('notices %s', async (_, extra, check, expected, severity) => {
     const gateway = await startGateway()

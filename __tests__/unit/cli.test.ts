@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { looksLikeSecret, readDuration } from '../../lib/cli/arguments.js'
 import { checkClock } from '../../lib/cli/doctor-network.js'
+import { checkExposure } from '../../lib/cli/doctor-settings.js'
 import { Faults } from '../../lib/cli/faults.js'
 import { countLines } from '../../lib/cli/identity-list.js'
 import { IdentitySet } from '../../lib/cli/identity-set.js'
@@ -147,6 +148,21 @@ describe('arguments', () => {
     const met = Array.from({ length: 10_000 }, () => faults.next()).filter(Boolean).length
     expect(met).toBeGreaterThan(1_500)
     expect(met).toBeLessThan(2_500)
+  })
+})
+
+describe('the exposure check', () => {
+  const off = { reportOnUncaughtException: false, reportOnFatalError: false, reportOnSignal: false }
+
+  it.each(['reportOnUncaughtException', 'reportOnFatalError', 'reportOnSignal'])('warns of %s', setting => {
+    const [finding] = checkExposure({}, { ...off, [setting]: true })
+    expect(finding).toMatchObject({ severity: 'warning', found: expect.stringContaining('VKIT_APP_SECRET') as unknown })
+    expect(finding?.advice).toContain('--report-exclude-env')
+  })
+
+  it('accepts report files without the environment, and none', () => {
+    expect(checkExposure({}, { ...off, reportOnSignal: true, excludeEnv: true })).toMatchObject([{ severity: 'ok' }])
+    expect(checkExposure({}, off)).toMatchObject([{ severity: 'ok' }])
   })
 })
 

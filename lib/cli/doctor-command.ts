@@ -34,7 +34,7 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
     if (!values.json) found.forEach(printFinding)
   }
 
-  note(checkNode(), checkProxy(process.env), ...checkExposure(process.env))
+  note(checkNode(), checkProxy(process.env), ...checkExposure(process.env, process.report))
   const { secret, finding } = await lookForSecret(values['secret-file'])
   note(finding)
   const { url, finding: configuration } = checkConfiguration(values['base-url'])

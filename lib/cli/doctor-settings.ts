@@ -66,8 +66,28 @@ export function checkProxy(environment: Environment): Finding {
   }
 }
 
-/** What makes Node print, or accept, more than it should. */
-export function checkExposure(environment: Environment): Finding[] {
+/** What decides on the report files of Node, and on the environment in them; `excludeEnv` came with Node 22.13 and 23.3. */
+interface ReportSettings {
+  readonly reportOnUncaughtException: boolean
+  readonly reportOnFatalError: boolean
+  readonly reportOnSignal: boolean
+  readonly excludeEnv?: boolean
+}
+
+function checkReports({ reportOnUncaughtException, reportOnFatalError, ...rest }: ReportSettings): Finding[] {
+  if (rest.excludeEnv || !(reportOnUncaughtException || reportOnFatalError || rest.reportOnSignal)) return []
+  return [
+    {
+      check: 'exposure',
+      severity: 'warning',
+      found: 'Node writes report files (--report-…), and the environment with VKIT_APP_SECRET in them',
+      advice: 'Add --report-exclude-env (Node 22.13, 23.3 or newer), or take the secret from a file or a function.',
+    },
+  ]
+}
+
+/** What makes Node print, write or accept more than it should. */
+export function checkExposure(environment: Environment, reports?: ReportSettings): Finding[] {
   const findings: Finding[] = []
   if (printsRequests(environment)) {
     findings.push({
@@ -85,6 +105,7 @@ export function checkExposure(environment: Environment): Finding[] {
       advice: 'Unset it; for a certificate authority of your own set NODE_EXTRA_CA_CERTS=<file>.',
     })
   }
+  findings.push(...(reports ? checkReports(reports) : []))
   if (findings.length > 0) return findings
   return [{ check: 'exposure', severity: 'ok', found: 'NODE_DEBUG and NODE_TLS_REJECT_UNAUTHORIZED are not set' }]
 }
