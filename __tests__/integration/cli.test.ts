@@ -198,7 +198,7 @@ describe('vkit token', () => {
     expect(gateway.mints).toBe(2)
   })
 
-  it('reads no secret from a file that does not end', async () => {
+  itWith(posix, 'reads no secret from a file that does not end', async () => {
     const { code, stderr } = await runCli(['token', 'user', '--secret-file', '/dev/zero'])
     expect([code, stderr]).toEqual([3, 'error: The secret file is too long to be a secret.\n'])
   })

@@ -2,7 +2,7 @@
 import fastify from 'fastify'
 import { createTokenHandler } from '@video-io/videokit-nodejs/handlers'
 
-/** Stands in for your own authentication; the request does not get to choose who it is. */
+/** Stands in for your own authentication, and lets everyone in; the request never chooses the user. */
 async function signIn(request) {
   request.user = { id: 'END_USER_ID' }
 }
@@ -32,6 +32,7 @@ export function createApp(vkit) {
 
 export async function listen(vkit, port) {
   const app = createApp(vkit)
-  await app.listen({ port })
+  // Only for this machine: without a real login anyone who reaches it gets a token.
+  await app.listen({ port, host: '127.0.0.1' })
   return app.server
 }

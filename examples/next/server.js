@@ -5,5 +5,6 @@ import next from 'next'
 export async function listen(vkit, port) {
   const app = next({ dev: true, dir: import.meta.dirname })
   await app.prepare()
-  return http.createServer(app.getRequestHandler()).listen(port)
+  // Only for this machine: without a real login anyone who reaches it gets a token.
+  return http.createServer(app.getRequestHandler()).listen(port, '127.0.0.1')
 }

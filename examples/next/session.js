@@ -1,4 +1,4 @@
-/** Stands in for your own authentication, say Auth.js or Clerk; the request does not get to choose who it is. */
+/** Stands in for your own authentication, such as Auth.js or Clerk, and lets everyone in; the request never chooses the user. */
 export async function readUser() {
   return { id: 'END_USER_ID' }
 }

@@ -69,11 +69,13 @@ async function urlOf(child: Example): Promise<{ url: string; printed: string }> 
 describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
   const start = (): Example => run(['examples/start.js', ...(name === 'express' ? [] : [name])])
 
-  it('runs with one command, and responds', async () => {
+  it('runs with one command, listens on this machine only, and responds', async () => {
     const { url, printed } = await urlOf(start())
-    expect(printed).toMatch(/^Gateway: an emulator at http:\/\/127\.0\.0\.1:\d+, for VKIT_APP_SECRET is not set\n/)
+    expect(printed).toMatch(/^Gateway: an emulator at http:\/\/127\.0\.0\.1:\d+, because VKIT_APP_SECRET is not set\n/)
     expect(printed).toMatch(/Minted a session token for END_USER_ID, valid until \S+Z:\n[\w-]+\.[\w-]+\.[\w-]+\n/)
 
+    // What it prints is what the server is bound to.
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
     const answer = await fetch(`${url}/token?identity=somebody-else`)
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('application/json')
@@ -95,15 +97,33 @@ describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
 })
 
 describe('an example', () => {
-  it('takes the gateway and the secret of the environment', async () => {
+  it('takes the gateway and the secret of the environment, and prints none of its tokens', async () => {
     const gateway = await startGateway()
     const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
-    const { printed } = await urlOf(run(['examples/start.js'], env))
+    const { url, printed } = await urlOf(run(['examples/start.js'], env))
     expect(printed).toContain(`Gateway: ${gateway.url}\n`)
+    expect(printed).not.toMatch(/eyJ|Minted/)
+    expect(gateway.requests).toHaveLength(0)
+    expect(await (await fetch(`${url}/token`)).json()).toEqual(TOKEN)
     expect(gateway.mints).toBe(1)
   })
 
-  it('says so when no token can be minted, and serves on', async () => {
+  it.each(['script', 'lambda'])('that is a %s prints no token of the real gateway', async name => {
+    const gateway = await startGateway()
+    const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+    const { code, out, errors } = await ended(run(['examples/start.js', name], env))
+    expect([code, errors]).toEqual([0, ''])
+    expect(gateway.mints).toBeGreaterThan(0)
+    expect(out).not.toContain('eyJ')
+    expect(out).toContain(name === 'script' ? '{"identity":"alice","expiresAt":"' : '"statusCode": 200')
+  })
+
+  it.each(['http', '-1', '65536', '3000.5', ' 3000'])('refuses the port %j', async PORT => {
+    const { code, errors } = await ended(run(['examples/start.js'], { PORT }))
+    expect([code, errors]).toEqual([1, 'PORT must be a whole number from 0 to 65535.\n'])
+  })
+
+  it('refuses requests when no token can be minted, and serves on', async () => {
     const gateway = await startGateway()
     const child = run(['examples/start.js'], { VKIT_APP_SECRET: 'revoked', VKIT_BASE_URL: gateway.url })
     const { url } = await urlOf(child)
