@@ -190,11 +190,12 @@ describe('vkit token', () => {
 
   it('reports an identity that the client refuses, and mints for the others', async () => {
     const gateway = await startGateway()
-    const args = ['token', 'anna', 'x'.repeat(2_000), 'bob']
+    const args = ['token', 'anna', 'x'.repeat(2_000), 'undefined', 'bob']
     const { code, stdout, stderr } = await runCli(args, { env: envFor(gateway) })
     expect(code).toBe(1)
-    expect(stdout.split('\n').map(line => line.length > 0)).toEqual([true, false, true, false])
+    expect(stdout.split('\n').map(line => line.length > 0)).toEqual([true, false, false, true, false])
     expect(stderr).toMatch(/^failed: "x+": VKIT_INVALID_ARGUMENT: /)
+    expect(stderr).toMatch(/^failed: "undefined": VKIT_INVALID_ARGUMENT: identity must not be the text undefined/m)
     expect(gateway.mints).toBe(2)
   })
 

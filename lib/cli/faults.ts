@@ -52,7 +52,4 @@ function readWord(word: string, rule: Writable): void {
   else if (name === 'retry-after') {
     rule.fault.headers = { 'Retry-After': String(readWhole(value, '--fault retry-after=', [0, 86_400])) }
   } else throw usageError('--fault is not understood.')
-  if (rule.fault.status !== undefined && rule.fault.status >= 400) {
-    rule.fault.body = { error: `The emulator was told to answer ${rule.fault.status}.` }
-  }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { VKitClient } from '../../../lib/index.js'
 import type { GatewayFault } from '../../../lib/testing/index.js'
 import type { Context, ExpectedFailure, Gateway } from '../harness/context.js'
 import { meet, survive } from '../harness/meet.js'
@@ -37,7 +38,7 @@ function nest(levels: number): string {
 /**
  * What others may have put on the prototype of every object, read by those who ask for an option not given.
  *
- * Without the names of events, such as `timeout`, which end Node's own streams, and `status`, which lru-cache writes to.
+ * Without `timeout`, `writable` and the options of Node's streams, with which Node's own HTTP client fails.
  */
 function pollute(evil: string): () => void {
   const { port } = new URL(evil)
@@ -75,6 +76,62 @@ function pollute(evil: string): () => void {
   return () => {
     for (const key of Object.keys(pollution)) Reflect.deleteProperty(prototype, key)
   }
+}
+
+/** Names that lru-cache, p-retry, jose and got read from options, or from an error or a token, where they are not given. */
+const OPTION_NAMES = `
+  status ttl max maxSize maxEntrySize size sizeCalculation onInsert dispose perf start allowStale updateAgeOnGet
+  noUpdateTTL fetchMethod memoMethod backgroundFetchSize ttlAutopurge retries factor minTimeout shouldRetry
+  onFailedAttempt shouldConsumeRetry unref randomize aborted headers once alg crit exp retryAfterMs attempts
+  code reason mode
+`
+  .trim()
+  .split(/\s+/)
+
+/** Each name in turn, with values of each kind: a client does all that it does without. */
+async function meetPollutedOptions(t: Context, gateway: Emulator): Promise<void> {
+  const prototype = Object.prototype as Record<string, unknown>
+  for (const name of OPTION_NAMES) {
+    for (const value of [1, 'x', true, {}, () => 1]) {
+      const warm = t.client(gateway)
+      const kept = await warm.getSessionToken('keeper')
+      prototype[name] = value
+      try {
+        assert.equal(await warm.getSessionToken('keeper'), kept, name)
+        await useAll(t.client(gateway, { cache: { store: new Map() }, maxRetries: 0 }))
+      } catch (error) {
+        throw new Error(`${name} = ${typeof value}`, { cause: error })
+      } finally {
+        Reflect.deleteProperty(prototype, name)
+      }
+    }
+  }
+  // With it Node's own HTTP client fails, but what is cached is served.
+  const warm = t.client(gateway)
+  const kept = [await warm.getSessionToken('keeper'), await warm.getSessionToken('keeper', ['a'])]
+  prototype['signal'] = {}
+  try {
+    assert.deepEqual([await warm.getSessionToken('keeper'), await warm.getSessionToken('keeper', ['a'])], kept)
+  } finally {
+    Reflect.deleteProperty(prototype, 'signal')
+  }
+}
+
+async function useAll(client: VKitClient): Promise<void> {
+  const first = await client.getSessionToken('user')
+  assert.equal(await client.getSessionToken('user'), first)
+  const scoped = await client.getSessionToken('user', ['a'])
+  assert.equal(await client.getSessionToken('user', ['a']), scoped)
+  assert.notEqual((await client.getSessionToken('other', ['a'])).sessionToken, scoped.sessionToken)
+  assert.deepEqual([first.scopes, scoped.scopes], [[], ['a']])
+  const { signal } = new AbortController()
+  const reloaded = await client.getSessionToken('user', { cache: 'reload', signal })
+  assert.notEqual(reloaded, first)
+  await client.getSessionToken('user', { cache: 'no-store' })
+  assert.equal(await client.getSessionToken('user'), reloaded)
+  await client.invalidate('user')
+  assert.notEqual(await client.getSessionToken('user'), reloaded)
+  await client.close()
 }
 
 async function meetPolluted(t: Context, gateway: Emulator, evil: Gateway): Promise<void> {
@@ -212,6 +269,7 @@ export const bodies: readonly Row[] = [
       const { key, cert } = t.certificates.good as { key: string; cert: string }
       await meetPolluted(t, await t.emulator(), evil)
       await meetPolluted(t, await t.emulator({ tls: { key, cert } }), evil)
+      await meetPollutedOptions(t, await t.emulator())
       assert.equal(evil.requests.length, 0)
     },
   },
