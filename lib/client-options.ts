@@ -5,7 +5,12 @@ import type { SessionToken } from './session-token.js'
 import type { TokenStore } from './shared-store.js'
 import type { CacheMode, Scope } from './token-request.js'
 
-/** Gives the app secret, asked per mint; for secret managers and rotation. Must not be slow: its time counts. */
+/**
+ * Gives the app secret, asked per mint; for secret managers and rotation. Must not be slow: its time counts.
+ *
+ * It runs in the async context in which the client was made, and does not see the request that is being served: mints are
+ * shared by requests. Several apps need a client each.
+ */
 export type SecretProvider = () => string | Promise<string>
 
 /** How tokens are kept between calls. */
@@ -41,8 +46,8 @@ export interface VKitClientOptions {
   /** How tokens are kept between calls; `false`: not at all, every call mints. Default: kept, as below. */
   readonly cache?: false | CacheOptions | undefined
   /**
-   * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. Proxy variables
-   * of the environment are not read. Default: own ones, with kept-alive connections, 50 at most.
+   * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. One that does not check
+   * certificates is refused. Proxy variables of the environment are not read. Default: own ones, with kept-alive connections, 50 at most.
    */
   readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
   /** Told what happens inside; never given a secret, a token or an identity. What it throws is ignored. */

@@ -172,7 +172,8 @@ export class VKitArgumentError extends VKitError {
 }
 
 /**
- * `VKIT_INVALID_REQUEST`: the gateway refused the request itself (400, 404, 422, any other 4xx, an `error` with 200).
+ * `VKIT_INVALID_REQUEST`: the gateway refused the request itself (400, 422, any other 4xx, an `error` with 200; 404 and 410
+ * with its JSON error).
  *
  * Read the message, which repeats the gateway's own words; check identity, scopes and `baseUrl`.
  */
@@ -204,7 +205,7 @@ export class VKitAuthenticationError extends VKitError {
 }
 
 /**
- * `VKIT_FORBIDDEN`: the app may not mint this token (403).
+ * `VKIT_FORBIDDEN`: the app may not mint this token (403 with the gateway's JSON error).
  *
  * Check the scopes, and what the dashboard grants your app. A token that was cached for this user has been dropped.
  */
@@ -252,11 +253,11 @@ export class VKitServerError extends VKitError {
 }
 
 /**
- * `VKIT_CONNECTION`: no whole answer came over the network (DNS, refused, reset, cut short). `VKIT_TLS`: the certificate
- * or the handshake is not to be trusted.
+ * `VKIT_CONNECTION`: no complete response came over the network (DNS, refused, reset, cut short), or the HTTP client could
+ * not be loaded. `VKIT_TLS`: the certificate or the handshake cannot be trusted, or an `agent` opened an insecure connection.
  *
- * `VKIT_CONNECTION`: try again later; if it stays, check DNS, firewall and proxy. `VKIT_TLS`: look at the code in
- * `cause`; behind a proxy that breaks TLS open, give its CA to an `agent`.
+ * `VKIT_CONNECTION`: try again later; if it stays, check DNS, firewall and proxy, and the limit of open files. `VKIT_TLS`:
+ * read the message and the code in `cause`; behind a proxy that intercepts TLS, give its CA to an `agent`.
  */
 export class VKitConnectionError extends VKitError {
   declare readonly name: 'VKitConnectionError'
@@ -287,12 +288,12 @@ export class VKitTimeoutError extends VKitError {
 }
 
 /**
- * `VKIT_INVALID_RESPONSE`: an answer that is not the contract's; retryable where the next one may well be (no JSON, a
- * token already expired). `VKIT_IDENTITY_MISMATCH`: a token for somebody else, which is neither returned nor kept.
- * `VKIT_REDIRECT`: a 3xx; none is followed, for the secret would go along.
+ * `VKIT_INVALID_RESPONSE`: a malformed response; retryable where the next one may be right (no JSON, a token already
+ * expired, a 403, 404 or 410 without the gateway's JSON error). `VKIT_IDENTITY_MISMATCH`: a token for another identity,
+ * which is neither returned nor cached. `VKIT_REDIRECT`: a 3xx; none is followed, because the secret would go along.
  *
- * `VKIT_INVALID_RESPONSE`: check what stands between you and the gateway, such as a proxy that answers itself.
- * `VKIT_IDENTITY_MISMATCH`: tell Video.io's support. `VKIT_REDIRECT`: check `baseUrl`.
+ * `VKIT_INVALID_RESPONSE`: check what stands between you and the gateway, such as a proxy or a firewall that responds itself.
+ * `VKIT_IDENTITY_MISMATCH`: contact Video.io support. `VKIT_REDIRECT`: check `baseUrl`.
  */
 export class VKitResponseError extends VKitError {
   declare readonly name: 'VKitResponseError'

@@ -258,14 +258,15 @@ function checkIdentity(identity: unknown): string {
   if (Buffer.byteLength(identity) > MAX_IDENTITY_BYTES) throw argument('identity must not be longer than 1 KiB')
   if (!isCleanText(identity)) throw argument('identity must be well-formed Unicode without NUL')
   if (isUnsetText(identity)) {
-    throw argument(`identity must not be the text ${identity}: a value that is not set was made a string`)
+    const text = identity.startsWith('[') ? '[object …]' : identity
+    throw argument(`identity must not be the text ${text}: a value that is not set was made a string`)
   }
   return identity
 }
 
 /** What becomes of a missing value, a wrong number or an object by `String()`: users who have it would share one token. */
 function isUnsetText(text: string): boolean {
-  return /^(?:undefined|null|NaN|\[object [A-Za-z]{1,40}\])$/.test(text)
+  return /^(?:undefined|null|NaN|\[object .*)$/s.test(text)
 }
 
 function checkScopes(scopes: unknown): readonly Scope[] {
@@ -332,7 +333,7 @@ function checkSecret(secret: unknown, what: string): string {
     throw config(`${what} must be a string${what === 'appSecret' ? ' or a function' : ''}, not ${kindOf(secret)}`)
   }
   if (secret === '') throw config(`${what} is empty`)
-  if (isUnsetText(secret)) throw config(`${what} is the text "${secret}": a variable that is not set was made a string`)
+  if (isUnsetText(secret)) throw config(`${what} is the text of a value that is not set, such as "undefined"`)
   if (/^(["'`]).*\1$/s.test(secret)) throw config(`${what} is in quotes: give it without them`)
   if (!/^[\x21-\x7e]+$/.test(secret)) {
     throw config(`${what} holds spaces, line breaks or characters outside ASCII: copy it again, whole and alone`)

@@ -82,6 +82,7 @@ describe('a call', () => {
     ['NaN made a string', String(NaN), undefined],
     ['a Promise made a string', '[object Promise]', undefined],
     ['an object made a string', '[object Object]', undefined],
+    ['an object made a part of a string', '[object Object]-1', undefined],
   ])('refuses %s', async (_, identity, wishes) => {
     const gateway = await startGateway()
     const error = await failureOf(makeClient(gateway).getSessionToken(identity as string, wishes as string[]))
@@ -219,7 +220,11 @@ describe('the constructor', () => {
     ['cache.ttl', { cache: { ttl: 5 } }, /Unknown option "cache\.ttl"\. Known options: maxEntries, /],
     ['agent: new http.Agent()', { agent: new http.Agent() }, /agent must be an object such as \{ https: agent \}/],
     ['appSecret in quotes', { appSecret: `"${SECRET}"` }, /appSecret is in quotes/],
-    ['appSecret: "undefined"', { appSecret: 'undefined' }, /appSecret is the text "undefined"/],
+    [
+      'appSecret: "undefined"',
+      { appSecret: 'undefined' },
+      /appSecret is the text of a value that is not set, such as "undefined"/,
+    ],
   ])('says what is meant by %s', (_, options, message) => {
     expect(errorOf(() => new VKitClient(options)).message).toMatch(message)
   })
