@@ -1,4 +1,7 @@
-import { createReadStream } from 'node:fs'
+import { read } from 'node:fs'
+import { promisify } from 'node:util'
+
+const readAt = promisify(read)
 
 /** A line of a file, without what ends it. */
 export interface Line {
@@ -15,10 +18,22 @@ export interface Line {
 
 export const MAX_LINE_BYTES = 256 * 1024
 const LINE_FEED = 0x0a
+const CHUNK_BYTES = 64 * 1024
 
-/** The bytes of an open file, from its start. It stays open, also where the caller reads no further. */
-export function readBytes(fd: number): AsyncIterable<Buffer> {
-  return createReadStream('', { fd, start: 0, autoClose: false }).iterator({ destroyOnReturn: false })
+/**
+ * The bytes of an ordinary file from its beginning, whatever was read of it before; the descriptor stays open.
+ *
+ * Not by a stream, which reads ahead: a reader that stops could then close the descriptor under a read, and the error
+ * would have no listener.
+ */
+export async function* readBytes(fd: number): AsyncGenerator<Buffer, void, undefined> {
+  const buffer = Buffer.alloc(CHUNK_BYTES)
+  for (let position = 0; ;) {
+    const { bytesRead } = await readAt(fd, { buffer, position })
+    if (bytesRead === 0) return
+    position += bytesRead
+    yield buffer.subarray(0, bytesRead)
+  }
 }
 
 /** Cuts a stream of bytes into lines, holding no more than one chunk and one line of it. */
