@@ -2,7 +2,7 @@
 //
 // ESM file by file, with its dependencies left outside. CommonJS as one file an entry point, with the ESM-only packages
 // inlined, for `require` of them fails in Jest and in older Node 20. A command as one ESM file, with everything inlined
-// that is no dependency of the package.
+// that is neither a dependency of the package nor a file of dist/esm.
 import { execFileSync } from 'node:child_process'
 import { chmod, copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -18,6 +18,18 @@ const gotInAFileOfItsOwn = {
   setup({ onResolve }) {
     onResolve({ filter: /^got$/ }, ({ kind }) =>
       kind === 'dynamic-import' ? { path: './got.cjs', external: true } : undefined,
+    )
+  },
+}
+
+/** A command imports the package's own files: inlined, they would be a third copy of them in the tarball. */
+const libraryFromEsm = {
+  name: 'library-from-esm',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\.\.\// }, ({ path: specifier, importer }) =>
+      path.dirname(importer) === path.resolve('lib/cli')
+        ? { path: specifier.replace('../', '../esm/'), external: true }
+        : undefined,
     )
   },
 }
@@ -64,6 +76,7 @@ async function bundleCommands() {
     outdir: 'dist/cli',
     format: 'esm',
     external: Object.keys(dependencies),
+    plugins: [libraryFromEsm],
     // CommonJS packages, inlined, ask for Node's own modules by `require`.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
   })
