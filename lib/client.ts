@@ -216,7 +216,7 @@ export class VKitClient {
   static #assertClient(value: unknown, method: string): void {
     if (typeof value === 'object' && value !== null && #cache in value) return
     throw new VKitArgumentError(
-      `${method} was called without its client: call it as client.${method}(…), or bind it first; a Proxy of a client is none.`,
+      `${method} was called without its client: call it as client.${method}(…), or bind it first. A Proxy of a client does not work.`,
     )
   }
 

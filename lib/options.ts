@@ -224,7 +224,7 @@ function pickOwn<T extends object>(given: unknown, { prefix, keys }: KnownKeys, 
   for (const key of Object.keys(own)) if (!keys.has(key)) throw complain(unknownOption(key, prefix, keys))
   const inherited = inheritedMember(given, keys)
   if (inherited !== undefined) {
-    throw complain(`${what} must be a plain object: inherited members${nameOf(inherited, prefix)} are not read`)
+    throw complain(`${what} must have members of their own: an inherited one${nameOf(inherited, prefix)} is not read`)
   }
   return own as T
 }
@@ -396,7 +396,7 @@ function resolveStore(store: unknown): TokenStore | undefined {
 
 function resolveAgents(given: unknown): Agents {
   if (given === undefined) return {}
-  if (hasMethods(given, ['addRequest'])) throw config('agent must be an object such as { https: agent }, not an agent')
+  if (hasMethods(given, ['addRequest'])) throw config('agent must be an object { http, https } of agents, not an agent')
   const agents = pickOwn<Agents>(given, AGENT_KEYS, config)
   for (const [name, agent] of Object.entries(agents)) {
     if (agent === undefined) continue

@@ -218,7 +218,7 @@ describe('the constructor', () => {
     ['app_secret', { app_secret: SECRET }, /"app_secret": did you mean "appSecret"\?/],
     ['timeout', { timeout: 5 }, /"timeout": did you mean "timeoutMs"\?/],
     ['cache.ttl', { cache: { ttl: 5 } }, /Unknown option "cache\.ttl"\. Known options: maxEntries, /],
-    ['agent: new http.Agent()', { agent: new http.Agent() }, /agent must be an object such as \{ https: agent \}/],
+    ['agent: new http.Agent()', { agent: new http.Agent() }, /agent must be an object \{ http, https \} of agents/],
     ['appSecret in quotes', { appSecret: `"${SECRET}"` }, /appSecret is in quotes/],
     [
       'appSecret: "undefined"',
