@@ -58,7 +58,9 @@ export async function startRecordingServer(secure?: tls.TlsOptions): Promise<Rec
   return recorder
 }
 
+/** Anything but HTTP, such as the start of a handshake, is complete as it comes. */
 function isComplete(request: string): boolean {
+  if (!/^[A-Z]+ /.test(request)) return true
   const [head = '', body] = request.split('\r\n\r\n')
   return body !== undefined && body.length >= Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
 }

@@ -1,0 +1,395 @@
+import { afterEach, describe, expect, it, jest } from '@jest/globals'
+import { HttpsProxyAgent } from 'https-proxy-agent'
+import { once } from 'node:events'
+import http from 'node:http'
+import https from 'node:https'
+import net, { type AddressInfo, type Socket } from 'node:net'
+import { Duplex } from 'node:stream'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import tls from 'node:tls'
+import { VKitClient, type VKitClientOptions } from '../../lib/index.js'
+import { assertNoSecret, FakeClock } from '../../lib/testing/index.js'
+import { makeCertificate } from '../support/certificates.js'
+import { failureOf } from '../support/failure.js'
+import { afterThisTest } from '../support/gateway.js'
+import { respondWithToken, startRecordingServer, type RecordingServer } from '../support/recording-server.js'
+
+const SECRET = 'sk-THE-APP-SECRET'
+const good = makeCertificate()
+const impostor = makeCertificate({ hosts: ['impostor.example'] })
+const TLS = { name: 'VKitConnectionError', code: 'VKIT_TLS', retryable: false, attempts: 1 }
+const acceptAll = (): undefined => undefined
+const VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
+
+function makeClient(server: { port: number }, agent: object, options: VKitClientOptions = {}): VKitClient {
+  const baseUrl = `https://127.0.0.1:${server.port}`
+  const client = new VKitClient({ appSecret: SECRET, baseUrl, maxRetries: 0, agent: { https: agent }, ...options })
+  afterThisTest(() => client.close())
+  return client
+}
+
+function makeAgent(options: https.AgentOptions): https.Agent {
+  const agent = new https.Agent(options)
+  afterThisTest(async () => agent.destroy())
+  return agent
+}
+
+/** A request of other code by the same agent. Resolves to whether its TLS session was resumed. */
+async function requestByOthers(server: RecordingServer, agent: https.Agent): Promise<boolean> {
+  const { port } = server
+  // As the client does it: the agent shares connections and sessions between requests with the same options.
+  const options = { host: '127.0.0.1', port, agent, method: 'POST', rejectUnauthorized: true }
+  const request = https.request(options)
+  request.end('{"identity":"other"}')
+  const [response] = (await once(request, 'response')) as [http.IncomingMessage]
+  const { socket } = response
+  const isResumed = socket instanceof tls.TLSSocket && socket.isSessionReused()
+  response.resume()
+  await once(response, 'end')
+  await nextTurn() // The agent takes the connection back.
+  return isResumed
+}
+
+/** Nothing arrived at the server but handshakes. */
+async function expectSilence(server: RecordingServer): Promise<void> {
+  await server.closed()
+  expect(server.connections.join('')).toBe('')
+}
+
+describe.each(VERSIONS)('an impostor with a trusted certificate for another name, %s', maxVersion => {
+  const start = (): Promise<RecordingServer> => startRecordingServer({ ...impostor, maxVersion })
+
+  it('is refused by an agent of the caller, which has only a CA', async () => {
+    const server = await start()
+    const error = await failureOf(makeClient(server, makeAgent({ ca: impostor.cert })).getSessionToken('user'))
+    expect(error).toMatchObject({ ...TLS, cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } })
+    await expectSilence(server)
+  })
+
+  it.each([true, false])('sees nothing through an agent that accepts every name (keepAlive: %s)', async keepAlive => {
+    const server = await start()
+    const client = makeClient(server, makeAgent({ ca: impostor.cert, keepAlive, checkServerIdentity: acceptAll }))
+    const error = await failureOf(client.getSessionToken('user'))
+    expect(error).toMatchObject(TLS)
+    expect(error.message).toBe(
+      `The connection to https://127.0.0.1:${server.port}/v1/sessions is not secure: the certificate is not that of 127.0.0.1. The app secret was not sent.`,
+    )
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject(TLS)
+    await expectSilence(server)
+  })
+
+  it.each(['session', 'connection'])('sees no bearer on a %s that other code left in the agent', async kept => {
+    const server = await start()
+    const keepAlive = kept === 'connection'
+    const agent = makeAgent({ ca: impostor.cert, keepAlive, maxSockets: 1, checkServerIdentity: acceptAll })
+    server.respond = (socket, request) => {
+      respondWithToken(socket, request)
+      if (!keepAlive) socket.end()
+    }
+    await requestByOthers(server, agent)
+    if (!keepAlive) expect(await requestByOthers(server, agent)).toBe(true)
+    expect(await failureOf(makeClient(server, agent).getSessionToken('user'))).toMatchObject(TLS)
+    agent.destroy()
+    await server.closed()
+    assertNoSecret(server.connections, SECRET)
+    expect(server.connections.join('')).not.toContain('user')
+  })
+})
+
+describe('an agent whose checks are switched off after the client was made', () => {
+  it.each(VERSIONS)('sends nothing to a server whose certificate is not trusted, %s', async maxVersion => {
+    const server = await startRecordingServer({ ...good, maxVersion })
+    const agent = makeAgent({})
+    const client = makeClient(server, agent)
+    agent.options.rejectUnauthorized = false
+    const error = await failureOf(client.getSessionToken('user'))
+    expect(error).toMatchObject(TLS)
+    expect(error.message).toContain('the certificate is not trusted. The app secret was not sent.')
+    await expectSilence(server)
+  })
+})
+
+describe('a private CA', () => {
+  it.each([true, false])('works by the ca of an agent (keepAlive: %s)', async keepAlive => {
+    const server = await startRecordingServer(good)
+    const client = makeClient(server, makeAgent({ ca: good.cert, keepAlive }))
+    for (const user of ['a', 'b', 'c']) expect((await client.getSessionToken(user)).identity).toBe(user)
+    expect(server.connections).toHaveLength(keepAlive ? 1 : 3)
+  })
+
+  it('is not trusted without it', async () => {
+    const server = await startRecordingServer(good)
+    for (const agent of [makeAgent({}), undefined]) {
+      const client = makeClient(server, agent as unknown as object)
+      expect(await failureOf(client.getSessionToken('user'))).toMatchObject(TLS)
+    }
+    await expectSilence(server)
+  })
+})
+
+describe('the servername of an agent', () => {
+  it('is the name that the certificate must be for', async () => {
+    const server = await startRecordingServer(impostor)
+    const named = makeAgent({ ca: impostor.cert, servername: 'impostor.example' })
+    expect((await makeClient(server, named).getSessionToken('user')).identity).toBe('user')
+  })
+
+  it('is refused if the certificate is not for it', async () => {
+    const server = await startRecordingServer(good)
+    const options = { ca: good.cert, servername: 'impostor.example', checkServerIdentity: acceptAll }
+    const error = await failureOf(makeClient(server, makeAgent(options)).getSessionToken('user'))
+    expect(error).toMatchObject(TLS)
+    expect(error.message).toContain('the certificate is not that of impostor.example')
+    await expectSilence(server)
+  })
+})
+
+describe.each(VERSIONS)('a certificate that an agent pins, %s', maxVersion => {
+  it.each([true, false])('is checked on every new connection, and accepted (keepAlive: %s)', async keepAlive => {
+    const server = await startRecordingServer({ ...good, maxVersion })
+    const checkServerIdentity = jest.fn(tls.checkServerIdentity)
+    const client = makeClient(server, makeAgent({ ca: good.cert, keepAlive, checkServerIdentity }))
+    for (const user of ['a', 'b', 'c']) expect((await client.getSessionToken(user)).identity).toBe(user)
+    expect(checkServerIdentity).toHaveBeenCalledTimes(keepAlive ? 1 : 3)
+  })
+
+  it('is accepted where other code left a session that could be resumed', async () => {
+    const server = await startRecordingServer({ ...good, maxVersion })
+    server.respond = (socket, request) => {
+      respondWithToken(socket, request)
+      socket.end()
+    }
+    const agent = makeAgent({ ca: good.cert, keepAlive: false })
+    await requestByOthers(server, agent)
+    expect(await requestByOthers(server, agent)).toBe(true)
+    expect((await makeClient(server, agent).getSessionToken('user')).identity).toBe('user')
+  })
+})
+
+describe('an agent that gives other sockets', () => {
+  type Connect = (options: tls.ConnectionOptions & net.TcpNetConnectOpts) => Duplex
+  type Hand = (error: Error | null, socket: Duplex) => void
+
+  class OwnAgent extends https.Agent {
+    readonly #connect: Connect
+    readonly #event: string | undefined
+    last: Duplex | undefined
+
+    /** Its sockets come from `connect`: at once, or when they have emitted `event`. */
+    constructor(connect: Connect, event?: string) {
+      super({ keepAlive: true, maxSockets: 1 })
+      this.#connect = connect
+      this.#event = event
+    }
+
+    override createConnection(options: http.ClientRequestArgs, hand?: Hand): Duplex | null | undefined {
+      const socket = (this.last = this.#connect(options as Parameters<Connect>[0]))
+      if (this.#event === undefined) return socket
+      socket.once(this.#event, () => hand?.(null, socket))
+      return undefined
+    }
+  }
+
+  const connectSecurely: Connect = options => tls.connect({ ...options, ca: good.cert })
+
+  function use(connect: Connect, event?: string): OwnAgent {
+    const agent = new OwnAgent(connect, event)
+    afterThisTest(async () => void agent.last?.destroy())
+    return agent
+  }
+
+  it.each([undefined, 'connect', 'secureConnect'])('works with a TLS socket, handed over at event %s', async event => {
+    const server = await startRecordingServer(good)
+    const client = makeClient(server, use(connectSecurely, event))
+    for (const user of ['a', 'b']) expect((await client.getSessionToken(user)).identity).toBe(user)
+    expect(server.connections).toHaveLength(1)
+  })
+
+  it.each([undefined, 'connect', 'secureConnect'])(
+    'sends nothing on one that skips the checks, handed over at event %s',
+    async event => {
+      const unchecked: tls.ConnectionOptions[] = [
+        { rejectUnauthorized: false },
+        { ca: impostor.cert, checkServerIdentity: acceptAll },
+      ]
+      for (const extra of unchecked) {
+        const server = await startRecordingServer(impostor)
+        const agent = use(options => tls.connect({ ...options, ...extra }), event)
+        expect(await failureOf(makeClient(server, agent).getSessionToken('user'))).toMatchObject(TLS)
+        await expectSilence(server)
+      }
+    },
+  )
+
+  it('writes nothing before the handshake has ended and the certificate was checked', async () => {
+    const steps: string[] = []
+    const server = await startRecordingServer(good)
+    const agent = use(options => {
+      const checkServerIdentity: typeof tls.checkServerIdentity = (...args) => {
+        steps.push('check')
+        return tls.checkServerIdentity(...args)
+      }
+      const socket = tls.connect({ ...options, ca: good.cert, checkServerIdentity })
+      socket.once('secureConnect', () => steps.push('secureConnect'))
+      const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
+      return Object.assign(socket, {
+        write: (...args: unknown[]) => {
+          steps.push('write')
+          return write(...args)
+        },
+      })
+    })
+    await makeClient(server, agent).getSessionToken('user')
+    expect(steps.slice(0, 3)).toEqual(['check', 'secureConnect', 'write'])
+  })
+
+  it.each([undefined, 'connect'])('sends nothing in clear, on a socket handed over at event %s', async event => {
+    const server = await startRecordingServer()
+    const agent = use(({ host, port }) => net.connect({ host, port } as net.TcpNetConnectOpts), event)
+    const error = await failureOf(makeClient(server, agent).getSessionToken('user'))
+    expect(error).toMatchObject(TLS)
+    expect(error.message).toContain('agent.https opened one without TLS. The app secret was not sent.')
+    expect((agent.last as Socket).bytesWritten).toBe(0)
+    await expectSilence(server)
+  })
+
+  it.each([
+    [undefined, false],
+    [false, false],
+    ['yes', false],
+    [true, true],
+  ])('sends to a stream of JavaScript whose encrypted is %j: %s', async (encrypted, sends) => {
+    const written: string[] = []
+    const nothing = (): void => undefined
+    const agent = use(() => {
+      const stream: Duplex = new Duplex({
+        read: nothing,
+        write: (chunk: Buffer, _, done) => {
+          written.push(chunk.toString())
+          if (chunk.includes('}'))
+            respondWithToken({ write: (text: string) => stream.push(text) } as unknown as Socket, chunk.toString())
+          done()
+        },
+      })
+      const methods = { ref: nothing, unref: nothing, setKeepAlive: nothing, setNoDelay: nothing, setTimeout: nothing }
+      return Object.assign(stream, methods, encrypted !== undefined && { encrypted })
+    })
+    const minting = makeClient({ port: 9 }, agent).getSessionToken('user')
+    if (sends) expect((await minting).identity).toBe('user')
+    else expect(await failureOf(minting)).toMatchObject(TLS)
+    expect(written.length > 0).toBe(sends)
+  })
+
+  it('fails with a retryable error if the connection ends during the handshake', async () => {
+    const server = await startRecordingServer()
+    server.respond = socket => socket.destroy()
+    for (const agent of [makeAgent({ ca: good.cert }), use(connectSecurely), use(connectSecurely, 'connect')]) {
+      const error = await failureOf(makeClient(server, agent).getSessionToken('user'))
+      expect(error).toMatchObject({ code: 'VKIT_CONNECTION', retryable: true, cause: { code: 'ECONNRESET' } })
+    }
+    assertNoSecret(server.connections, SECRET)
+  })
+
+  it.each([undefined, 'connect'])('a handshake that stalls ends with timeoutMs (event %s)', async event => {
+    const server = await startRecordingServer()
+    const clock = new FakeClock()
+    server.respond = () => void clock.advance(1_000)
+    const client = makeClient(server, use(connectSecurely, event), { clock, timeoutMs: 1_000 })
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_TIMEOUT', attempts: 1 })
+    await server.closed()
+    assertNoSecret(server.connections, SECRET)
+  })
+})
+
+describe('a kept connection', () => {
+  const warnings: Error[] = []
+  const onWarning = (warning: Error): void => void warnings.push(warning)
+
+  afterEach(() => {
+    process.off('warning', onWarning)
+  })
+
+  it('has as many listeners after fifty mints as after two', async () => {
+    process.on('warning', onWarning)
+    const server = await startRecordingServer(good)
+    const sockets = new Set<Socket>()
+    const agent = makeAgent({ ca: good.cert, keepAlive: true, maxSockets: 1 })
+    agent.on('free', (socket: Socket) => sockets.add(socket))
+    const client = makeClient(server, agent)
+    const listeners = (): [string | symbol, number][] =>
+      [...sockets].flatMap(socket =>
+        socket.eventNames().map(name => [name, socket.listenerCount(name)] as [string | symbol, number]),
+      )
+    const mint = (index: number): Promise<unknown> => client.getSessionToken(`user${index}`)
+    for (let index = 0; index < 2; index++) await mint(index)
+    const early = listeners()
+    for (let index = 2; index < 50; index++) await mint(index)
+    await nextTurn()
+    expect(server.connections).toHaveLength(1)
+    expect(sockets.size).toBe(1)
+    expect(listeners()).toEqual(early)
+    expect(warnings).toEqual([])
+  })
+})
+
+describe('https-proxy-agent', () => {
+  interface Proxy {
+    readonly url: string
+    /** What went through it. */
+    readonly heard: Buffer[]
+  }
+
+  async function startProxy(): Promise<Proxy> {
+    const sockets = new Set<Socket>()
+    const server = http.createServer().on('connect', (request, socket: Socket) => {
+      sockets.add(socket.on('error', () => undefined))
+      proxy.heard.push(Buffer.from(`${request.url} ${request.rawHeaders.join()}`))
+      socket.on('data', chunk => proxy.heard.push(chunk))
+      const [host, port] = (request.url ?? '').split(':')
+      const upstream = net.connect(Number(port), host, () => {
+        socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
+        socket.pipe(upstream).pipe(socket)
+      })
+      sockets.add(upstream.on('error', () => undefined))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    afterThisTest(async () => {
+      server.close()
+      for (const socket of sockets) socket.destroy()
+    })
+    const { port } = server.address() as AddressInfo
+    const proxy: Proxy = { url: `http://127.0.0.1:${port}`, heard: [] }
+    return proxy
+  }
+
+  function makeProxyAgent(proxy: Proxy, keepAlive: boolean, ca = good.cert): HttpsProxyAgent<string> {
+    const agent = new HttpsProxyAgent(proxy.url, { keepAlive })
+    // It uses the options of its constructor for the connection to the proxy only.
+    Object.assign(agent.options, { ca })
+    afterThisTest(async () => agent.destroy())
+    return agent
+  }
+
+  it.each([true, false])('mints with a private CA (keepAlive: %s)', async keepAlive => {
+    const [server, proxy] = [await startRecordingServer(good), await startProxy()]
+    const client = makeClient(server, makeProxyAgent(proxy, keepAlive))
+    for (const user of ['a', 'b', 'c']) expect((await client.getSessionToken(user)).identity).toBe(user)
+    expect(server.connections).toHaveLength(keepAlive ? 1 : 3)
+    expect(proxy.heard.length).toBeGreaterThan(2)
+    assertNoSecret(proxy.heard, SECRET)
+  })
+
+  it('sends nothing to a server that is not trusted, or not the right one', async () => {
+    const proxy = await startProxy()
+    for (const [certificate, ca] of [
+      [good, impostor.cert],
+      [impostor, impostor.cert],
+    ] as const) {
+      const server = await startRecordingServer(certificate)
+      const client = makeClient(server, makeProxyAgent(proxy, true, ca))
+      expect(await failureOf(client.getSessionToken('user'))).toMatchObject(TLS)
+      await expectSilence(server)
+    }
+  })
+})
