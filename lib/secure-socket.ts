@@ -52,6 +52,10 @@ function findProblem(socket: Socket, { hostname, place, callersAgent }: SecureSo
     new VKitConnectionError(`The connection to ${place()} is not secure: ${why}. The app secret was not sent.`, {
       code: 'VKIT_TLS',
     })
+  // https-proxy-agent replays a proxy's refusal on such a socket, and one that was destroyed has no certificate.
+  if (!socket.writable) {
+    return new VKitConnectionError(`The connection to ${place()} failed before it was secure: a proxy may refuse it.`)
+  }
   if (!(socket instanceof tls.TLSSocket)) {
     if ('encrypted' in socket && socket.encrypted === true) return undefined
     return insecure('agent.https opened one without TLS')

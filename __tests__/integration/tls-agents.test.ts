@@ -10,7 +10,7 @@ import tls from 'node:tls'
 import { VKitClient, type VKitClientOptions } from '../../lib/index.js'
 import { assertNoSecret, FakeClock } from '../../lib/testing/index.js'
 import { makeCertificate } from '../support/certificates.js'
-import { failureOf } from '../support/failure.js'
+import { failureOf, reasonOf } from '../support/failure.js'
 import { afterThisTest } from '../support/gateway.js'
 import { respondWithToken, startRecordingServer, type RecordingServer } from '../support/recording-server.js'
 
@@ -299,6 +299,19 @@ describe('an agent that gives other sockets', () => {
     await server.closed()
     assertNoSecret(server.connections, SECRET)
   })
+
+  it('sends nothing if the caller has left by the time the socket is secure', async () => {
+    const server = await startRecordingServer(good)
+    const control = new AbortController()
+    const agent = use(options => {
+      const socket = connectSecurely(options)
+      return socket.prependOnceListener('secureConnect', () => control.abort(new Error('left')))
+    })
+    const client = makeClient(server, agent)
+    const call = client.getSessionToken('user', { signal: control.signal, cache: 'no-store' })
+    expect(await reasonOf(call)).toBe(control.signal.reason)
+    await expectSilence(server)
+  })
 })
 
 describe('a kept connection', () => {
@@ -337,6 +350,8 @@ describe('https-proxy-agent', () => {
     readonly url: string
     /** What went through it. */
     readonly heard: Buffer[]
+    /** What it responds to CONNECT, if not by a tunnel. */
+    refusal: string | undefined
   }
 
   async function startProxy(): Promise<Proxy> {
@@ -345,6 +360,7 @@ describe('https-proxy-agent', () => {
       sockets.add(socket.on('error', () => undefined))
       proxy.heard.push(Buffer.from(`${request.url} ${request.rawHeaders.join()}`))
       socket.on('data', chunk => proxy.heard.push(chunk))
+      if (proxy.refusal !== undefined) return void socket.end(proxy.refusal)
       const [host, port] = (request.url ?? '').split(':')
       const upstream = net.connect(Number(port), host, () => {
         socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
@@ -359,7 +375,7 @@ describe('https-proxy-agent', () => {
       for (const socket of sockets) socket.destroy()
     })
     const { port } = server.address() as AddressInfo
-    const proxy: Proxy = { url: `http://127.0.0.1:${port}`, heard: [] }
+    const proxy: Proxy = { url: `http://127.0.0.1:${port}`, heard: [], refusal: undefined }
     return proxy
   }
 
@@ -391,5 +407,24 @@ describe('https-proxy-agent', () => {
       expect(await failureOf(client.getSessionToken('user'))).toMatchObject(TLS)
       await expectSilence(server)
     }
+  })
+
+  it.each([407, 502, 503])('fails with a retryable error if the proxy responds %i', async status => {
+    const [server, proxy] = [await startRecordingServer(good), await startProxy()]
+    proxy.refusal = `HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\n\r\n`
+    const client = makeClient(server, makeProxyAgent(proxy, true))
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_CONNECTION', retryable: true })
+    assertNoSecret(proxy.heard, SECRET)
+    proxy.refusal = undefined
+    expect((await client.getSessionToken('user')).identity).toBe('user')
+  })
+
+  it('takes no token from a proxy that responds itself', async () => {
+    const [server, proxy] = [await startRecordingServer(good), await startProxy()]
+    const body = '{"sessionToken":"forged","expiresAt":"2099-01-01T00:00:00Z","identity":"user"}'
+    proxy.refusal = `HTTP/1.1 201 Created\r\nContent-Length: ${body.length}\r\n\r\n${body}`
+    const client = makeClient(server, makeProxyAgent(proxy, true))
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_CONNECTION', retryable: true })
+    expect(server.requests).toEqual([])
   })
 })
