@@ -63,7 +63,8 @@ function findProblem(socket: Socket, { hostname, place, callersAgent }: SecureSo
   if (!socket.authorized) return insecure('the certificate is not trusted')
   if (!callersAgent) return undefined
   // The agent may have a check of its own, which replaces Node's; and a resumed session has no certificate to check.
-  const name = callersAgent.options?.servername ?? hostname
+  // An empty one means that none is sent; Node then checks the host, too.
+  const name = callersAgent.options?.servername || hostname
   const isOther = tls.checkServerIdentity(name, socket.getPeerCertificate()) !== undefined
   return isOther ? insecure(`the certificate is not that of ${name}`) : undefined
 }

@@ -142,6 +142,14 @@ describe('the servername of an agent', () => {
     expect(error.message).toContain('the certificate is not that of impostor.example')
     await expectSilence(server)
   })
+
+  it('may be empty, so that none is sent', async () => {
+    const server = await startRecordingServer(good)
+    const client = makeClient(server, makeAgent({ ca: good.cert, servername: '' }), {
+      baseUrl: `https://localhost:${server.port}`,
+    })
+    expect((await client.getSessionToken('user')).identity).toBe('user')
+  })
 })
 
 describe.each(VERSIONS)('a certificate that an agent pins, %s', maxVersion => {
