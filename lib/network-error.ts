@@ -22,9 +22,9 @@ export function placeOf(url: URL, secret: string): string {
 }
 
 /** The typed error for what Node reports of the connection to `place`; nothing of the original but its code is kept. */
-export function networkError(error: unknown, place: string): VKitError {
+export function networkError(error: unknown, place: string, isCertificateRejected = false): VKitError {
   const cause = sanitizeCause(error)
-  const code = cause?.code ?? cause?.name ?? 'no code'
+  const code = cause?.code ?? (isCertificateRejected ? 'certificate rejected' : cause?.name) ?? 'no code'
   if (code === 'HPE_HEADER_OVERFLOW') {
     return new VKitResponseError(`${place} sent more than 16 KiB of headers.`, { cause })
   }
@@ -32,7 +32,7 @@ export function networkError(error: unknown, place: string): VKitError {
   if (code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE') {
     return new VKitResponseError(`The response of ${place} is not valid HTTP (${code}).`, { cause })
   }
-  if (TLS_CODE.test(code)) {
+  if (isCertificateRejected || TLS_CODE.test(code)) {
     return new VKitConnectionError(`No secure connection to ${place} (${code}).`, { code: 'VKIT_TLS', cause })
   }
   const why = cause && explainInterception(cause)

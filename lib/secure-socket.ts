@@ -39,12 +39,15 @@ interface Outcome {
   readonly refuse: (problem: Error) => void
 }
 
+/** Whether Node, or a check of the agent, has rejected the certificate; the error of such a check may be of any kind. */
+export function isCertificateRejected(socket: Socket | null | undefined): boolean {
+  // Empty if the error of such a check has neither a code nor a message.
+  return socket instanceof tls.TLSSocket && ((socket.authorizationError as unknown) ?? null) !== null
+}
+
 /** Node sets one of the two at the end of a handshake. */
-function isHandshaking({
-  authorized,
-  authorizationError,
-}: Pick<tls.TLSSocket, 'authorized'> & { authorizationError?: unknown }): boolean {
-  return !authorized && !authorizationError
+function isHandshaking(socket: tls.TLSSocket): boolean {
+  return !socket.authorized && !isCertificateRejected(socket)
 }
 
 function findProblem(socket: Socket, { hostname, place, callersAgent }: SecureSocketOptions): Error | undefined {

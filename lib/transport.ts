@@ -8,7 +8,7 @@ import type { Events } from './events.js'
 import { readAnswer, type GatewayAnswer, type RawAnswer } from './gateway-answer.js'
 import { loadGot } from './load-got.js'
 import { hostOf, networkError, placeOf, portOf } from './network-error.js'
-import { SecureSockets } from './secure-socket.js'
+import { isCertificateRejected, SecureSockets } from './secure-socket.js'
 import { Semaphore } from './semaphore.js'
 import { VERSION } from './version.js'
 
@@ -161,7 +161,7 @@ export class Transport {
       const cutShort = (): Error => networkError({ code: 'ECONNRESET' }, place())
       const onError = (error: Error): void => {
         const isDead = !isAnswered && opened?.reusedSocket && opened.socket?.bytesRead === bytesReadBefore
-        fail(isDead ? new DeadSocketError(error) : networkError(error, place()))
+        fail(isDead ? new DeadSocketError(error) : networkError(error, place(), isCertificateRejected(opened?.socket)))
       }
 
       const onResponse = (response: http.IncomingMessage): void => {

@@ -172,6 +172,17 @@ describe.each(VERSIONS)('a certificate that an agent pins, %s', maxVersion => {
     expect(await requestByOthers(server, agent)).toBe(true)
     expect((await makeClient(server, agent).getSessionToken('user')).identity).toBe('user')
   })
+
+  it.each(['a message', ''])('is refused if the check returns an Error with %j as its message', async message => {
+    const server = await startRecordingServer({ ...good, maxVersion })
+    const checkServerIdentity = (): Error => new Error(message && `not the pinned key: ${SECRET}`)
+    const agent = makeAgent({ ca: good.cert, checkServerIdentity })
+    const error = await failureOf(makeClient(server, agent).getSessionToken('user'))
+    expect(error).toMatchObject(TLS)
+    expect(error.message).toContain('/v1/sessions (certificate rejected).')
+    assertNoSecret(error, SECRET)
+    await expectSilence(server)
+  })
 })
 
 describe('an agent that gives other sockets', () => {
