@@ -256,7 +256,7 @@ function openRequest({ url, agent, callersAgent }: Line, body: string): http.Cli
   const request =
     protocol === 'https:'
       ? // Said, because NODE_TLS_REJECT_UNAUTHORIZED=0 changes the default.
-        https.request(href, { ...options, rejectUnauthorized: true, ...(callersAgent && NO_RESUMPTION) })
+        https.request(href, { ...options, rejectUnauthorized: true, ...(callersAgent && OWN_CONNECTIONS) })
       : http.request(href, options)
   request.on('socket', socket => {
     socket.removeListener('data', destroySocket)
@@ -265,8 +265,12 @@ function openRequest({ url, agent, callersAgent }: Line, body: string): http.Cli
   return request
 }
 
-/** Others may use the agent with weaker checks, and a resumed session shows no certificate that could be checked. */
-const NO_RESUMPTION = { session: undefined }
+/**
+ * Others may use the agent with weaker checks, and a resumed session shows no certificate that could be checked.
+ *
+ * A client has no use for a `sessionIdContext`, but agents share connections only between requests with the same one.
+ */
+const OWN_CONNECTIONS = { session: undefined, sessionIdContext: 'videokit-nodejs' }
 
 /** Retryable: the trouble is the machine's, such as too many open files, and may be over at the next call. */
 function throwLoadError(error: unknown): never {

@@ -173,6 +173,20 @@ describe.each(VERSIONS)('a certificate that an agent pins, %s', maxVersion => {
     expect((await makeClient(server, agent).getSessionToken('user')).identity).toBe('user')
   })
 
+  it('is accepted where other code left a connection that shows no certificate', async () => {
+    const server = await startRecordingServer({ ...good, maxVersion })
+    server.respond = (socket, request) => {
+      server.respond = respondWithToken
+      respondWithToken(socket, request)
+      socket.end()
+    }
+    const agent = makeAgent({ ca: good.cert, keepAlive: true, maxSockets: 1 })
+    await requestByOthers(server, agent)
+    expect(await requestByOthers(server, agent)).toBe(true)
+    expect((await makeClient(server, agent).getSessionToken('user')).identity).toBe('user')
+    expect(server.connections).toHaveLength(3)
+  })
+
   it.each(['a message', ''])('is refused if the check returns an Error with %j as its message', async message => {
     const server = await startRecordingServer({ ...good, maxVersion })
     const checkServerIdentity = (): Error => new Error(message && `not the pinned key: ${SECRET}`)
