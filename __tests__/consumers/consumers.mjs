@@ -44,6 +44,12 @@ export const CONSUMERS = [
   { name: `${HERE}, ./handlers, both copies`, project: 'node', args: ['handlers.mjs'], quick: true },
   { name: `${HERE}, ./testing, both copies`, project: 'node', args: ['testing.mjs'], quick: true, mints: false },
   { name: `${HERE}, vkit`, project: 'node', args: [VKIT, 'token', `${HERE}, vkit`], quick: true },
+  { name: `${HERE}, require, failed load`, project: 'node', args: ['failed-load.cjs'], quick: true },
+  { name: `${HERE}, import, failed load`, project: 'node', args: ['failed-load.mjs'], quick: true },
+  ...['Node 22', 'Node 24', 'Node 26'].flatMap(runtime => [
+    { name: `${runtime}, require, failed load`, project: 'node', args: ['failed-load.cjs'], runtime },
+    { name: `${runtime}, import, failed load`, project: 'node', args: ['failed-load.mjs'], runtime },
+  ]),
   ...Object.keys(RUNTIMES).flatMap(runtime => [
     { name: `${runtime}, require`, project: 'node', args: ['mint.cjs'], runtime },
     { name: `${runtime}, import`, project: 'node', args: ['mint.mjs'], runtime },
