@@ -8,7 +8,7 @@ export async function loadGot(): Promise<typeof import('got')> {
   try {
     return await import('got')
   } catch (error) {
-    // Node 20 keeps a failed `import` for good, so the copy made for `require` is loaded under a name that is new each time.
+    // Node may keep a failed `import` for good, so the copy made for `require` is loaded under a name that is new each time.
     const copy = `../cjs/got.cjs?${performance.now()}`
     return (await import(/* webpackIgnore: true */ /* @vite-ignore */ copy).catch(() => {
       throw error
