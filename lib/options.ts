@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
+import http from 'node:http'
 import { decodeJwt } from 'jose/jwt/decode'
 import { refuseBrowser } from './browser-refusal.js'
 import type {
@@ -401,6 +402,9 @@ function resolveAgents(given: unknown): Agents {
   for (const [name, agent] of Object.entries(agents)) {
     if (agent === undefined) continue
     if (!hasMethods(agent, ['addRequest'])) throw config(`agent.${name} must be a Node agent`)
+    if (name === 'https' && Object.getPrototypeOf(agent) === http.Agent.prototype) {
+      throw config('agent.https must be an https.Agent, not an http.Agent')
+    }
     if (readMember(readMember(agent, 'options'), 'rejectUnauthorized') === false) {
       throw config(
         `agent.${name} has rejectUnauthorized: false, which switches certificate checks off. ` +

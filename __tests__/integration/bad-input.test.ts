@@ -202,6 +202,7 @@ describe('the constructor', () => {
     ['the text undefined as secret', { appSecret: 'undefined' }],
     ['the text null as secret', { appSecret: 'null' }],
     ['an agent in place of agents', { appSecret: SECRET, agent: new http.Agent() }],
+    ['an http.Agent for https', { appSecret: SECRET, agent: { https: new http.Agent() } }],
     ['an agent without certificate checks', { agent: { https: new https.Agent({ rejectUnauthorized: false }) } }],
     ['a Map in place of the options', new Map([['appSecret', SECRET]])],
     ['options of a class', Object.create({ appSecret: SECRET }) as object],

@@ -442,6 +442,14 @@ describe('https-proxy-agent', () => {
     }
   })
 
+  it('checks the certificate of the gateway although its constructor was told not to', async () => {
+    const [server, proxy] = [await startRecordingServer(good), await startProxy()]
+    const agent = new HttpsProxyAgent(proxy.url, { rejectUnauthorized: false })
+    afterThisTest(async () => agent.destroy())
+    expect(await failureOf(makeClient(server, agent).getSessionToken('user'))).toMatchObject(TLS)
+    await expectSilence(server)
+  })
+
   it.each([407, 502, 503])('fails with a retryable error if the proxy responds %i', async status => {
     const [server, proxy] = [await startRecordingServer(good), await startProxy()]
     proxy.refusal = `HTTP/1.1 ${status} Refused\r\nContent-Length: 0\r\n\r\n`
