@@ -39,15 +39,22 @@ export function scrub(text: string, secret: string): string {
 export function repeats(text: string, secret: string): boolean {
   const folded = text.toLowerCase()
   if ([...formsOf(secret)].some(form => folded.includes(form.toLowerCase()))) return true
-  return findFragment(folded, fragmentsOf(secret.toLowerCase())) >= 0
+  const fragments = [...fragmentsOf(secret)].map(fragment => fragment.toLowerCase())
+  return findFragment(folded, new Set(fragments)) >= 0
 }
 
 /** Of a JWT those of its signature: what comes before it may be the same in another one. */
 function fragmentsOf(secret: string): Set<string> {
-  const segments = secret.split('.')
-  const telling = segments.length === 3 ? (segments[2] ?? '') : secret
+  const telling = signatureOf(secret) ?? secret
   const count = Math.max(0, telling.length - FRAGMENT_LENGTH + 1)
   return new Set(Array.from({ length: count }, (_, at) => telling.slice(at, at + FRAGMENT_LENGTH)))
+}
+
+/** Of a JWT (RFC 7519): its third part, if the first one is the JSON of a header. */
+function signatureOf(secret: string): string | undefined {
+  const [header = '', , signature, ...more] = secret.split('.')
+  const isHeader = Buffer.from(header, 'base64url').toString().startsWith('{"')
+  return isHeader && more.length === 0 && signature && signature.length >= FRAGMENT_LENGTH ? signature : undefined
 }
 
 /** Where the first of `fragments` is, from `start` on; -1 where there is none. */

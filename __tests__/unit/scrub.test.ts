@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { repeats, scrub } from '../../lib/scrub.js'
 
 const OPAQUE = 'sk-9f2Kd7Qx0LmZ4vTb8YcR1wEu6HsJ3nPa'
+const DOTTED = 'live.0123456789abcdefghij.xyz'
 const JWT =
   'eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYXBwIiwiaXNzIjoidmlkZW8uaW8ifQ.kq3vX0aTn5cWm8sYpR1uLdZ7hGfEjB2oV4iNxCwQt6M'
 const SIGNATURE = JWT.split('.')[2] ?? ''
@@ -11,6 +12,7 @@ describe('scrub', () => {
   it.each([
     ['an opaque secret', OPAQUE, OPAQUE],
     ['the signature of a JWT', JWT, SIGNATURE],
+    ['a secret with dots that is not a JWT', DOTTED, DOTTED],
   ])('redacts any 12 consecutive characters of %s, and no more than it must', (_, secret, telling) => {
     const lengths = fc.integer({ min: 12, max: 31 })
     fc.assert(
