@@ -8,14 +8,23 @@ import { VKitError } from './errors.js'
  */
 export function fromCaller<E>(error: E, method: Parameters<typeof Error.captureStackTrace>[1]): E {
   if (!(error instanceof VKitError)) return error
-  const site: { stack?: unknown } = {}
-  Error.captureStackTrace(site, method)
-  const lines = typeof site.stack === 'string' ? site.stack.split('\n') : []
+  const lines = linesFrom(method)
   // Node resumes us from a loop of its own, whose frame comes before that of the caller.
   const first = lines.findIndex(line => /^\s+at /.test(line) && !line.includes('node:internal/'))
   if (first >= 0) {
     const value = [`${error.name}: ${error.message}`, ...lines.slice(first)].join('\n')
-    Object.defineProperty(error, 'stack', { value, configurable: true, writable: true })
+    Reflect.defineProperty(error, 'stack', { value, configurable: true, writable: true })
   }
   return error
+}
+
+/** The stack above `method`; nothing where a customer's `Error.prepareStackTrace` throws or gives no text. */
+function linesFrom(method: Parameters<typeof Error.captureStackTrace>[1]): string[] {
+  try {
+    const site = new Error()
+    Error.captureStackTrace(site, method)
+    return typeof site.stack === 'string' ? site.stack.split('\n') : []
+  } catch {
+    return []
+  }
 }

@@ -9,7 +9,7 @@ import type {
   VKitClientOptions,
 } from './client-options.js'
 import { fromCaller } from './caller-stack.js'
-import { VKitArgumentError, VKitClosedError } from './errors.js'
+import { copyError, VKitArgumentError, VKitClosedError } from './errors.js'
 import { Events } from './events.js'
 import {
   resolveBatch,
@@ -109,7 +109,7 @@ export class VKitClient {
       if (scopes !== undefined && call.mode === 'default') this.#cache.remember(request, scopes)
       return this.#cache.find(request, call) ?? (await this.#hold.during(this.#cache.fetch(request, call)))
     } catch (error) {
-      throw atCaller(error, 'getSessionToken')
+      throw isReason(error, wishes) ? error : atCaller(error, 'getSessionToken')
     }
   }
 
@@ -128,14 +128,16 @@ export class VKitClient {
     identities: Iterable<string> | AsyncIterable<string>,
     options?: GetSessionTokensOptions,
   ): AsyncGenerator<SessionTokenResult, void, undefined> {
-    VKitClient.#assertClient(this, 'getSessionTokens')
     try {
+      VKitClient.#assertClient(this, 'getSessionTokens')
       for await (const result of this.#runBatch(identities, options)) {
         if (result.error) atCaller(result.error, 'getSessionTokens')
         yield result
       }
     } catch (error) {
-      throw atCaller(error, 'getSessionTokens')
+      // An error of the source, or a signal's reason, is the caller's own.
+      if (error instanceof VKitClosedError) throw atCaller(copyError(error), 'getSessionTokens')
+      throw error instanceof VKitArgumentError ? atCaller(error, 'getSessionTokens') : error
     }
   }
 
@@ -151,7 +153,7 @@ export class VKitClient {
       ...plan,
       getToken: async (identity, cancel) => {
         const request = { ...resolveRequest(identity, undefined), scopes }
-        return cache.get(request, { mode: 'default', deadlineMs, signal: cancel })
+        return cache.get(request, { mode: 'default', deadlineMs, minValidityMs: undefined, signal: cancel })
       },
       quietUntil: () => this.#minter.quietUntil,
       deadlineMs,
@@ -233,6 +235,15 @@ export class VKitClient {
 
 function atCaller(error: unknown, method: Exclude<keyof VKitClient, symbol>): unknown {
   return fromCaller(error, Reflect.get(VKitClient.prototype, method))
+}
+
+/** A signal's reason is the caller's own, whatever it is: it is passed on as it came. */
+function isReason(error: unknown, wishes: readonly Scope[] | GetSessionTokenOptions | undefined): boolean {
+  try {
+    return !isScopes(wishes) && wishes?.signal?.aborted === true && wishes.signal.reason === error
+  } catch {
+    return false
+  }
 }
 
 function resolveOptions(options: VKitClientOptions | undefined): ResolvedOptions {

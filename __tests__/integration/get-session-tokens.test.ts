@@ -16,6 +16,19 @@ function identitiesAskedFor(gateway: GatewayEmulator): unknown[] {
 
 const users = (n: number): string[] => Array.from({ length: n }, (_, i) => `user-${i}`)
 
+describe('closing the client', () => {
+  it('gives each run an error of its own', async () => {
+    const gateway = await startGateway()
+    gateway.fail({ silence: true })
+    const client = makeClient(gateway)
+    const runs = ['a', 'b'].map(identity => failureOf(client.getSessionTokens([identity]).next()))
+    await client.close()
+    const [one, other] = await Promise.all(runs)
+    expect([one?.code, other?.code]).toEqual(['VKIT_CLOSED', 'VKIT_CLOSED'])
+    expect(one).not.toBe(other)
+  })
+})
+
 describe('getSessionTokens', () => {
   it('mints a token for each of an array', async () => {
     const gateway = await startGateway()
