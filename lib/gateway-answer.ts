@@ -65,6 +65,8 @@ export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext
   const body = parseObject(raw, details)
   const error = readError(body, secret)
   if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
+  // What it holds goes on to the client of an end user.
+  if (raw.bytes.includes(secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
   return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 

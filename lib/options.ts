@@ -291,7 +291,7 @@ function isCleanText(text: string): boolean {
 function resolveSecret(given: unknown): SecretSource {
   if (typeof given === 'function') {
     // One that looks up the current request must not hand one tenant another's secret: mints are shared by requests.
-    const provider = AsyncResource.bind(given as SecretProvider)
+    const provider = AsyncResource.bind(given as SecretProvider, 'VKitSecretProvider')
     return new SecretSource({ rotates: true, read: () => askProvider(provider) })
   }
   if (given !== undefined) {
@@ -431,7 +431,7 @@ function hasMethods(value: unknown, names: readonly PropertyKey[]): boolean {
 }
 
 function isIterable(value: object): boolean {
-  return hasMethods(value, [Symbol.asyncIterator]) || hasMethods(value, [Symbol.iterator])
+  return Symbol.asyncIterator in value || Symbol.iterator in value
 }
 
 function isSignal(value: unknown): boolean {

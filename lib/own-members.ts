@@ -14,9 +14,12 @@ export function readOwn(given: object, key: string): unknown {
  * What stands on `Object.prototype` is not meant for it, and does not count.
  */
 export function inheritedMember(given: object, names: ReadonlySet<string>): string | undefined {
+  let owner = prototypeOf(given)
+  // Most are plain objects, and each call of a hit with options comes here.
+  if (!owner || isRoot(owner)) return undefined
   const isEmpty = Object.keys(given).length === 0
   const counts = (name: string): boolean => name !== 'constructor' && (isEmpty || names.has(name))
-  for (let owner = prototypeOf(given); owner && !isRoot(owner); owner = prototypeOf(owner)) {
+  for (; owner && !isRoot(owner); owner = prototypeOf(owner)) {
     const found = Object.getOwnPropertyNames(owner).find(name => counts(name) && !Object.hasOwn(given, name))
     if (found !== undefined) return found
   }

@@ -60,7 +60,9 @@ function findProblem(socket: Socket, { hostname, place, callersAgent }: SecureSo
     return new VKitConnectionError(`The connection to ${place()} failed before it was secure: a proxy may refuse it.`)
   }
   if (!(socket instanceof tls.TLSSocket)) {
-    if ('encrypted' in socket && socket.encrypted === true) return undefined
+    // On Object.prototype it says nothing of this socket.
+    const isEncrypted = 'encrypted' in socket && socket.encrypted === true
+    if (isEncrypted && !('encrypted' in Object.prototype)) return undefined
     return insecure('agent.https opened one without TLS')
   }
   if (!socket.authorized) return insecure('the certificate is not trusted')

@@ -26,10 +26,11 @@ const REFUSED = new Set([403, 410])
 interface FlightPlan {
   readonly request: TokenRequest
   /** Nobody waits for it. */
-  readonly background?: boolean
-  readonly mustMint?: boolean
-  readonly minValidityMs?: number | undefined
-  readonly deadlineMs?: number
+  readonly background: boolean
+  readonly mustMint: boolean
+  readonly minValidityMs: number | undefined
+  /** Of the call that starts it. */
+  readonly deadlineMs: number
 }
 
 /**
@@ -153,7 +154,8 @@ export class TokenCache {
     this.#events.emit({ type: 'refresh' })
     if (this.#closed) return
     // Nobody waits for it; the flight itself tells what went wrong.
-    void this.#launch(key, { request, background: true })
+    const { deadlineMs } = this.#options
+    void this.#launch(key, { request, background: true, mustMint: false, minValidityMs: undefined, deadlineMs })
   }
 
   /** A new token, or, while minting fails for a reason that may pass, the old one as long as it is valid. */
@@ -188,7 +190,8 @@ export class TokenCache {
     const { deadlineMs, minValidityMs } = call
     const startedAt = this.#clock.monotonic()
     const isReload = call.mode === 'reload'
-    const flight = this.#launch(key, { request, deadlineMs, minValidityMs, mustMint: isReload })
+    const plan = { request, background: false, mustMint: isReload, minValidityMs, deadlineMs }
+    const flight = this.#launch(key, plan)
     const found = await this.#flights.wait(flight, call)
     if (isReload || !this.#stored.has(found) || this.#suits(found, minValidityMs)) return this.#handOut(found, call)
     // The wish that the store's answer suited was another's. As a reload it comes here once.
@@ -214,7 +217,7 @@ export class TokenCache {
   #launch(key: string, plan: FlightPlan): Promise<MintedToken> {
     if (!this.#flights.get(key)) this.#entries.peek(key, DEFAULTS)?.rest()
     // Not the first caller's deadline alone: those who join must not suffer from his haste.
-    const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs ?? 0)
+    const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs)
     return this.#flights.launch(key, deadlineMs, flight => this.#fly(key, plan, flight))
   }
 
@@ -222,7 +225,7 @@ export class TokenCache {
     const { mint, sharedStore } = this.#options
     const { request, background } = plan
     const { deadline, isCurrent } = flight
-    flight.mustMint ||= plan.mustMint === true
+    flight.mustMint ||= plan.mustMint
     try {
       const stored = flight.mustMint ? undefined : await this.#findStored(key, plan, flight)
       if (stored) return stored

@@ -9,6 +9,7 @@ import { readAnswer, type GatewayAnswer, type RawAnswer } from './gateway-answer
 import { loadGot } from './load-got.js'
 import { hostOf, networkError, placeOf, portOf } from './network-error.js'
 import { isCertificateRejected, SecureSockets } from './secure-socket.js'
+import { ownMembers } from './own-members.js'
 import { Semaphore } from './semaphore.js'
 import { VERSION } from './version.js'
 
@@ -54,11 +55,14 @@ export interface ExchangeRequest {
 /** Exactly one HTTP exchange: bytes in, a validated JSON object or a typed error out. */
 export class Transport {
   readonly #options: TransportOptions
+  readonly #loadGot: typeof loadGot
   #ownAgent: http.Agent | undefined
   #line: Promise<Line> | undefined
 
   constructor(options: TransportOptions) {
     this.#options = options
+    // Of its own members only: the one option that is usually missing may stand on Object.prototype.
+    this.#loadGot = ownMembers(options).loadGot ?? loadGot
   }
 
   /** @throws VKitError whatever goes wrong; `deadline.reason` where that comes first. */
@@ -81,7 +85,7 @@ export class Transport {
 
   async #openLine(url: URL): Promise<Line> {
     try {
-      const { got, Options } = await (this.#options.loadGot ?? loadGot)().catch(throwLoadError)
+      const { got, Options } = await this.#loadGot().catch(throwLoadError)
       const { agents } = this.#options
       const isSecure = url.protocol === 'https:'
       const callersAgent = isSecure ? agents.https : undefined

@@ -176,6 +176,38 @@ describe('the stack of an error', () => {
   })
 })
 
+describe('an error of the caller', () => {
+  it.each([true, false])('is passed on as it came, as the reason of a signal (frozen: %s)', async isFrozen => {
+    const gateway = await startGateway()
+    gateway.fail({ silence: true })
+    const client = makeClient(gateway)
+    const reason = new VKitServerError('mine')
+    const { stack } = reason
+    if (isFrozen) Object.freeze(reason)
+    const controller = new AbortController()
+    const calls = [
+      client.getSessionToken('user', { signal: controller.signal }),
+      client.getSessionToken('other', { signal: controller.signal, cache: 'no-store' }),
+      client.getSessionTokens(['third'], { signal: controller.signal }).next(),
+    ]
+    controller.abort(reason)
+    for (const call of calls) expect(await failureOf(call)).toBe(reason)
+    expect(reason.stack).toBe(stack)
+  })
+
+  it('may come from a stack that the application formats by itself, or not at all', async () => {
+    const before: unknown = Reflect.get(Error, 'prepareStackTrace')
+    Error.prepareStackTrace = () => {
+      throw new Error('not like this')
+    }
+    try {
+      expect((await failureOf(new VKitClient().getSessionToken(''))).code).toBe('VKIT_INVALID_ARGUMENT')
+    } finally {
+      Reflect.set(Error, 'prepareStackTrace', before)
+    }
+  })
+})
+
 describe('the constructor', () => {
   const sessionToken = `x.${Buffer.from('{"exp":1,"role":"session"}').toString('base64url')}.x`
 
@@ -269,6 +301,14 @@ describe('the gateway', () => {
     expect(error).toBeInstanceOf(VKitResponseError)
     expect(error).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', status: 200 })
     expect(error.message).not.toContain('html')
+    expectNoSecret(error)
+  })
+
+  it.each(['sessionToken', 'expiresAt'])('sending the secret back as %s: VKIT_INVALID_RESPONSE', async member => {
+    const gateway = await startGateway({ appSecret: SECRET })
+    gateway.failNext({ answer: { [member]: `x ${SECRET}` } })
+    const error = await failureOf(makeClient(gateway, options).getSessionToken('user'))
+    expect(error).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false, status: 200 })
     expectNoSecret(error)
   })
 

@@ -1,7 +1,6 @@
 import type { VKitClient } from '../client.js'
 import { VKitConfigError, VKitError } from '../errors.js'
 import { ownMembers } from '../own-members.js'
-import { plainJson } from '../plain-json.js'
 import type { SessionToken } from '../session-token.js'
 import type { Scope } from '../token-request.js'
 
@@ -140,7 +139,7 @@ function checkArguments(vkit: unknown, options: unknown): void {
 
 /** Only members of the contract, each a string: iOS decodes them strictly. */
 function success({ sessionToken, expiresAt, identity }: SessionToken): Answer {
-  return { status: 200, headers: jsonHeaders(), body: plainJson({ sessionToken, expiresAt, identity }) }
+  return { status: 200, headers: jsonHeaders(), body: JSON.stringify({ sessionToken, expiresAt, identity }) }
 }
 
 /** Never a word of what came from the gateway: a code, and when to try again. */
@@ -157,7 +156,7 @@ function retryAfterSeconds({ retryAfterMs }: VKitError): number {
 }
 
 function refusal(status: number, code: string, headers?: Readonly<Record<string, string>>): Answer {
-  return { status, headers: jsonHeaders(headers), body: plainJson({ error: { code } }) }
+  return { status, headers: jsonHeaders(headers), body: JSON.stringify({ error: { code } }) }
 }
 
 function jsonHeaders(more?: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import https from 'node:https'
+import net from 'node:net'
 import type { VKitClient } from '../../../lib/index.js'
 import type { GatewayFault } from '../../../lib/testing/index.js'
 import type { Context, ExpectedFailure, Gateway } from '../harness/context.js'
@@ -106,6 +108,7 @@ async function meetPollutedOptions(t: Context, gateway: Emulator): Promise<void>
       }
     }
   }
+  await meetPollutedSocket(t, prototype)
   // With it Node's own HTTP client fails, but what is cached is served.
   const warm = t.client(gateway)
   const kept = [await warm.getSessionToken('keeper'), await warm.getSessionToken('keeper', ['a'])]
@@ -115,6 +118,28 @@ async function meetPollutedOptions(t: Context, gateway: Emulator): Promise<void>
   } finally {
     Reflect.deleteProperty(prototype, 'signal')
   }
+}
+
+/** A plain socket under `agent.https` is not secure, whatever stands on the prototype of it. */
+async function meetPollutedSocket(t: Context, prototype: Record<string, unknown>): Promise<void> {
+  const plain = await t.raw()
+  class PlainAgent extends https.Agent {
+    override createConnection(): net.Socket {
+      return net.connect(plain.port, '127.0.0.1')
+    }
+  }
+  const baseUrl = `https://127.0.0.1:${plain.port}`
+  const client = t.client({ url: baseUrl }, { baseUrl, agent: { https: new PlainAgent() } })
+  prototype['encrypted'] = true
+  prototype['loadGot'] = 1
+  try {
+    const error = await t.failureOf(client.getSessionToken('victim'))
+    assert.equal(error.code, 'VKIT_TLS')
+  } finally {
+    Reflect.deleteProperty(prototype, 'encrypted')
+    Reflect.deleteProperty(prototype, 'loadGot')
+  }
+  assert.equal(plain.seenOf('victim'), 0)
 }
 
 async function useAll(client: VKitClient): Promise<void> {
