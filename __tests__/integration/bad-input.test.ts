@@ -11,6 +11,7 @@ import {
   VKitResponseError,
   VKitServerError,
 } from '../../lib/index.js'
+import { assertNoSecret } from '../../lib/testing/index.js'
 import { failureOf } from '../support/failure.js'
 import { makeClient, startGateway } from '../support/gateway.js'
 
@@ -173,6 +174,21 @@ describe('the stack of an error', () => {
     for await (const { error } of client.getSessionTokens(['user'], { onOutage: 'fail' })) {
       expect(error && first(error)).toMatch(here)
     }
+  })
+})
+
+describe('a client', () => {
+  it('shows nothing of the secret and the tokens, however it is printed or copied', async () => {
+    const gateway = await startGateway({ appSecret: SECRET })
+    const client = makeClient(gateway)
+    const { sessionToken } = await client.getSessionToken('user')
+    const shown = [
+      inspect(client, { depth: null, showHidden: true, getters: true }),
+      JSON.stringify(client),
+      inspect(structuredClone(client), { depth: null, showHidden: true }),
+    ]
+    for (const hidden of [SECRET, sessionToken]) assertNoSecret([client, shown], hidden)
+    expect(JSON.stringify(client)).toBe('{}')
   })
 })
 

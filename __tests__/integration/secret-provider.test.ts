@@ -36,6 +36,16 @@ describe('a secret provider', () => {
     expect(recorded.types()).toContain('secret-rotation')
   })
 
+  it('leaves what was minted with the old secret in the cache', async () => {
+    const gateway = await startGateway()
+    const client = makeClient(gateway, { appSecret: () => gateway.appSecret })
+    const old = await client.getSessionToken('a')
+    gateway.appSecret = 'a-new-secret-of-this-app'
+    await client.getSessionToken('b')
+    expect(await client.getSessionToken('a')).toBe(old)
+    expect(gateway.requests.map(({ status }) => status)).toEqual([200, 200])
+  })
+
   it('is asked once for all whom the old secret failed', async () => {
     const gateway = await startGateway()
     const secrets = ['an-old-secret']
