@@ -98,8 +98,8 @@ describe('a call that is nearly right', () => {
     ['scopes that are a string', 'videos.read', /scopes must be an array of strings, such as \['videos\.read'\]/],
     ['a misspelt option', { scope: ['videos.read'] }, /"scope": did you mean "scopes"\? Known options: /],
     ['an option in another style', { 'deadline-ms': 5 }, /did you mean "deadlineMs"\?/],
-  ])('is told what is meant: %s', async (_, wishes, message) => {
-    const error = await failureOf(new VKitClient({ appSecret: SECRET }).getSessionToken('user', wishes as string[]))
+  ])('says what is meant: %s', async (_, options, message) => {
+    const error = await failureOf(new VKitClient({ appSecret: SECRET }).getSessionToken('user', options as string[]))
     expect(error.message).toMatch(message)
   })
 
@@ -147,21 +147,6 @@ describe('the stack of an error', () => {
     const gateway = await startGateway({ appSecret: SECRET })
     gateway.fail({ status: 503 })
     const client = makeClient(gateway, { maxRetries: 0 })
-    const failing: Promise<unknown>[] = [
-      client.getSessionToken('user'),
-      client.getSessionToken('user'),
-      client.getSessionToken(''),
-      client.getSessionToken('user', { cache: 'no-store' }),
-      client.invalidate(''),
-    ]
-    for (const call of failing) {
-      const error = await call.then(
-        () => undefined,
-        (reason: unknown) => reason as VKitError,
-      )
-      // Nobody awaited these calls themselves, so that only synchronous failures have the line.
-      expect(error?.stack).toMatch(/^VKit\w+Error: /)
-    }
     for (const cache of ['default', 'no-store', 'reload'] as const) {
       const call = async (): Promise<unknown> => await client.getSessionToken('user', { cache })
       const error = await failureOf(call())
