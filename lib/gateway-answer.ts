@@ -66,12 +66,29 @@ export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext
   const error = readError(body, secret)
   if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
   // What it holds goes on to the client of an end user.
-  if (raw.bytes.includes(secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
+  if (isSentOn(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
   return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
 /** On these a token may be dropped, or the user be refused, so that the page of a proxy or a firewall must not pass for one. */
 const NEEDS_THE_CONTRACT = new Set([403, 404, 410])
+
+/** Whether a failure is such a page: it says nothing of the gateway, and the same request may meet it again. */
+export function isForeignPage({ code, status = 0 }: VKitError): boolean {
+  return code === 'VKIT_INVALID_RESPONSE' && NEEDS_THE_CONTRACT.has(status)
+}
+
+/** A shorter secret, such as one of a test, may be a part of a token or a date by chance. */
+const MIN_TELLING_SECRET = 12
+
+/** Whether a member that goes on to an end user holds the secret. The identity is the caller's own text. */
+function isSentOn(body: object, secret: string): boolean {
+  if (secret.length < MIN_TELLING_SECRET) return false
+  return ['sessionToken', 'expiresAt'].some(name => {
+    const value = readOwn(body, name)
+    return typeof value === 'string' && value.includes(secret)
+  })
+}
 
 interface FailureContext {
   readonly place: string

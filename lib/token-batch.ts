@@ -2,6 +2,7 @@ import { onAbort } from './abort-listeners.js'
 import type { OutageMode, SessionTokenResult } from './client-options.js'
 import type { Clock } from './clock.js'
 import { VKitError } from './errors.js'
+import { isForeignPage } from './gateway-answer.js'
 import type { ProcessHold } from './process-hold.js'
 import type { SessionToken } from './session-token.js'
 
@@ -79,7 +80,7 @@ export class TokenBatch {
     identities: Iterable<string> | AsyncIterable<string>,
   ): AsyncGenerator<SessionTokenResult, void, undefined> {
     const { signals, hold } = this.#options
-    for (const signal of signals) signal.throwIfAborted()
+    for (const signal of signals) if (signal.aborted) throw signal.reason
     const leave = signals.map(signal => onAbort(signal, () => this.#end(signal.reason)))
     this.#source = iteratorOf(identities)
     try {
@@ -217,7 +218,9 @@ export class TokenBatch {
     if (this.#cancel.signal.aborted) return
     if (!(error instanceof VKitError) || ENDS_RUN.has(error.code)) return this.#end(error)
     const { identity } = work
-    if (!error.retryable || this.#options.onOutage === 'fail') return this.#makeReady({ identity, error })
+    // A page of a proxy or a firewall is no outage, and may be for this identity only.
+    const isFinal = !error.retryable || isForeignPage(error)
+    if (isFinal || this.#options.onOutage === 'fail') return this.#makeReady({ identity, error })
 
     const now = this.#options.clock.monotonic()
     this.#failingSince ??= now

@@ -2,6 +2,7 @@ import { Circuit, type CircuitState } from './circuit.js'
 import type { Clock, Deadline } from './clock.js'
 import { copyError, VKitAuthenticationError, VKitError, VKitRateLimitError } from './errors.js'
 import type { Events } from './events.js'
+import { isForeignPage } from './gateway-answer.js'
 import { plainJson } from './plain-json.js'
 import { RetryBudget } from './retry-budget.js'
 import { retry } from './retry.js'
@@ -87,9 +88,10 @@ export class TokenMinter {
         throw error
       })
     }
-    // A caller in haste, or a queue of our own, is no outage.
-    const isOurs = (): boolean =>
-      deadline.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs)
+    // A short deadline of the caller, our own queue and the page of a proxy or a firewall say nothing of the gateway.
+    const isOurs = (error: VKitError): boolean =>
+      isForeignPage(error) ||
+      (deadline.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs))
     const minted = await this.#circuit.run(() => retry(attempt, policy, deadline), isOurs)
     events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
     return minted

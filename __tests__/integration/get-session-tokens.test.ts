@@ -16,6 +16,20 @@ function identitiesAskedFor(gateway: GatewayEmulator): unknown[] {
 
 const users = (n: number): string[] => Array.from({ length: n }, (_, i) => `user-${i}`)
 
+describe("a proxy's page in place of the gateway's response", () => {
+  it('is the result of its identity at once, in an outage mode that waits too', async () => {
+    const gateway = await startGateway()
+    gateway.fail({ identity: 'blocked', status: 403, body: '<h1>Blocked</h1>' })
+    const client = makeClient(gateway, { maxRetries: 0 })
+    const results = await collect(client.getSessionTokens(['a', 'blocked', 'b']))
+    expect(results.map(({ identity, error }) => [identity, error?.code]).sort()).toEqual([
+      ['a', undefined],
+      ['b', undefined],
+      ['blocked', 'VKIT_INVALID_RESPONSE'],
+    ])
+  })
+})
+
 describe('closing the client', () => {
   it('gives each run an error of its own', async () => {
     const gateway = await startGateway()
