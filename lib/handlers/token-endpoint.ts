@@ -1,6 +1,6 @@
 import type { VKitClient } from '../client.js'
-import { VKitConfigError, VKitError } from '../errors.js'
-import { ownMembers } from '../own-members.js'
+import { VKitArgumentError, VKitConfigError, VKitError } from '../errors.js'
+import { inheritedMember, ownMembers } from '../own-members.js'
 import type { SessionToken } from '../session-token.js'
 import type { Scope } from '../token-request.js'
 
@@ -52,6 +52,7 @@ export const SAFE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
   'x-content-type-options': 'nosniff',
 })
 
+const USER_MEMBERS: ReadonlySet<string> = new Set(['identity', 'scopes'])
 const METHODS: readonly unknown[] = ['GET', 'POST']
 const OPTION_NAMES: readonly string[] = [
   'authenticate',
@@ -105,8 +106,14 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     }
   }
 
-  #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {
+  async #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {
     const given = typeof user === 'object' ? user : { identity: user }
+    const inherited = inheritedMember(given, USER_MEMBERS)
+    if (inherited !== undefined) {
+      throw new VKitArgumentError(
+        'authenticate must return own members: identity and scopes that are inherited are not read.',
+      )
+    }
     const { identity, scopes = this.#options.scopes } = ownMembers<{
       identity?: unknown
       scopes?: readonly Scope[] | undefined

@@ -189,6 +189,10 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       ['false', false],
       ['an empty object', {}],
       ['an object without identity', { id: 'user-alice' }],
+      [
+        'scopes that are inherited',
+        Object.assign(Object.create({ scopes: ['videos.read'] }) as object, { identity: 'a' }),
+      ],
       ['undefined made a string', String(undefined)],
       ['a forgotten await made a string', '[object Promise]'],
       ['an identity that is null made a string', { identity: String(null) }],
