@@ -102,7 +102,7 @@ export class VKitClient {
       VKitClient.#assertClient(this, 'getSessionToken')
       const scopes = isScopes(wishes) ? wishes : undefined
       if (scopes === wishes) {
-        const token = this.#cache.peek(identity, scopes)
+        const token = this.#peek(identity, scopes)
         if (token !== undefined) return token
       }
       const { request, call } = resolveCall(identity, wishes, this.#options)
@@ -220,6 +220,15 @@ export class VKitClient {
     throw new VKitArgumentError(
       `${method} was called without its client: call it as client.${method}(…), or bind it first. A Proxy of a client does not work.`,
     )
+  }
+
+  /** A proxy in place of the scopes may throw: then they are checked, which says so. */
+  #peek(identity: string, scopes: readonly Scope[] | undefined): SessionToken | undefined {
+    try {
+      return this.#cache.peek(identity, scopes)
+    } catch {
+      return undefined
+    }
   }
 
   #makeCache(): TokenCache {

@@ -58,7 +58,7 @@ export class Flights<T> {
 
   /** A flight that nobody can join, and that ends when its one caller leaves. */
   async launchAlone({ signal, deadlineMs }: Patience, task: (deadline: Deadline) => Promise<T>): Promise<T> {
-    signal?.throwIfAborted()
+    if (signal?.aborted) throw signal.reason
     const deadline = this.#startDeadline(deadlineMs)
     const flight = task(deadline)
     this.#track(flight, { deadline, isCurrent: () => false, isSent: false, mustMint: true })
@@ -66,7 +66,7 @@ export class Flights<T> {
     try {
       return await flight
     } catch (error) {
-      signal?.throwIfAborted()
+      if (signal?.aborted) throw signal.reason
       throw copyError(error)
     } finally {
       stop?.()

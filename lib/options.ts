@@ -396,7 +396,7 @@ function resolveStore(store: unknown): TokenStore | undefined {
 }
 
 function resolveAgents(given: unknown): Agents {
-  if (given === undefined) return {}
+  if (given === undefined) return ownMembers<Agents>({})
   if (hasMethods(given, ['addRequest'])) throw config('agent must be an object { http, https } of agents, not an agent')
   const agents = pickOwn<Agents>(given, AGENT_KEYS, config)
   for (const [name, agent] of Object.entries(agents)) {

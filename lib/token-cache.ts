@@ -116,8 +116,9 @@ export class TokenCache {
     const key = keyOf(request)
     if (call.mode === 'reload') {
       const flight = this.#flights.get(key)
-      // One whose request is still to be sent brings a token that is as new, and saves a request.
-      if (flight && !flight.isSent) flight.mustMint = true
+      // One whose request is still to be sent brings a token that is as new, if it has the time that this call has.
+      const hasTime = flight && flight.deadline.remainingMs() >= call.deadlineMs / 2
+      if (hasTime && !flight.isSent) flight.mustMint = true
       else this.#flights.forget(key)
       return this.#getMinted(key, request, call)
     }

@@ -37,6 +37,14 @@ function revoked(): object {
   return proxy
 }
 
+function throwingList(): string[] {
+  return new Proxy(['videos.read'], {
+    get: () => {
+      throw new Error('trap')
+    },
+  })
+}
+
 class ScopedOptions {
   get scopes(): string[] {
     return ['videos.read']
@@ -76,6 +84,7 @@ describe('a call', () => {
     ['a revoked proxy as options', 'user', revoked()],
     ['a revoked proxy as scopes', 'user', { scopes: revoked() }],
     ['a revoked proxy as identity', revoked(), undefined],
+    ['scopes that are a proxy which throws', 'user', throwingList()],
     ['a signal whose state cannot be read', 'user', { signal: brokenSignal('aborted') }],
     ['a signal that cannot be listened to', 'user', { signal: brokenSignal('addEventListener') }],
     ['undefined made a string', String(undefined), undefined],
@@ -303,6 +312,14 @@ describe('the gateway', () => {
     expect(error).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', status: 200 })
     expect(error.message).not.toContain('html')
     expectNoSecret(error)
+  })
+
+  it.each([
+    ['test', 'test-user'],
+    ['acme', 'acme:42'],
+  ])('with the short secret %s serves the user %s', async (appSecret, identity) => {
+    const gateway = await startGateway({ appSecret })
+    expect((await makeClient(gateway, options).getSessionToken(identity)).identity).toBe(identity)
   })
 
   it.each(['sessionToken', 'expiresAt'])('sending the secret back as %s: VKIT_INVALID_RESPONSE', async member => {

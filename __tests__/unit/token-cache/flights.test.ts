@@ -214,6 +214,19 @@ describe("'reload'", () => {
     expect(await Promise.all([first, joined, late])).toEqual(['token-1', 'token-1', 'token-2'])
   })
 
+  it('joins no flight that is nearly out of time', async () => {
+    const h = manual()
+    h.queued = true
+    const first = failureOf(h.get())
+    await h.clock.advance(14_000)
+    const reload = h.getText('user', { mode: 'reload' })
+    await h.settle()
+    h.mints[1]?.succeed()
+    expect(await reload).toBe('token-2')
+    await h.clock.advance(1_000)
+    expect((await first).code).toBe('VKIT_TIMEOUT')
+  })
+
   it('that joins a flight which is reading the shared store gets a minted token', async () => {
     let answer: (stored: MintedToken) => void = () => undefined
     const h = new CacheHarness({
