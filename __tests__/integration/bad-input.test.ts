@@ -319,7 +319,7 @@ describe('the gateway', () => {
     ['acme', 'acme:42'],
   ])('with the short secret %s serves the user %s', async (appSecret, identity) => {
     const gateway = await startGateway({ appSecret })
-    expect((await makeClient(gateway, options).getSessionToken(identity)).identity).toBe(identity)
+    expect((await makeClient(gateway).getSessionToken(identity)).identity).toBe(identity)
   })
 
   it.each(['sessionToken', 'expiresAt'])('sending the secret back as %s: VKIT_INVALID_RESPONSE', async member => {
