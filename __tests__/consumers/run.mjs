@@ -9,10 +9,10 @@ import { CONSUMERS, PROJECTS, RUNTIMES } from './consumers.mjs'
 import { checkPackage } from './package.mjs'
 import { makeProject, makeWorkshop, pack, run } from './project.mjs'
 
-const { values: wishes } = parseArgs({
+const { values: options } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string' }, keep: { type: 'boolean' } },
 })
-const wanted = CONSUMERS.filter(({ name, quick }) => (!wishes.quick || quick) && name.includes(wishes.only ?? ''))
+const wanted = CONSUMERS.filter(({ name, quick }) => (!options.quick || quick) && name.includes(options.only ?? ''))
 const hasRuntimes = `${process.platform}-${process.arch}` === 'linux-x64'
 const chosen = wanted.filter(({ runtime }) => !runtime || hasRuntimes)
 const workshop = await makeWorkshop()
@@ -26,8 +26,8 @@ const gateway = await new GatewayEmulator().start()
 await inParallel(Object.keys(PROJECTS), 2, runProject)
 await gateway.stop()
 const lines = chosen.map(({ name }) => results.get(name))
-if (!wishes.only) lines.push(...(await checkPackage({ tarball, workshop, line })))
-if (!wishes.keep) await rm(workshop, { recursive: true, force: true })
+if (!options.only) lines.push(...(await checkPackage({ tarball, workshop, line })))
+if (!options.keep) await rm(workshop, { recursive: true, force: true })
 report(lines)
 
 async function runProject(project) {

@@ -280,7 +280,7 @@ describe('vkit token --resume', () => {
     })
   })
 
-  itWith(posix, 'begins nobody of the command line after Ctrl-C', async () => {
+  itWith(posix, 'starts no further identity of the command line after Ctrl-C', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     gateway.fail({ delayMs: 300 })
     const run = startCli(['token', '--concurrency', '1', ...users(50).trim().split('\n')], envFor(gateway))
