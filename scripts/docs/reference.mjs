@@ -24,6 +24,7 @@ export async function makeReference(folder) {
   if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('The reference is not fit to be written.')
 
   for (const each of project.getReflectionsByKind(ReflectionKind.Class)) leaveOutWhatBaseTells(each, project)
+  for (const each of project.getReflectionsByKind(ReflectionKind.Module)) sortByName(each)
 
   const out = await mkdtemp(path.join(tmpdir(), 'reference-'))
   try {
@@ -33,6 +34,11 @@ export async function makeReference(folder) {
   } finally {
     await rm(out, { recursive: true })
   }
+}
+
+/** Members stay in the order of their source; the names of an entry point come from many files. */
+function sortByName({ groups = [] }) {
+  for (const { children } of groups) children.sort((one, other) => (one.name < other.name ? -1 : 1))
 }
 
 /** What a class has from its base, without a word of its own, is not told again. */
