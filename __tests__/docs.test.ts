@@ -118,7 +118,7 @@ describeWith(posix, 'transcripts of the command line', () => {
 })
 
 describe('docs/architecture.md', () => {
-  it('names every file of lib/', () => {
+  it('names every room of lib/', () => {
     const page = readFileSync('docs/architecture.md', 'utf8')
     const modules = readdirSync('lib').map(name => (name.endsWith('.ts') ? name.slice(0, -3) : `${name}/`))
     expect(modules.filter(module => !page.includes(`\`${module}\``))).toEqual([])
@@ -137,7 +137,7 @@ describe('links within the repository', () => {
   it('would be found broken', () => {
     expect(leadsSomewhere('README.md', 'docs/nowhere.md')).toBe(false)
     expect(leadsSomewhere('README.md', 'docs/architecture.md#nowhere')).toBe(false)
-    expect(leadsSomewhere('README.md', 'docs/architecture.md#levels')).toBe(true)
+    expect(leadsSomewhere('README.md', 'docs/architecture.md#rooms')).toBe(true)
   })
 })
 

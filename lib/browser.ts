@@ -1,4 +1,4 @@
-import { browserRefusal } from './browser-refusal.js'
+import { browserRefusal } from './core/server-only.js'
 
 export {
   VKitArgumentError,
@@ -13,7 +13,7 @@ export {
   VKitResponseError,
   VKitServerError,
   VKitTimeoutError,
-} from './errors.js'
+} from './core/errors.js'
 
 /**
  * What bundlers for browsers, and for runtimes without Node's modules, take in place of the client.

@@ -1,16 +1,16 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { onAbort } from './abort-listeners.js'
-import type { CircuitState } from './circuit.js'
+import { onAbort } from './core/on-abort.js'
+import type { CircuitState } from './gateway/circuit-breaker.js'
 import type {
   GetSessionTokenOptions,
   GetSessionTokensOptions,
   InvalidateOptions,
   SessionTokenResult,
   VKitClientOptions,
-} from './client-options.js'
-import { fromCaller } from './caller-stack.js'
-import { copyError, VKitArgumentError, VKitClosedError } from './errors.js'
-import { Events } from './events.js'
+} from './options/types.js'
+import { fromCaller } from './core/caller-stack.js'
+import { copyError, VKitArgumentError, VKitClosedError } from './core/errors.js'
+import { Events } from './core/events.js'
 import {
   resolveBatch,
   resolveCall,
@@ -18,16 +18,16 @@ import {
   resolveInvalidation,
   resolveRequest,
   type ResolvedOptions,
-} from './options.js'
-import { ProcessHold } from './process-hold.js'
-import { SealedStore } from './sealed-store.js'
-import type { SessionToken } from './session-token.js'
-import type { SharedStore } from './shared-store.js'
-import { TokenBatch } from './token-batch.js'
-import { TokenCache } from './token-cache.js'
-import { TokenMinter } from './token-minter.js'
-import type { Scope } from './token-request.js'
-import { Transport } from './transport.js'
+} from './options/client-options.js'
+import { ProcessHold } from './core/process-hold.js'
+import { SealedStore } from './store/encrypted-store.js'
+import type { SessionToken } from './token/session-token.js'
+import type { SharedStore } from './store/shared-store.js'
+import { TokenBatch } from './batch/token-batch.js'
+import { TokenCache } from './cache/token-cache.js'
+import { TokenMinter } from './gateway/token-minter.js'
+import type { Scope } from './token/token-request.js'
+import { Transport } from './gateway/got-transport.js'
 
 /** What the client has done since it was made, and how it stands. */
 export interface ClientStats {

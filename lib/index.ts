@@ -1,6 +1,6 @@
 export { VKitClient, type ClientStats } from './client.js'
-export type { CircuitState } from './circuit.js'
-export type { Clock } from './clock.js'
+export type { CircuitState } from './gateway/circuit-breaker.js'
+export type { Clock } from './core/clock.js'
 export {
   VKitArgumentError,
   VKitAuthenticationError,
@@ -18,8 +18,8 @@ export {
   type VKitErrorCode,
   type VKitErrorDetails,
   type VKitErrorJSON,
-} from './errors.js'
-export type { StoreFailureReason, VKitEvent, VKitEventListener, VKitEventType } from './events.js'
+} from './core/errors.js'
+export type { StoreFailureReason, VKitEvent, VKitEventListener, VKitEventType } from './core/events.js'
 export type {
   CacheOptions,
   GetSessionTokenOptions,
@@ -29,7 +29,7 @@ export type {
   SecretProvider,
   SessionTokenResult,
   VKitClientOptions,
-} from './client-options.js'
-export type { SessionToken } from './session-token.js'
-export type { TokenStore } from './shared-store.js'
-export type { CacheMode, Scope } from './token-request.js'
+} from './options/types.js'
+export type { SessionToken } from './token/session-token.js'
+export type { TokenStore } from './store/shared-store.js'
+export type { CacheMode, Scope } from './token/token-request.js'

@@ -26,11 +26,12 @@ const gotInAFileOfItsOwn = {
 const libraryFromEsm = {
   name: 'library-from-esm',
   setup({ onResolve }) {
-    onResolve({ filter: /^\.\.\// }, ({ path: specifier, importer }) =>
-      path.dirname(importer) === path.resolve('lib/cli')
-        ? { path: specifier.replace('../', '../esm/'), external: true }
-        : undefined,
-    )
+    onResolve({ filter: /^\.\.?\// }, ({ path: specifier, resolveDir }) => {
+      if (!isIn('lib/cli', resolveDir)) return undefined
+      const file = path.resolve(resolveDir, specifier)
+      if (isIn('lib/cli', file)) return undefined
+      return { path: `../esm/${path.relative('lib', file).replaceAll(path.sep, '/')}`, external: true }
+    })
   },
 }
 
@@ -82,6 +83,10 @@ async function bundleCommands() {
   })
   await writeLicences('dist/cli', [commands])
   await Promise.all(files.map(file => chmod(file, 0o755)))
+}
+
+function isIn(folder, file) {
+  return !path.relative(folder, file).startsWith('..')
 }
 
 function nameOf(file) {

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { Events } from '../../lib/events.js'
+import { Events } from '../../lib/core/events.js'
 import { VKitConnectionError, VKitTimeoutError } from '../../lib/index.js'
-import { SecretSource } from '../../lib/secret-source.js'
+import { SecretSource } from '../../lib/secret/secret-source.js'
 import { FakeClock } from '../../lib/testing/index.js'
-import { TokenCache } from '../../lib/token-cache.js'
-import { TokenMinter } from '../../lib/token-minter.js'
-import type { Transport } from '../../lib/transport.js'
+import { TokenCache } from '../../lib/cache/token-cache.js'
+import { TokenMinter } from '../../lib/gateway/token-minter.js'
+import type { Transport } from '../../lib/gateway/got-transport.js'
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS

@@ -1,9 +1,9 @@
-import { Events, type VKitEvent } from '../../lib/events.js'
-import type { Deadline } from '../../lib/clock.js'
-import { instant, type MintedToken, type SessionToken } from '../../lib/session-token.js'
+import { Events, type VKitEvent } from '../../lib/core/events.js'
+import type { Deadline } from '../../lib/core/clock.js'
+import { instant, type MintedToken, type SessionToken } from '../../lib/token/session-token.js'
 import { FakeClock } from '../../lib/testing/index.js'
-import { TokenCache, type TokenCacheOptions } from '../../lib/token-cache.js'
-import type { Scope, TokenCall, TokenRequest } from '../../lib/token-request.js'
+import { TokenCache, type TokenCacheOptions } from '../../lib/cache/token-cache.js'
+import type { Scope, TokenCall, TokenRequest } from '../../lib/token/token-request.js'
 
 /** A mint that the cache asked for, to be settled by the test where `manual` is set. */
 export interface AskedMint {

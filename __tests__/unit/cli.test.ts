@@ -4,15 +4,15 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { looksLikeSecret, readDuration } from '../../lib/cli/arguments.js'
-import { checkClock } from '../../lib/cli/doctor-network.js'
-import { checkExposure } from '../../lib/cli/doctor-settings.js'
-import { Faults } from '../../lib/cli/faults.js'
-import { countLines } from '../../lib/cli/identity-list.js'
-import { IdentitySet } from '../../lib/cli/identity-set.js'
-import { MAX_LINE_BYTES, readLines, textOf } from '../../lib/cli/lines.js'
-import { formatSeconds } from '../../lib/cli/progress.js'
+import { checkClock } from '../../lib/cli/doctor/network.js'
+import { checkExposure } from '../../lib/cli/doctor/settings.js'
+import { Faults } from '../../lib/cli/emulator/fault-rules.js'
+import { countLines } from '../../lib/cli/token/identity-list.js'
+import { IdentitySet } from '../../lib/cli/token/identity-set.js'
+import { MAX_LINE_BYTES, readLines, textOf } from '../../lib/cli/token/lines.js'
+import { formatSeconds } from '../../lib/cli/token/progress.js'
 import { printable, quote, toJson } from '../../lib/cli/terminal.js'
-import { formatToken, TokenFile } from '../../lib/cli/token-file.js'
+import { formatToken, TokenFile } from '../../lib/cli/token/output-file.js'
 
 async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) yield await Promise.resolve(bytes.subarray(at, at + size))

@@ -1,4 +1,4 @@
-import { VKitError, type VKitErrorCode } from '../errors.js'
+import { VKitError, type VKitErrorCode } from '../core/errors.js'
 
 /** What the process ends with; documented in `vkit --help` and the guide. After Ctrl-C it is 130, after SIGTERM 143. */
 export const EXIT = {

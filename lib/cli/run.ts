@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises'
-import { VKitError } from '../errors.js'
+import { VKitError } from '../core/errors.js'
 import { refuseSecrets } from './arguments.js'
-import { doctorCommand } from './doctor-command.js'
-import { emulatorCommand } from './emulator-command.js'
+import { doctorCommand } from './doctor/command.js'
+import { emulatorCommand } from './emulator/command.js'
 import { CommandError, EXIT, exitCodeOf } from './exit-codes.js'
 import { HELP } from './help.js'
 import { complain } from './terminal.js'
-import { tokenCommand } from './token-command.js'
+import { tokenCommand } from './token/command.js'
 
 const COMMANDS = { token: tokenCommand, emulator: emulatorCommand, doctor: doctorCommand } as const
 

@@ -1,8 +1,8 @@
 import type { VKitClient } from '../client.js'
-import { VKitArgumentError, VKitConfigError, VKitError } from '../errors.js'
-import { inheritedMember, ownMembers } from '../own-members.js'
-import type { SessionToken } from '../session-token.js'
-import type { Scope } from '../token-request.js'
+import { VKitArgumentError, VKitConfigError, VKitError } from '../core/errors.js'
+import { inheritedMember, ownMembers } from '../core/own-properties.js'
+import type { SessionToken } from '../token/session-token.js'
+import type { Scope } from '../token/token-request.js'
 
 /** What a handler needs of a `VKitClient`. */
 export type TokenSource = Pick<VKitClient, 'getSessionToken'>

@@ -1,5 +1,5 @@
 import http from 'node:http'
-import { nearestName } from '../nearest-name.js'
+import { nearestName } from '../core/nearest-name.js'
 
 /** What a value must be, in words, and whether it is. */
 export interface Check {

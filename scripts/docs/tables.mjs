@@ -4,8 +4,8 @@ import { declaration, docstring, load, parse } from './source.mjs'
 
 /** A row for each code: when, whether to try again, what to do. The docstring's first paragraph says when. */
 export async function errorTable() {
-  const errors = await load('lib/errors.ts')
-  const classes = parse('lib/errors.ts').statements.filter(
+  const errors = await load('lib/core/errors.ts')
+  const classes = parse('lib/core/errors.ts').statements.filter(
     each => ts.isClassDeclaration(each) && each.name.text !== 'VKitError',
   )
   const rows = classes.flatMap(each => {
@@ -20,9 +20,9 @@ export async function errorTable() {
     ])
   })
   const told = new Set(rows.map(([, code]) => code))
-  const codes = declaration('lib/errors.ts', 'VKitErrorCode').type.types.map(type => `\`${type.literal.text}\``)
+  const codes = declaration('lib/core/errors.ts', 'VKitErrorCode').type.types.map(type => `\`${type.literal.text}\``)
   const untold = codes.filter(code => !told.has(code))
-  if (untold.length > 0) throw new Error(`The docstrings of lib/errors.ts do not tell of ${untold.join(', ')}`)
+  if (untold.length > 0) throw new Error(`The docstrings of lib/core/errors.ts do not tell of ${untold.join(', ')}`)
   return table(['class', 'code', 'retryable', 'when', 'what to do'], rows)
 }
 
@@ -37,9 +37,9 @@ function byCode(paragraph) {
 
 /** A row for each option; the defaults that are numbers are those that the code itself fills in. */
 export async function optionTable(name, prefix = '') {
-  const { resolveBatch, resolveClientOptions } = await load('lib/options.ts')
+  const { resolveBatch, resolveClientOptions } = await load('lib/options/client-options.ts')
   const resolved = name === 'GetSessionTokensOptions' ? resolveBatch([]) : resolveClientOptions()
-  const rows = declaration('lib/client-options.ts', name).members.map(member => {
+  const rows = declaration('lib/options/types.ts', name).members.map(member => {
     const option = member.name.text
     const [, text, told = ''] = /^(.*?)\s*(?:Default:? (.*?)\.?)?$/.exec(docstring(member).join(' '))
     const value = resolved[option]
@@ -55,7 +55,7 @@ export async function optionTable(name, prefix = '') {
 }
 
 export function eventTable() {
-  const { types } = declaration('lib/events.ts', 'VKitEvent').type
+  const { types } = declaration('lib/core/events.ts', 'VKitEvent').type
   const rows = types.map((type, i) => {
     const [kind, ...fields] = type.members
     const list = fields.map(field => `\`${field.name.text}\``).join(', ')

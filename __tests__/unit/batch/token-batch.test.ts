@@ -1,0 +1,270 @@
+import { describe, expect, it } from '@jest/globals'
+import type { SessionTokenResult } from '../../../lib/options/types.js'
+import { VKitConfigError, VKitRequestError, VKitServerError } from '../../../lib/core/errors.js'
+import { ProcessHold } from '../../../lib/core/process-hold.js'
+import type { SessionToken } from '../../../lib/token/session-token.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+import { TokenBatch, type TokenBatchOptions } from '../../../lib/batch/token-batch.js'
+import { reasonOf } from '../../support/failure.js'
+
+const clock = new FakeClock()
+
+function tokenFor(identity: string): SessionToken {
+  return { sessionToken: `token of ${identity}`, expiresAt: '2030-01-01T01:00:00Z', identity, scopes: [] }
+}
+
+function makeBatch(options: Partial<TokenBatchOptions>): TokenBatch {
+  return new TokenBatch({
+    concurrency: 4,
+    onOutage: 'wait',
+    maxOutageMs: 60_000,
+    deadlineMs: 15_000,
+    getToken: async identity => tokenFor(identity),
+    quietUntil: () => -Infinity,
+    signals: [],
+    clock,
+    hold: new ProcessHold(),
+    ...options,
+  })
+}
+
+function* count(seen: { pulled: number; returned?: boolean }, upTo = Infinity): Generator<string> {
+  try {
+    while (seen.pulled < upTo) yield `user-${seen.pulled++}`
+  } finally {
+    seen.returned = true
+  }
+}
+
+async function collect(results: AsyncIterable<SessionTokenResult>): Promise<Map<string, string>> {
+  const outcomes = new Map<string, string>()
+  for await (const { identity, token, error } of results) outcomes.set(identity, token ? 'token' : error.code)
+  return outcomes
+}
+
+/** Lets time pass until `promise` settles. */
+async function whileTimePasses<T>(promise: Promise<T>, stepMs = 100): Promise<T> {
+  const state = { isSettled: false }
+  const settled = promise.finally(() => (state.isSettled = true))
+  settled.catch(() => undefined)
+  while (!state.isSettled) await clock.advance(stepMs)
+  return settled
+}
+
+const unavailable = (attempts: number, retryAfterMs?: number): VKitServerError =>
+  new VKitServerError('down', { attempts, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+
+describe('a batch', () => {
+  it('has no more than `concurrency` under way', async () => {
+    let [underWay, most] = [0, 0]
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      most = Math.max(most, ++underWay)
+      await Promise.resolve()
+      underWay--
+      return tokenFor(identity)
+    }
+    expect((await collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 100)))).size).toBe(100)
+    expect(most).toBe(4)
+  })
+
+  it('pulls an endless source no faster than it is consumed', async () => {
+    const seen = { pulled: 0 }
+    const results = makeBatch({}).run(count(seen))
+    for (let consumed = 1; consumed <= 10; consumed++) {
+      await results.next()
+      await clock.advance(0)
+      expect(seen.pulled).toBeLessThanOrEqual(consumed + 4)
+    }
+    await results.return()
+  })
+
+  it('asks again for a token that waited for a slow consumer', async () => {
+    const asked: string[] = []
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      asked.push(identity)
+      return tokenFor(identity)
+    }
+    const results = makeBatch({ getToken }).run(['anna', 'ben'])
+    await results.next()
+    await clock.advance(60_000)
+    expect((await results.next()).value).toMatchObject({ token: { identity: 'ben' } })
+    expect(asked).toEqual(['anna', 'ben', 'ben'])
+    expect((await results.next()).done).toBe(true)
+  })
+
+  it('tells the source when the consumer breaks out of the loop', async () => {
+    const seen = { pulled: 0, returned: false }
+    for await (const result of makeBatch({}).run(count(seen))) if (result.identity === 'user-2') break
+    expect(seen.returned).toBe(true)
+  })
+
+  it('does not wait, on leaving, for a source that may never answer', async () => {
+    let returned = false
+    const source: AsyncIterable<string> = {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise<never>(() => undefined),
+        return: () => {
+          returned = true
+          return new Promise<never>(() => undefined)
+        },
+      }),
+    }
+    const abort = new AbortController()
+    const next = makeBatch({ signals: [abort.signal] })
+      .run(source)
+      .next()
+    abort.abort(new Error('enough'))
+    expect(await reasonOf(next)).toBe(abort.signal.reason)
+    expect(returned).toBe(true)
+  })
+
+  it('rejects with the reason of an abort, and cancels what is under way', async () => {
+    const abort = new AbortController()
+    const cancelled: AbortSignal[] = []
+    const getToken = (identity: string, signal: AbortSignal): Promise<SessionToken> => {
+      cancelled.push(signal)
+      return identity === 'user-0' ? Promise.resolve(tokenFor(identity)) : new Promise(() => undefined)
+    }
+    const seen = { pulled: 0, returned: false }
+    const results = makeBatch({ getToken, signals: [abort.signal] }).run(count(seen))
+    await results.next()
+    const next = results.next()
+    abort.abort('enough')
+    expect(await reasonOf(next)).toBe('enough')
+    expect(seen.returned).toBe(true)
+    expect(cancelled.every(signal => signal.aborted)).toBe(true)
+    expect(await results.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it('pulls nothing where the signal has aborted before', async () => {
+    const seen = { pulled: 0 }
+    const results = makeBatch({ signals: [AbortSignal.abort('late')] }).run(count(seen))
+    expect(await reasonOf(results.next())).toBe('late')
+    expect(seen.pulled).toBe(0)
+  })
+
+  it('delivers what is under way before it throws what the source threw', async () => {
+    const broken = new Error('cursor lost')
+    async function* source(): AsyncGenerator<string> {
+      yield 'a'
+      yield 'b'
+      throw broken
+    }
+    const outcomes: string[] = []
+    const run = async (): Promise<void> => {
+      for await (const { identity } of makeBatch({}).run(source())) outcomes.push(identity)
+    }
+    expect(await reasonOf(run())).toBe(broken)
+    expect(outcomes.sort()).toEqual(['a', 'b'])
+  })
+
+  it('ends where no other identity would fare better', async () => {
+    const error = new VKitConfigError('No app secret.')
+    const seen = { pulled: 0, returned: false }
+    const results = makeBatch({ getToken: () => Promise.reject(error) }).run(count(seen))
+    expect(await reasonOf(results.next())).toBe(error)
+    expect(seen.returned).toBe(true)
+  })
+})
+
+describe('a rate limit', () => {
+  it('makes every worker wait for as long as the gateway asked', async () => {
+    const quietUntil = clock.monotonic() + 10_000
+    const startedAt: number[] = []
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      startedAt.push(clock.monotonic())
+      return tokenFor(identity)
+    }
+    const batch = makeBatch({ getToken, quietUntil: () => quietUntil, onOutage: 'fail' })
+    await whileTimePasses(collect(batch.run(count({ pulled: 0 }, 8))))
+    expect(startedAt).toHaveLength(8)
+    expect(Math.min(...startedAt)).toBeGreaterThanOrEqual(quietUntil)
+  })
+
+  it('of a day is not waited for', async () => {
+    const error = unavailable(1, 86_400_000)
+    const batch = makeBatch({ getToken: () => Promise.reject(error), quietUntil: () => clock.monotonic() + 86_400_000 })
+    expect(new Set((await collect(batch.run(count({ pulled: 0 }, 50)))).values())).toEqual(
+      new Set(['VKIT_UNAVAILABLE']),
+    )
+  })
+})
+
+describe('an outage', () => {
+  function outageOf(ms: number): { getToken: TokenBatchOptions['getToken']; requests: () => number } {
+    const endsAt = clock.monotonic() + ms
+    let [requests, probeAt] = [0, 0]
+    return {
+      requests: () => requests,
+      getToken: async identity => {
+        const now = clock.monotonic()
+        if (now >= endsAt) return tokenFor(identity)
+        if (now < probeAt) throw unavailable(0, probeAt - now)
+        requests++
+        probeAt = now + 5_000
+        throw unavailable(3)
+      },
+    }
+  }
+
+  it('makes the list wait, and fails none of it', async () => {
+    const outage = outageOf(50_000)
+    const outcomes = await whileTimePasses(collect(makeBatch(outage).run(count({ pulled: 0 }, 100))))
+    expect(outcomes.size).toBe(100)
+    expect([...outcomes.values()].every(outcome => outcome === 'token')).toBe(true)
+    expect(outage.requests()).toBeLessThanOrEqual(10)
+  })
+
+  it('keeps the source waiting too', async () => {
+    const seen = { pulled: 0 }
+    const results = makeBatch(outageOf(50_000)).run(count(seen))
+    await whileTimePasses(results.next())
+    expect(seen.pulled).toBeLessThanOrEqual(3 * 4)
+    await results.return()
+  })
+
+  it('longer than agreed fails the rest, until something succeeds', async () => {
+    const outage = outageOf(300_000)
+    const began = clock.monotonic()
+    const batch = makeBatch(outage)
+    const outcomes = await whileTimePasses(collect(batch.run(count({ pulled: 0 }, 1000))))
+    expect(outcomes.size).toBe(1000)
+    expect([...outcomes.values()].every(outcome => outcome === 'VKIT_UNAVAILABLE')).toBe(true)
+    expect(clock.monotonic() - began).toBeLessThan(70_000)
+  })
+
+  it("fails each identity at once with onOutage: 'fail'", async () => {
+    const began = clock.monotonic()
+    const outcomes = await collect(makeBatch({ ...outageOf(50_000), onOutage: 'fail' }).run(count({ pulled: 0 }, 100)))
+    expect([...outcomes.values()].filter(outcome => outcome === 'VKIT_UNAVAILABLE')).toHaveLength(100)
+    expect(clock.monotonic()).toBe(began)
+  })
+
+  it.each([1, 2, 16])('is not taken for what is one identity’s own fault, with %i at a time', async concurrency => {
+    const tries = new Map<string, number>()
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      tries.set(identity, (tries.get(identity) ?? 0) + 1)
+      if (identity === 'user-3') throw unavailable(3)
+      return tokenFor(identity)
+    }
+    const began = clock.monotonic()
+    const outcomes = await collect(makeBatch({ getToken, concurrency }).run(count({ pulled: 0 }, 50)))
+    expect(outcomes.get('user-3')).toBe('VKIT_UNAVAILABLE')
+    expect([...outcomes.values()].filter(outcome => outcome === 'token')).toHaveLength(49)
+    expect(tries.get('user-3')).toBe(5)
+    expect(clock.monotonic()).toBe(began)
+  })
+
+  it('is not what a refusal is', async () => {
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      if (identity === 'user-1') throw new VKitRequestError('no', { attempts: 1, status: 422 })
+      return tokenFor(identity)
+    }
+    const outcomes = await collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 3)))
+    expect(Object.fromEntries(outcomes)).toEqual({
+      'user-0': 'token',
+      'user-1': 'VKIT_INVALID_REQUEST',
+      'user-2': 'token',
+    })
+  })
+})

@@ -1,0 +1,22 @@
+import { describe, expect, it } from '@jest/globals'
+import { copyError, sanitizeCause, VKitConnectionError } from '../../../lib/core/errors.js'
+
+describe('an error', () => {
+  it('is copied with a cause of its own, so that callers who share a failure share no object', () => {
+    const cause = sanitizeCause(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))
+    const error = new VKitConnectionError('down', { attempts: 3, cause })
+    const [one, two] = [copyError(error), copyError(error)]
+    expect(one).toMatchObject({ code: 'VKIT_CONNECTION', attempts: 3, cause: { code: 'ECONNREFUSED' } })
+    expect(one).not.toBe(two)
+    expect(one.cause).not.toBe(two.cause)
+  })
+
+  it('takes no detail from a polluted prototype', () => {
+    Object.defineProperty(Object.prototype, 'requestId', { value: 'planted', configurable: true })
+    try {
+      expect(Object.hasOwn(new VKitConnectionError('down', {}), 'requestId')).toBe(false)
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'requestId')
+    }
+  })
+})

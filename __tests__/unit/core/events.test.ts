@@ -1,0 +1,88 @@
+import { afterEach, describe, expect, it } from '@jest/globals'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { Events, type VKitEvent } from '../../../lib/core/events.js'
+
+const subscriptions: [string, (message: unknown, name: string | symbol) => void][] = []
+
+function collect(name: string): unknown[] {
+  const messages: unknown[] = []
+  const listener = (message: unknown): void => void messages.push(message)
+  subscribe(name, listener)
+  subscriptions.push([name, listener])
+  return messages
+}
+
+afterEach(() => {
+  for (const [name, listener] of subscriptions.splice(0)) unsubscribe(name, listener)
+})
+
+describe('Events', () => {
+  it('tells the listener, and counts', () => {
+    const told: VKitEvent[] = []
+    const events = new Events(event => void told.push(event))
+    events.hit()
+    events.hit()
+    events.emit({ type: 'miss' })
+    expect(told).toEqual([{ type: 'hit' }, { type: 'hit' }, { type: 'miss' }])
+    expect([events.count('hit'), events.count('miss'), events.count('retry')]).toEqual([2, 1, 0])
+  })
+
+  it('goes out on a diagnostics channel for each type too', () => {
+    const [hits, skews, misses] = ['hit', 'clock-skew', 'miss'].map(type => collect(`videokit:${type}`))
+    const events = new Events()
+    events.hit()
+    events.emit({ type: 'clock-skew', skewMs: 5_000 })
+    expect([hits, skews, misses]).toEqual([[{ type: 'hit' }], [{ type: 'clock-skew', skewMs: 5_000 }], []])
+  })
+
+  it('hears a subscriber who comes after it was made', () => {
+    const events = new Events()
+    events.emit({ type: 'miss' })
+    const misses = collect('videokit:miss')
+    events.emit({ type: 'miss' })
+    expect(misses).toHaveLength(1)
+  })
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('oops')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('oops'))],
+    [
+      'gives a thenable that rejects',
+      () => ({ then: (_: unknown, reject: (error: Error) => void) => reject(new Error('oops')) }),
+    ],
+    ['gives null', () => null],
+    [
+      'gives what throws when touched',
+      () =>
+        new Proxy(
+          {},
+          {
+            get: () => {
+              throw new Error('oops')
+            },
+          },
+        ),
+    ],
+  ])('does not mind a listener that %s', async (_, listener: (event: VKitEvent) => unknown) => {
+    const rejections: unknown[] = []
+    const note = (reason: unknown): void => void rejections.push(reason)
+    process.on('unhandledRejection', note)
+    try {
+      const events = new Events(listener)
+      expect(() => {
+        events.hit()
+        events.emit({ type: 'miss' })
+      }).not.toThrow()
+      await new Promise(resolve => setImmediate(resolve))
+      expect(rejections).toEqual([])
+      expect(events.count('miss')).toBe(1)
+    } finally {
+      process.off('unhandledRejection', note)
+    }
+  })
+})

@@ -1,0 +1,104 @@
+import { describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { parseHttpDate, parseRetryAfter } from '../../../lib/gateway/http-headers.js'
+
+const YEAR_MS = 365 * 24 * 3600_000
+const NOW = Date.UTC(2030, 0, 1)
+
+describe('parseHttpDate', () => {
+  it.each([
+    ['Tue, 01 Jan 2030 00:00:00 GMT', NOW],
+    ['Tue, 29 Feb 2028 23:59:59 GMT', Date.UTC(2028, 1, 29, 23, 59, 59)],
+    ['Sat, 31 Dec 2016 23:59:60 GMT', Date.UTC(2017, 0, 1)],
+    ['Mon, 01 Jan 2030 00:00:00 GMT', NOW],
+  ])('reads %s', (text, ms) => {
+    expect(parseHttpDate(text)).toBe(ms)
+  })
+
+  it.each([
+    ['a day, an hour and a minute 99', 'Mon, 99 Jan 2020 99:99:99 GMT'],
+    ['a day 0', 'Tue, 00 Jan 2030 00:00:00 GMT'],
+    ['a 31 February', 'Thu, 31 Feb 2030 00:00:00 GMT'],
+    ['a 29 February of no leap year', 'Fri, 29 Feb 2030 00:00:00 GMT'],
+    ['an hour 24', 'Tue, 01 Jan 2030 24:00:00 GMT'],
+    ['a minute 60', 'Tue, 01 Jan 2030 00:60:00 GMT'],
+    ['a second 61', 'Tue, 01 Jan 2030 00:00:61 GMT'],
+    ['a month of no calendar', 'Tue, 01 Foo 2030 00:00:00 GMT'],
+    ['another zone', 'Tue, 01 Jan 2030 00:00:00 CET'],
+    ['an obsolete format', 'Tuesday, 01-Jan-30 00:00:00 GMT'],
+    ['RFC 3339', '2030-01-01T00:00:00Z'],
+    ['what Date takes for a date', '1, 2'],
+    ['a line break after', 'Tue, 01 Jan 2030 00:00:00 GMT\n'],
+    ['nothing', ''],
+  ])('does not read %s', (_, text) => {
+    expect(parseHttpDate(text)).toBeUndefined()
+  })
+
+  it('reads whatever Date writes', () => {
+    const moment = fc.date({ min: new Date('0100-01-01'), max: new Date('9999-12-31T23:59:59Z'), noInvalidDate: true })
+    fc.assert(
+      fc.property(moment, date => {
+        expect(parseHttpDate(date.toUTCString())).toBe(Math.floor(date.getTime() / 1000) * 1000)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  it('gives nothing but the moment that was written, whatever the digits', () => {
+    const two = fc.integer({ min: 0, max: 99 }).map(value => String(value).padStart(2, '0'))
+    const parts = fc.tuple(two, fc.constantFrom('Jan', 'Feb', 'Apr', 'Dec', 'Foo'), two, two, two, two)
+    fc.assert(
+      fc.property(parts, ([day, month, year, hour, minute, second]) => {
+        const text = `${day} ${month} 20${year} ${hour}:${minute}:${second} GMT`
+        const ms = parseHttpDate(`Mon, ${text}`)
+        const isLeap = second === '60'
+        const known = text.replace(':60 GMT', ':59 GMT')
+        expect([undefined, Date.parse(known) + (isLeap ? 1_000 : 0)]).toContain(ms)
+        if (ms !== undefined) expect(new Date(Date.parse(known)).toUTCString().slice(5)).toBe(known)
+      }),
+      { numRuns: 300 },
+    )
+  })
+})
+
+describe('parseRetryAfter', () => {
+  it.each([
+    ['whole seconds', '120', 120_000],
+    ['a date, held against the server’s own', 'Tue, 01 Jan 2030 00:00:30 GMT', 30_000],
+    ['a year at most, of seconds', '9'.repeat(400), YEAR_MS],
+    ['a year at most, of a date', 'Fri, 01 Jan 2055 00:00:00 GMT', YEAR_MS],
+  ])('reads %s', (_, text, ms) => {
+    expect(parseRetryAfter(text, NOW)).toBe(ms)
+  })
+
+  it.each([
+    ['no header', undefined],
+    ['zero', '0'],
+    ['a sign', '-5'],
+    ['a fraction', '1.5'],
+    ['an exponent', '1e3'],
+    ['a unit', '5s'],
+    ['two values', '5, 10'],
+    ['this moment', 'Tue, 01 Jan 2030 00:00:00 GMT'],
+    ['a moment that is past', 'Mon, 31 Dec 2029 23:59:59 GMT'],
+    ['a date that is none', 'Tue, 99 Jan 2030 99:99:99 GMT'],
+  ])('gives nothing for %s', (_, text) => {
+    expect(parseRetryAfter(text, NOW)).toBeUndefined()
+  })
+
+  it('gives nothing, or a positive number of milliseconds up to a year, for any text', () => {
+    const text = fc.oneof(
+      fc.string(),
+      fc.bigInt({ min: 0n }).map(String),
+      fc.double().map(String),
+      fc.date({ noInvalidDate: true }).map(date => date.toUTCString()),
+    )
+    fc.assert(
+      fc.property(text, fc.integer({ min: 0, max: 8.64e15 }), (header, nowMs) => {
+        const ms = parseRetryAfter(header, nowMs)
+        expect(ms === undefined || (ms > 0 && ms <= YEAR_MS)).toBe(true)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})

@@ -1,0 +1,261 @@
+import { describe, expect, it } from '@jest/globals'
+import { Events, type VKitEvent } from '../../../lib/core/events.js'
+import { VKitError } from '../../../lib/core/errors.js'
+import { parseSessionToken, type MintedToken } from '../../../lib/token/session-token.js'
+
+const NOW = Date.parse('2030-01-01T00:00:00Z')
+const HOUR = 3_600_000
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+interface Case {
+  readonly body?: Readonly<Record<string, unknown>>
+  readonly dateMs?: number
+  readonly identity?: string
+  /** How long the request took. */
+  readonly tookMs?: number
+}
+
+/** Reads an answer to a request that began at NOW. */
+function parse({ body = {}, dateMs, identity = 'user', tookMs = 100 }: Case): MintedToken & { events: VKitEvent[] } {
+  const events: VKitEvent[] = []
+  const answer = { sessionToken: 'opaque', expiresAt: iso(NOW + HOUR), identity: 'user', ...body }
+  const minted = parseSessionToken(
+    { body: answer, dateMs },
+    { identity, scopes: [] },
+    {
+      start: { wall: NOW, monotonic: 5_000 },
+      end: { wall: NOW + tookMs, monotonic: 5_000 + tookMs },
+      events: new Events(event => void events.push(event)),
+    },
+  )
+  return { ...minted, events }
+}
+
+function failure(given: Case): VKitError {
+  try {
+    parse(given)
+  } catch (error) {
+    if (error instanceof VKitError) return error
+  }
+  throw new Error('expected a VKitError')
+}
+
+function jwt(claims: object): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmF0dXJl`
+}
+
+describe('what is printed and sent on', () => {
+  it.each(['a\u001b[2Jb', 'a\u0000b', 'a\nb', 'a\u007fb', 'a\u009bb', 'a\u202eb', 'a\u2028b', 'aéb', 'a\ud83d\ude00b'])(
+    'is printable ASCII, or the response is invalid: %j',
+    text => {
+      for (const body of [{ sessionToken: text }, { expiresAt: text }]) {
+        const error = failure({ body })
+        expect(error).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false })
+        expect(error.message).not.toContain(text)
+      }
+    },
+  )
+
+  it('may hold any printable character', () => {
+    const printable = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join('')
+    expect(parse({ body: { sessionToken: printable } }).token.sessionToken).toBe(printable)
+    expect(parse({ body: { expiresAt: 'next Tuesday!' } }).token.expiresAt).toBe('next Tuesday!')
+  })
+})
+
+describe('the expiry of a token', () => {
+  it('is expiresAt where the token is opaque', () => {
+    expect(parse({})).toMatchObject({
+      token: { expiresAt: '2030-01-01T01:00:00.000Z' },
+      lifetime: { start: { wall: NOW, monotonic: 5_000 }, ms: HOUR },
+      events: [],
+    })
+  })
+
+  it("is the JWT's exp where that is earlier, with an event", () => {
+    const sessionToken = jwt({ exp: NOW / 1000 + 600 })
+    const { token, lifetime, events } = parse({ body: { sessionToken } })
+    expect(token.expiresAt).toBe('2030-01-01T00:10:00Z')
+    expect(lifetime?.ms).toBe(600_000)
+    expect(events).toEqual([{ type: 'expiry-mismatch', differenceMs: 3_000_000 }])
+  })
+
+  it("is expiresAt where the JWT's exp is later", () => {
+    const { lifetime, events } = parse({ body: { sessionToken: jwt({ exp: NOW / 1000 + 7200 }) } })
+    expect(lifetime?.ms).toBe(HOUR)
+    expect(events).toEqual([])
+  })
+
+  it('takes a difference of less than a second for rounding', () => {
+    const body = { sessionToken: jwt({ exp: NOW / 1000 + 600 }), expiresAt: iso(NOW + 600_999) }
+    expect(parse({ body })).toMatchObject({ lifetime: { ms: 600_000 }, events: [] })
+  })
+
+  it.each([undefined, null, ''])('is the exp where expiresAt is %p', expiresAt => {
+    const { token, lifetime } = parse({ body: { sessionToken: jwt({ exp: NOW / 1000 + 600 }), expiresAt } })
+    expect(token.expiresAt).toBe('2030-01-01T00:10:00Z')
+    expect(lifetime?.ms).toBe(600_000)
+  })
+
+  it.each([undefined, null, '', true, {}, ['2030-01-01T01:00:00Z']])(
+    'must be there where the token is opaque (expiresAt %p)',
+    expiresAt => {
+      expect(failure({ body: { expiresAt } })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false })
+    },
+  )
+
+  it.each([
+    ['epoch seconds', NOW / 1000 + 600],
+    ['epoch seconds as text', String(NOW / 1000 + 600)],
+    ['epoch milliseconds', NOW + 600_000],
+    ['epoch milliseconds as text', String(NOW + 600_000)],
+    ['another zone', '2030-01-01T05:40:00+05:30'],
+  ])('may be %s, and is given on as RFC 3339 in UTC', (_, expiresAt) => {
+    const { token, lifetime } = parse({ body: { expiresAt } })
+    expect(token.expiresAt).toBe('2030-01-01T00:10:00Z')
+    expect(lifetime?.ms).toBe(600_000)
+  })
+
+  it.each(['tomorrow', '2030-01-01T01:00:00', '3600', '5', 3600, 1e300])(
+    'that cannot be read (%p) is returned as it came, and the token is not to be cached',
+    expiresAt => {
+      const { token, lifetime, events } = parse({ body: { expiresAt } })
+      expect(token).toMatchObject({ sessionToken: 'opaque', expiresAt: String(expiresAt) })
+      expect(lifetime).toBeUndefined()
+      expect(events).toEqual([{ type: 'unreadable-expiry' }])
+    },
+  )
+
+  it.each([
+    ['expiresAt', { expiresAt: iso(NOW - 1) }],
+    ['expiresAt, during the request', { expiresAt: iso(NOW + 99) }],
+    ['exp', { sessionToken: jwt({ exp: NOW / 1000 - 1 }) }],
+    ['epoch seconds', { expiresAt: NOW / 1000 - 1 }],
+  ])('that is past (%s) is an invalid response', (_, body) => {
+    expect(failure({ body })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: true })
+  })
+
+  it.each([NaN, 1e300, '600', null, {}])('ignores an exp that is no time (%p)', exp => {
+    expect(parse({ body: { sessionToken: jwt({ exp }) } }).lifetime?.ms).toBe(HOUR)
+  })
+
+  it.each(['a.b.c', 'ey.ey.ey', `${jwt({ exp: 1 })}.more.parts`, 'x'.repeat(100)])(
+    'takes what only looks like a JWT for opaque (%s)',
+    sessionToken => {
+      expect(parse({ body: { sessionToken } }).lifetime?.ms).toBe(HOUR)
+    },
+  )
+})
+
+describe("the server's time", () => {
+  const TEN_MINUTES = 600_000
+
+  it('is ours where Date names a second that our clock was in', () => {
+    expect(parse({ dateMs: NOW })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
+    expect(parse({ dateMs: NOW, tookMs: 900 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
+    expect(parse({ dateMs: NOW + 2_000, tookMs: 2_500 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
+  })
+
+  it('is that of Date, to the safe side by its resolution, where our clock is ten minutes behind', () => {
+    const { lifetime, events } = parse({
+      dateMs: NOW + TEN_MINUTES,
+      body: { expiresAt: iso(NOW + TEN_MINUTES + HOUR) },
+    })
+    expect(lifetime).toEqual({ start: { wall: NOW, monotonic: 5_000 }, ms: HOUR - 1_000 })
+    expect(events).toEqual([{ type: 'clock-skew', skewMs: TEN_MINUTES - 100 }])
+  })
+
+  it('is that of Date where our clock is ten minutes ahead: the token is not taken for expired', () => {
+    const { lifetime, events } = parse({ dateMs: NOW - TEN_MINUTES, body: { expiresAt: iso(NOW - TEN_MINUTES / 2) } })
+    expect(lifetime?.ms).toBe(TEN_MINUTES / 2 - 1_000)
+    expect(events).toEqual([{ type: 'clock-skew', skewMs: -(TEN_MINUTES - 1_000) }])
+  })
+
+  it('is believed up to 24 h away', () => {
+    const ahead = 24 * HOUR
+    const body = { expiresAt: iso(NOW + ahead + HOUR) }
+    expect(parse({ dateMs: NOW + ahead, body }).lifetime?.ms).toBe(HOUR - 1_000)
+    expect(parse({ dateMs: NOW + 100 + ahead + 1, body })).toMatchObject({ lifetime: { ms: ahead + HOUR }, events: [] })
+    expect(parse({ dateMs: NOW + 100 - ahead - 1 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
+  })
+
+  it('is ours where there is no Date, or one that an Age has made old', () => {
+    expect(parse({})).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
+  })
+
+  it('never makes a token live longer than it does, wherever in its second the server was', () => {
+    for (let fraction = 0; fraction < 1000; fraction += 37) {
+      for (const skewMs of [-TEN_MINUTES, -1_500, -999, -1, 0, 1, 999, 1_500, TEN_MINUTES]) {
+        // The server answers 50 ms after we asked, by its own clock, which is off by skewMs.
+        const server = NOW + fraction + 50 + skewMs
+        const trueLifetime = 10_000
+        const start = { wall: NOW + fraction, monotonic: 0 }
+        const { lifetime } = parseSessionToken(
+          {
+            body: { sessionToken: 'opaque', identity: 'user', expiresAt: iso(server + trueLifetime) },
+            dateMs: Math.floor(server / 1000) * 1000,
+          },
+          { identity: 'user', scopes: [] },
+          { start, end: { wall: start.wall + 100, monotonic: 100 }, events: new Events() },
+        )
+        // Skews of less than a second cannot be told from the resolution of Date.
+        const unseen = Math.abs(skewMs) < 1_000 ? Math.max(0, skewMs) : 0
+        expect(lifetime?.ms).toBeLessThanOrEqual(50 + trueLifetime + unseen)
+      }
+    }
+  })
+})
+
+describe('the identity of an answer', () => {
+  it.each([
+    ['another', 'user', 'other'],
+    ['another case', 'user', 'User'],
+    ['a space more', 'user', 'user '],
+    ['another Unicode form', 'é', 'e\u0301'],
+    ['a look-alike', 'user', 'us\u0435r'],
+    ['a prefix', 'user', 'use'],
+    ['nothing', 'user', ''],
+  ])('must be the one asked for, byte for byte (%s)', (_, identity, answered) => {
+    const error = failure({ identity, body: { identity: answered } })
+    expect(error).toMatchObject({ code: 'VKIT_IDENTITY_MISMATCH', retryable: false })
+    for (const value of [identity, answered]) {
+      if (value.length > 2) expect(error.message).not.toContain(`"${value}"`)
+    }
+  })
+
+  it('names neither identity in its error', () => {
+    const error = failure({ identity: 'alice@example.com', body: { identity: 'bob@example.com' } })
+    expect(`${error.stack} ${JSON.stringify(error)}`).not.toMatch(/alice|bob|example/)
+  })
+
+  it.each([undefined, null, 7, {}, ['user']])('must be a string (%p)', identity => {
+    expect(failure({ body: { identity } })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE' })
+  })
+})
+
+describe('the token of an answer', () => {
+  it.each([undefined, null, '', 7, {}, 'a\r\nb', 'a\0b', 'a\u007fb', 'x'.repeat(16 * 1024 + 1)])(
+    'must be text fit for a header (%#)',
+    sessionToken => {
+      expect(failure({ body: { sessionToken } })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false })
+    },
+  )
+
+  it('is frozen, with the identity and the scopes that were asked for', () => {
+    const { token } = parse({})
+    expect(Object.isFrozen(token)).toBe(true)
+    expect(token).toEqual({
+      sessionToken: 'opaque',
+      expiresAt: '2030-01-01T01:00:00.000Z',
+      identity: 'user',
+      scopes: [],
+    })
+  })
+
+  it('is read from own properties alone', () => {
+    const body = Object.create({ sessionToken: 'opaque', identity: 'user', expiresAt: iso(NOW + HOUR) }) as object
+    const ends = { start: { wall: NOW, monotonic: 0 }, end: { wall: NOW, monotonic: 0 }, events: new Events() }
+    expect(() => parseSessionToken({ body }, { identity: 'user', scopes: [] }, ends)).toThrow(/no sessionToken/)
+  })
+})

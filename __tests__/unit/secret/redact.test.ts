@@ -1,0 +1,52 @@
+import { describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { repeats, scrub } from '../../../lib/secret/redact.js'
+
+const OPAQUE = 'sk-9f2Kd7Qx0LmZ4vTb8YcR1wEu6HsJ3nPa'
+const DOTTED = 'live.0123456789abcdefghij.xyz'
+const JWT =
+  'eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYXBwIiwiaXNzIjoidmlkZW8uaW8ifQ.kq3vX0aTn5cWm8sYpR1uLdZ7hGfEjB2oV4iNxCwQt6M'
+const SIGNATURE = JWT.split('.')[2] ?? ''
+
+describe('scrub', () => {
+  it.each([
+    ['an opaque secret', OPAQUE, OPAQUE],
+    ['the signature of a JWT', JWT, SIGNATURE],
+    ['a secret with dots that is not a JWT', DOTTED, DOTTED],
+  ])('redacts any 12 consecutive characters of %s, and no more than it must', (_, secret, telling) => {
+    const lengths = fc.integer({ min: 12, max: 31 })
+    fc.assert(
+      fc.property(lengths, fc.nat(telling.length - 12), (length, at) => {
+        const fragment = telling.slice(at, at + length)
+        expect(scrub(`key <${fragment}> is unknown`, secret)).toBe('key <[redacted]> is unknown')
+      }),
+    )
+    expect(scrub(`key <${telling.slice(3, 14)}> is unknown`, secret)).toBe(`key <${telling.slice(3, 14)}> is unknown`)
+  })
+
+  it('redacts every fragment of a text, side by side and overlapping', () => {
+    const text = `${OPAQUE.slice(0, 14)}, ${OPAQUE.slice(5, 20)}${OPAQUE.slice(0, 12)} and ${OPAQUE.slice(-12)}`
+    const clean = scrub(text, OPAQUE)
+    for (let at = 0; at + 12 <= OPAQUE.length; at++) expect(clean).not.toContain(OPAQUE.slice(at, at + 12))
+    expect(clean).toMatch(/^\[redacted\], (?:\[redacted\])+ and \[redacted\]$/)
+  })
+
+  it('redacts a fragment that is broken up', () => {
+    expect(scrub(`key ${OPAQUE.slice(0, 7)}\n${OPAQUE.slice(7, 14)}`, OPAQUE)).toBe('[redacted]')
+  })
+
+  it('leaves the common beginning of a JWT', () => {
+    expect(scrub('not eyJhbGciOiJIUzI1NiJ9', JWT)).toBe('not eyJhbGciOiJIUzI1NiJ9')
+  })
+
+  it('shows nothing that changes the direction of text', () => {
+    expect(scrub('a\u202eb\u200fc\u061cd\u2066e', OPAQUE)).toBe('a b c d e')
+  })
+})
+
+describe('repeats', () => {
+  it('finds a fragment in letters of any case', () => {
+    expect(repeats(`req-${OPAQUE.slice(4, 16).toUpperCase()}`, OPAQUE)).toBe(true)
+    expect(repeats(`req-${OPAQUE.slice(4, 15)}`, OPAQUE)).toBe(false)
+  })
+})

@@ -1,0 +1,89 @@
+import { describe, expect, it } from '@jest/globals'
+import { readRecord, writeRecord, type RecordReader } from '../../../lib/store/record.js'
+import type { MintedToken } from '../../../lib/token/session-token.js'
+
+const NOON = Date.parse('2030-01-01T12:00:00Z')
+const HOUR = 3_600_000
+const request = { identity: 'user', scopes: ['videos.read'] }
+const token = { sessionToken: 'token', expiresAt: '2030-01-01T13:00:00Z', ...request }
+const origin = 'https://gateway.video.io/v1/sessions'
+
+/** Written at noon by a process whose clock is ahead of the gateway's by `minterAheadMs`. */
+function recordAt(minterAheadMs = 0): string {
+  return writeRecord({
+    token,
+    lifetime: { start: { wall: NOON + minterAheadMs, monotonic: 77 }, ms: HOUR },
+    origin,
+  })
+}
+
+function read(record: string, wall: number, reader: Partial<RecordReader> = {}): MintedToken {
+  return readRecord(record, { request, origin, now: { wall, monotonic: 5 }, serverNowMs: undefined, ...reader })
+}
+
+function remainingMs({ lifetime }: MintedToken, wall: number): number[] {
+  if (!lifetime) throw new Error('expected a lifetime')
+  const { start, ms } = lifetime
+  return [start.wall + ms - wall, start.monotonic + ms - 5]
+}
+
+describe('a record', () => {
+  it('gives back the token, frozen, with what is left of its life on both clocks', () => {
+    const minted = read(recordAt(), NOON + HOUR / 4)
+    expect(minted.token).toEqual(token)
+    expect(Object.isFrozen(minted.token)).toBe(true)
+    expect(remainingMs(minted, NOON + HOUR / 4)).toEqual([(HOUR * 3) / 4, (HOUR * 3) / 4])
+    expect(minted.lifetime?.ms).toBe(HOUR)
+  })
+
+  it.each([
+    ['another identity', { request: { ...request, identity: 'User' } }],
+    ['other scopes', { request: { ...request, scopes: [] } }],
+    ['another gateway', { origin: 'https://other.example/v1/sessions' }],
+  ])('is refused for %s', (_, reader) => {
+    expect(() => read(recordAt(), NOON, reader)).toThrow('mismatch')
+  })
+
+  it.each([0, 1, HOUR])('is refused %d ms after its expiry', ms => {
+    expect(() => read(recordAt(), NOON + HOUR + ms)).toThrow('expired')
+  })
+
+  it.each(['', 'null', '[]', '{}', '"text"', '{"sessionToken":1}', '{"__proto__":{"sessionToken":"x"}}'])(
+    'is refused where it says %s',
+    content => {
+      expect(() => read(content, NOON)).toThrow('corrupt')
+    },
+  )
+
+  it('is refused where a lifetime is not finite', () => {
+    expect(() => read(recordAt().replace('3600000', '1e999'), NOON)).toThrow('corrupt')
+  })
+})
+
+describe('where clocks differ', () => {
+  const TEN_MINUTES = 600_000
+
+  it('a process that has minted goes by the gateway, whatever its own clock and that of the writer show', () => {
+    for (const minterAhead of [-TEN_MINUTES, 0, TEN_MINUTES]) {
+      for (const ourWall of [NOON - TEN_MINUTES, NOON, NOON + TEN_MINUTES]) {
+        const minted = read(recordAt(minterAhead), ourWall, { serverNowMs: NOON + HOUR / 2 })
+        expect(remainingMs(minted, ourWall)).toEqual([HOUR / 2, HOUR / 2])
+      }
+    }
+  })
+
+  it('a process that has not minted takes the earlier expiry, of the gateway and of the writer', () => {
+    expect(remainingMs(read(recordAt(-TEN_MINUTES), NOON), NOON)[0]).toBe(HOUR - TEN_MINUTES)
+    expect(remainingMs(read(recordAt(500), NOON), NOON)[0]).toBe(HOUR)
+  })
+
+  it('a record from the future is not believed', () => {
+    expect(() => read(recordAt(), NOON - TEN_MINUTES)).toThrow('clock-skew')
+    expect(() => read(recordAt(TEN_MINUTES), NOON)).toThrow('clock-skew')
+  })
+
+  it('no record is valid for longer than its token ever was', () => {
+    expect(remainingMs(read(recordAt(), NOON - 900), NOON - 900)[0]).toBe(HOUR)
+    expect(remainingMs(read(recordAt(), NOON, { serverNowMs: NOON - HOUR }), NOON)[0]).toBe(HOUR)
+  })
+})

@@ -1,0 +1,247 @@
+import { describe, expect, it } from '@jest/globals'
+import { systemClock } from '../../../lib/core/clock.js'
+import { Events } from '../../../lib/core/events.js'
+import { StoreGuard } from '../../../lib/store/store-guard.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+import { recordEvents } from '../../support/gateway.js'
+
+const never = (): Promise<unknown> => new Promise(() => undefined)
+const idle = new AbortController().signal
+
+function setUp(get: () => unknown = () => 'value') {
+  const clock = new FakeClock()
+  const { events, types, onEvent } = recordEvents()
+  const calls: string[] = []
+  const store = {
+    get: (key: string): unknown => (calls.push(`get ${key}`), store.answer()),
+    set: (key: string): unknown => (calls.push(`set ${key}`), store.answer()),
+    delete: (key: string): unknown => (calls.push(`delete ${key}`), store.answer()),
+    answer: get,
+  }
+  return { clock, events, types, calls, store, guard: new StoreGuard({ store, clock, events: new Events(onEvent) }) }
+}
+
+/** What `promise` gives, and how many milliseconds of the clock it took. */
+async function timed<T>(clock: FakeClock, promise: Promise<T>): Promise<[T, number]> {
+  const start = clock.monotonic()
+  const ends: number[] = []
+  const settled = promise.finally(() => ends.push(clock.monotonic()))
+  for (;;) {
+    await clock.advance(0)
+    const [end] = ends
+    if (end !== undefined) return [await settled, end - start]
+    await clock.advance(1)
+  }
+}
+
+describe('StoreGuard', () => {
+  it('hands on what the store says', async () => {
+    const { guard, types } = setUp(() => Promise.resolve('value'))
+    expect(await guard.get('key', idle)).toBe('value')
+    expect(await guard.set('key', 'value', 1).value).toBe('value')
+    expect(await guard.delete('key').value).toBe('value')
+    expect(types()).toEqual([])
+  })
+
+  it('waits 100 ms for a store that hangs, twice, and not again', async () => {
+    const { guard, clock, events, calls } = setUp(never)
+    const costs: number[] = []
+    for (let call = 0; call < 20; call++) costs.push((await timed(clock, guard.get('key', idle)))[1])
+    expect(costs).toEqual([100, 100, ...Array<number>(18).fill(0)])
+    expect(calls).toHaveLength(2)
+    const failure = { type: 'store-failure', operation: 'get', reason: 'timeout' }
+    expect(events).toEqual([failure, failure, { type: 'store-pause', durationMs: expect.any(Number) }])
+  })
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('boom')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('boom'))],
+    [
+      'gives a thenable that throws',
+      () => ({
+        then: () => {
+          throw new Error('boom')
+        },
+      }),
+    ],
+  ])('takes it for nothing where the store %s', async (_, answer) => {
+    const { guard, clock, events } = setUp(answer)
+    expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 0])
+    expect(await timed(clock, guard.set('key', 'value', 1).value)).toEqual([undefined, 0])
+    expect(events.slice(0, 2)).toEqual([
+      { type: 'store-failure', operation: 'get', reason: 'error' },
+      { type: 'store-failure', operation: 'set', reason: 'error' },
+    ])
+  })
+
+  it('takes a hundred operations that fail together for one failure', async () => {
+    const { guard, clock, types } = setUp(never)
+    const failing = Array.from({ length: 100 }, () => guard.get('key', new AbortController().signal))
+    await timed(clock, Promise.all(failing))
+    expect(types()).toEqual(Array(100).fill('store-failure'))
+    expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 100])
+    expect(types().at(-1)).toBe('store-pause')
+  })
+
+  it('takes an answer that arrived while this process was busy', async () => {
+    const clock = { ...systemClock, sleep: () => Promise.resolve() }
+    const { events, onEvent } = recordEvents()
+    // The timer has run out already; the answer is in the next phase of the event loop.
+    const get = (): Promise<string> => new Promise(resolve => setImmediate(() => resolve('value')))
+    const store = { get, set: get, delete: get }
+    expect(await new StoreGuard({ store, clock, events: new Events(onEvent) }).get('key', idle)).toBe('value')
+    expect(events).toEqual([])
+  })
+
+  it('does not pause for one failure between successes', async () => {
+    const { guard, store, types } = setUp()
+    for (let round = 0; round < 5; round++) {
+      store.answer = () => Promise.reject(new Error('boom'))
+      await guard.get('key', idle)
+      store.answer = () => 'value'
+      expect(await guard.get('key', idle)).toBe('value')
+    }
+    expect(types()).not.toContain('store-pause')
+  })
+
+  it('pauses a store whose reads hang though its writes succeed, until a read succeeds', async () => {
+    const { guard, store, clock, types } = setUp()
+    const costs: number[] = []
+    store.get = never
+    for (let call = 0; call < 5; call++) {
+      costs.push((await timed(clock, guard.get('key', idle)))[1])
+      await guard.set('key', 'value', 1).value
+      await guard.delete('key').value
+    }
+    expect(costs).toEqual([100, 100, 0, 0, 0])
+    await clock.advance(1_000)
+    await guard.set('key', 'value', 1).value
+    await clock.advance(0)
+    expect(types()).not.toContain('store-resume')
+    store.get = () => 'value'
+    await guard.get('key', idle)
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
+  })
+
+  it('stops writing to a store whose writes hang though its reads succeed', async () => {
+    const { guard, store, clock } = setUp()
+    let sets = 0
+    store.set = () => (sets++, never())
+    for (let call = 0; call < 20; call++) {
+      await timed(clock, guard.get('key', idle))
+      await timed(clock, guard.set('key', 'value', 1).value)
+    }
+    expect(sets).toBe(2)
+  })
+
+  it('does not stay paused for removals that nobody repeats, and pauses longer at the next that fails', async () => {
+    const { guard, store, clock, events, types } = setUp()
+    store.delete = never
+    for (let call = 0; call < 2; call++) await timed(clock, guard.delete('key').value)
+    expect(await guard.get('key', idle)).toBeUndefined()
+    await clock.advance(1_000)
+    await guard.get('key', idle)
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
+    expect(await guard.get('key', idle)).toBe('value')
+    await timed(clock, guard.delete('key').value)
+    expect(events.at(-1)).toEqual({ type: 'store-pause', durationMs: expect.any(Number) })
+  })
+
+  it('keeps track of a thousand pending writes and no more', async () => {
+    const { guard, store, clock } = setUp()
+    let sets = 0
+    store.set = () => (sets++, never())
+    store.delete = never
+    const outcomes = Array.from({ length: 3_000 }, () => guard.set('key', 'value', 1))
+    expect(sets).toBe(1_000)
+    let ended = false
+    void outcomes[0]?.settled.then(() => (ended = true))
+    await clock.advance(0)
+    expect(ended).toBe(false)
+    // Removals are sent all the same; the oldest write is given up for them.
+    void guard.delete('key')
+    await clock.advance(0)
+    expect(ended).toBe(true)
+  })
+
+  it('tries again to write though a thousand writes are pending', async () => {
+    const { guard, store, clock, types } = setUp()
+    store.set = never
+    const writes = (): Promise<unknown> =>
+      Promise.all(Array.from({ length: 999 }, () => guard.set('key', 'value', 1).value))
+    await timed(clock, writes())
+    await timed(clock, guard.set('key', 'value', 1).value)
+    expect(types().at(-1)).toBe('store-pause')
+    await clock.advance(1_000)
+    store.set = () => 'value'
+    await guard.set('key', 'value', 1).value
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
+  })
+
+  it('tries a paused store again without making anybody wait, and longer and longer apart', async () => {
+    const { guard, clock, events, calls } = setUp(never)
+    await timed(clock, guard.get('key', idle))
+    await timed(clock, guard.get('key', idle))
+    for (let second = 0; second < 300; second++) {
+      await clock.advance(1_000)
+      expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 0])
+    }
+    const pauses = events.flatMap(event => (event.type === 'store-pause' ? [event.durationMs] : []))
+    for (const [index, ms] of pauses.entries()) {
+      const ceiling = Math.min(30_000, 1_000 * 2 ** index)
+      expect(ms).toBeGreaterThanOrEqual(ceiling / 2)
+      expect(ms).toBeLessThanOrEqual(ceiling)
+    }
+    expect(calls.length).toBeLessThan(30)
+  })
+
+  it('uses the store again once a trial has been answered', async () => {
+    const { guard, clock, store, types } = setUp(never)
+    await timed(clock, guard.get('key', idle))
+    await timed(clock, guard.get('key', idle))
+    store.answer = () => 'value'
+    expect(await guard.get('key', idle)).toBeUndefined()
+    await clock.advance(1_000)
+    expect(await guard.get('key', idle)).toBeUndefined()
+    await clock.advance(0)
+    expect(types().at(-1)).toBe('store-resume')
+    expect(await guard.get('key', idle)).toBe('value')
+  })
+
+  it('sends removals even while paused, and nobody waits for them', async () => {
+    const { guard, clock, calls } = setUp(never)
+    await timed(clock, guard.get('key', idle))
+    await timed(clock, guard.get('key', idle))
+    expect(await timed(clock, guard.delete('key').value)).toEqual([undefined, 0])
+    await timed(clock, guard.set('key', 'value', 1).value)
+    expect(calls).toEqual(['get key', 'get key', 'delete key'])
+  })
+
+  it('does not hold the end of a call against the store', async () => {
+    const { guard, events, clock } = setUp(never)
+    const call = new AbortController()
+    const value = guard.get('key', call.signal)
+    call.abort(new Error('deadline'))
+    expect(await value).toBeUndefined()
+    await clock.advance(1_000)
+    expect(events).toEqual([])
+    expect(clock.sleepers).toBe(0)
+  })
+
+  it('handles a rejection that comes too late', async () => {
+    let fail: (error: Error) => void = () => undefined
+    const { guard, clock } = setUp(() => new Promise((_, reject) => (fail = reject)))
+    const { value, settled } = guard.set('key', 'value', 1)
+    await timed(clock, value)
+    fail(new Error('late'))
+    await expect(settled).rejects.toThrow('late')
+  })
+})

@@ -1,0 +1,71 @@
+import { describe, expect, it } from '@jest/globals'
+import { MutationOrder } from '../../../lib/store/write-order.js'
+
+/** A store of one value that applies a change when it is told to. */
+class LateStore {
+  value: string | undefined
+  readonly #waiting: (() => void)[] = []
+
+  change(value: string | undefined) {
+    return async (): Promise<{ settled: Promise<void> }> => {
+      const settled = new Promise<void>(resolve => {
+        this.#waiting.push(() => {
+          this.value = value
+          resolve()
+        })
+      })
+      return Promise.resolve({ settled })
+    }
+  }
+
+  async apply(index: number): Promise<void> {
+    this.#waiting[index]?.()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+
+  get asked(): number {
+    return this.#waiting.length
+  }
+}
+
+describe('MutationOrder', () => {
+  it('repeats a removal when a write that came before it is applied after it', async () => {
+    const [order, store] = [new MutationOrder(), new LateStore()]
+    await order.run('key', store.change('old'))
+    await order.run('key', store.change(undefined))
+    await store.apply(1)
+    await store.apply(0)
+    expect(store.value).toBe('old')
+    expect(store.asked).toBe(3)
+    await store.apply(2)
+    expect(store.value).toBeUndefined()
+    expect(store.asked).toBe(3)
+  })
+
+  it('repeats nothing that was applied in order', async () => {
+    const [order, store] = [new MutationOrder(), new LateStore()]
+    await order.run('key', store.change('old'))
+    await store.apply(0)
+    await order.run('key', store.change('new'))
+    await store.apply(1)
+    expect([store.value, store.asked]).toEqual(['new', 2])
+  })
+
+  it('keeps keys apart', async () => {
+    const [order, store] = [new MutationOrder(), new LateStore()]
+    await order.run('one', store.change('one'))
+    await order.run('two', store.change('two'))
+    await store.apply(1)
+    await store.apply(0)
+    expect(store.asked).toBe(2)
+  })
+
+  it('takes a change that fails for one that has ended', async () => {
+    const [order, store] = [new MutationOrder(), new LateStore()]
+    await order.run('key', () => Promise.reject(new Error('no secret')))
+    await order.run('key', () => Promise.resolve({ settled: Promise.reject(new Error('no store')) }))
+    await order.run('key', store.change('new'))
+    await store.apply(0)
+    expect([store.value, store.asked]).toEqual(['new', 1])
+  })
+})

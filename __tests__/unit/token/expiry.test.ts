@@ -1,0 +1,91 @@
+import { describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { parseExpiry } from '../../../lib/token/session-token.js'
+
+const at = (text: string): number => new Date(text).getTime()
+
+describe('parseExpiry', () => {
+  it.each([
+    ['2030-01-02T03:04:05Z', at('2030-01-02T03:04:05Z')],
+    ['2030-01-02T03:04:05.678Z', at('2030-01-02T03:04:05.678Z')],
+    ['2030-01-02T03:04:05.6789999Z', at('2030-01-02T03:04:05.678Z')],
+    ['2030-01-02T03:04:05.6Z', at('2030-01-02T03:04:05.600Z')],
+    ['2030-01-02t03:04:05z', at('2030-01-02T03:04:05Z')],
+    ['2030-01-02T03:04:05+05:30', at('2030-01-01T21:34:05Z')],
+    ['2030-01-02T03:04:05-08:00', at('2030-01-02T11:04:05Z')],
+    ['2030-01-02T03:04:05-00:00', at('2030-01-02T03:04:05Z')],
+    ['2028-02-29T00:00:00Z', at('2028-02-29T00:00:00Z')],
+    ['2000-02-29T00:00:00Z', at('2000-02-29T00:00:00Z')],
+    ['2016-12-31T23:59:60Z', at('2017-01-01T00:00:00Z')],
+    ['1893553445', 1_893_553_445_000],
+    ['1893553445.5', 1_893_553_445_500],
+    ['1893553445678', 1_893_553_445_678],
+  ])('reads %s', (text, ms) => {
+    expect(parseExpiry(text)).toBe(ms)
+  })
+
+  it.each([
+    ['a duration', '3600'],
+    ['a small number, which Date takes for a year', '5'],
+    ['a number between seconds and milliseconds', '189355344567'],
+    ['microseconds', '1893553445678000'],
+    ['no zone', '2030-01-02T03:04:05'],
+    ['a space for the T', '2030-01-02 03:04:05Z'],
+    ['a date alone', '2030-01-02'],
+    ['a month 13', '2030-13-02T03:04:05Z'],
+    ['a 29 February of no leap year', '2030-02-29T03:04:05Z'],
+    ['a 29 February of 2100', '2100-02-29T00:00:00Z'],
+    ['a day 0', '2030-01-00T03:04:05Z'],
+    ['an hour 24', '2030-01-02T24:00:00Z'],
+    ['a minute 60', '2030-01-02T03:60:00Z'],
+    ['a second 61', '2030-01-02T03:04:61Z'],
+    ['an offset of 24 h', '2030-01-02T03:04:05+24:00'],
+    ['an offset of 60 min', '2030-01-02T03:04:05+01:60'],
+    ['an offset without a colon', '2030-01-02T03:04:05+0100'],
+    ['an empty fraction', '2030-01-02T03:04:05.Z'],
+    ['spaces around', ' 2030-01-02T03:04:05Z '],
+    ['a line break after', '2030-01-02T03:04:05Z\n'],
+    ['other digits', '٢٠٣٠-01-02T03:04:05Z'],
+    ['a year of five digits', '12030-01-02T03:04:05Z'],
+    ['an HTTP date', 'Wed, 02 Jan 2030 03:04:05 GMT'],
+    ['English', 'tomorrow'],
+    ['a sign', '-1893553445'],
+    ['an exponent', '1.9e9'],
+    ['NaN', 'NaN'],
+    ['nothing', ''],
+  ])('does not read %s', (_, text) => {
+    expect(parseExpiry(text)).toBeUndefined()
+  })
+
+  const moment = fc.date({
+    min: new Date('0001-01-01T00:00:00Z'),
+    max: new Date('9999-12-31T23:59:59.999Z'),
+    noInvalidDate: true,
+  })
+
+  it('reads whatever Date writes', () => {
+    fc.assert(fc.property(moment, date => expect(parseExpiry(date.toISOString())).toBe(date.getTime())))
+  })
+
+  it('reads the same moment in any zone', () => {
+    fc.assert(
+      fc.property(moment, fc.integer({ min: -23 * 60 - 59, max: 23 * 60 + 59 }), (date, minutes) => {
+        const local = new Date(date.getTime() + minutes * 60_000)
+        fc.pre(local.getUTCFullYear() >= 1 && local.getUTCFullYear() <= 9999)
+        const two = (value: number): string => String(value).padStart(2, '0')
+        const sign = minutes < 0 ? '-' : '+'
+        const zone = `${sign}${two(Math.floor(Math.abs(minutes) / 60))}:${two(Math.abs(minutes) % 60)}`
+        expect(parseExpiry(local.toISOString().replace('Z', zone))).toBe(date.getTime())
+      }),
+    )
+  })
+
+  it('never throws, and gives a whole number of milliseconds or nothing', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.double().map(String), fc.bigInt().map(String)), text => {
+        const ms = parseExpiry(text)
+        expect(ms === undefined || Number.isSafeInteger(ms)).toBe(true)
+      }),
+    )
+  })
+})

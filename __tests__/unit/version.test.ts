@@ -1,8 +1,0 @@
-import { expect, it } from '@jest/globals'
-import { readFileSync } from 'node:fs'
-import { VERSION } from '../../lib/version.js'
-
-it('the version that requests name is that of package.json', () => {
-  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
-  expect(VERSION).toBe(version)
-})

@@ -1,0 +1,132 @@
+import { lookup } from 'node:dns/promises'
+import http from 'node:http'
+import https from 'node:https'
+import { isIP } from 'node:net'
+import tls from 'node:tls'
+import type { Finding } from './report.js'
+import { inTime } from './with-timeout.js'
+
+const SKEW_WARNING_MS = 5_000
+const SKEW_FAILURE_MS = 300_000
+const EXPIRES_SOON_MS = 14 * 86_400_000
+
+/** DNS, TLS, one request without the secret, and the clock by its answer; what cannot be tried is left out. */
+export async function checkNetwork(url: URL): Promise<Finding[]> {
+  const dns = await checkDns(url)
+  if (dns.severity === 'failure') return [dns]
+  const secure = await checkTls(url)
+  if (secure.severity === 'failure') return [dns, secure]
+  return [dns, secure, ...(await checkReachable(url))]
+}
+
+async function checkDns({ hostname }: URL): Promise<Finding> {
+  const startedAt = performance.now()
+  try {
+    const addresses = await inTime(lookup(hostname.replace(/^\[|\]$/g, ''), { all: true }))
+    const list = addresses.map(({ address }) => address).join(', ')
+    return { check: 'dns', severity: 'ok', found: `${hostname} is ${list} (${since(startedAt)})` }
+  } catch (error) {
+    return {
+      check: 'dns',
+      severity: 'failure',
+      found: `${hostname} is not found (${codeOf(error)})`,
+      advice: 'Check VKIT_BASE_URL and the resolver of this machine: can it look up other names?',
+    }
+  }
+}
+
+async function checkTls({ protocol, hostname, port }: URL): Promise<Finding> {
+  const check = 'tls'
+  if (protocol !== 'https:') return { check, severity: 'note', found: 'not used on this machine’s own address' }
+  const host = hostname.replace(/^\[|\]$/g, '')
+  // TLS has no server name for an IP address: Node checks the certificate against `host`.
+  const servername = isIP(host) ? {} : { servername: host }
+  const socket = tls.connect({ host, port: Number(port || 443), ...servername, rejectUnauthorized: true })
+  try {
+    await inTime(settled(socket, 'secureConnect'))
+    const { valid_to: validTo, issuer } = socket.getPeerCertificate()
+    const isOld = Date.parse(validTo) - Date.now() < EXPIRES_SOON_MS
+    const found = `${socket.getProtocol() ?? ''}, certificate by ${String(issuer.O ?? issuer.CN)}, valid until ${validTo}`
+    return isOld ? { check, severity: 'warning', found, advice: 'It ends soon.' } : { check, severity: 'ok', found }
+  } catch (error) {
+    return {
+      check,
+      severity: 'failure',
+      found: `no secure connection to ${host} (${codeOf(error)})`,
+      advice: tlsAdvice(codeOf(error)),
+    }
+  } finally {
+    socket.destroy()
+  }
+}
+
+function tlsAdvice(code: string): string {
+  if (/SELF_SIGNED|UNABLE_TO|CERT/.test(code)) {
+    return 'If a proxy of your company opens TLS, set NODE_EXTRA_CA_CERTS to its certificate. Never switch the checks off.'
+  }
+  return 'Is a firewall in between? Outgoing connections to port 443 must be allowed.'
+}
+
+/** Any answer will do: the request carries no secret, and is not expected to succeed. */
+async function checkReachable(url: URL): Promise<Finding[]> {
+  const sentAt = Date.now()
+  const startedAt = performance.now()
+  const request = (url.protocol === 'https:' ? https : http).request(url, { method: 'GET', agent: false })
+  try {
+    const [response] = (await inTime(settled(request.end(), 'response'))) as [http.IncomingMessage]
+    const answeredAt = Date.now()
+    const status = response.statusCode ?? 0
+    const found = `${url.origin} answers ${status} to a request without the secret (${since(startedAt)})`
+    const reachable: Finding =
+      status < 500
+        ? { check: 'gateway', severity: 'ok', found }
+        : { check: 'gateway', severity: 'warning', found, advice: 'It is in trouble, or is not the gateway.' }
+    return [reachable, checkClock(response.headers.date, sentAt, answeredAt)]
+  } catch (error) {
+    return [
+      {
+        check: 'gateway',
+        severity: 'failure',
+        found: `${url.origin} does not answer (${codeOf(error)})`,
+        advice: 'Check VKIT_BASE_URL, and whether a firewall or a proxy is in between.',
+      },
+    ]
+  } finally {
+    request.destroy()
+  }
+}
+
+/** `Date` is cut to whole seconds, and was written somewhere between sending and answering. */
+export function checkClock(date: string | undefined, sentAt: number, answeredAt: number): Finding {
+  const check = 'clock'
+  const theirs = Date.parse(date ?? '')
+  if (Number.isNaN(theirs)) return { check, severity: 'note', found: 'the answer has no Date to compare with' }
+  const [ahead, behind] = [sentAt - (theirs + 1_000), theirs - answeredAt]
+  const skewMs = Math.max(ahead, behind, 0)
+  const words = `${(skewMs / 1000).toFixed(1)} s ${ahead > behind ? 'ahead of' : 'behind'} the gateway’s`
+  if (skewMs < SKEW_WARNING_MS) return { check, severity: 'ok', found: 'agrees with the gateway’s' }
+  return {
+    check,
+    severity: skewMs < SKEW_FAILURE_MS ? 'warning' : 'failure',
+    found: `this machine’s clock is ${words}`,
+    advice:
+      'Set it by NTP (timedatectl set-ntp true). The SDK corrects expiry for it; clients that read expiresAt may not.',
+  }
+}
+
+function settled(emitter: tls.TLSSocket | http.ClientRequest, event: string): Promise<unknown[]> {
+  return new Promise((resolve, reject) => {
+    emitter.once(event, (...values: unknown[]) => resolve(values))
+    emitter.on('error', reject)
+  })
+}
+
+function since(startedAt: number): string {
+  return `${Math.round(performance.now() - startedAt)} ms`
+}
+
+function codeOf(error: unknown): string {
+  const { name, code } = error as NodeJS.ErrnoException
+  if (name === 'TimeoutError') return 'TIMEOUT'
+  return typeof code === 'string' && /^[A-Z0-9_]{1,64}$/.test(code) ? code : 'no code'
+}

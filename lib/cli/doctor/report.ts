@@ -1,0 +1,34 @@
+import { EXIT } from '../exit-codes.js'
+import { paint, writeLine, type Colour } from '../terminal.js'
+
+export type Severity = 'ok' | 'note' | 'warning' | 'failure'
+
+/** What one check found. */
+export interface Finding {
+  readonly check: string
+  readonly severity: Severity
+  /** One line; never holds the secret. */
+  readonly found: string
+  /** What to do about it. */
+  readonly advice?: string
+}
+
+const SIGNS: Record<Severity, readonly [string, Colour]> = {
+  ok: ['✓', 'green'],
+  note: ['–', 'dim'],
+  warning: ['!', 'yellow'],
+  failure: ['✗', 'red'],
+}
+
+export function printFinding({ check, severity, found, advice }: Finding): void {
+  const [sign, colour] = SIGNS[severity]
+  writeLine(process.stdout, `${check.padEnd(10)} ${found}`, `${paint(sign, colour, process.stdout)} `)
+  if (advice === undefined) return
+  writeLine(process.stdout, advice, `${' '.repeat(13)}${paint('→', 'cyan', process.stdout)} `)
+}
+
+export function exitCodeFor(findings: readonly Finding[]): number {
+  const has = (severity: Severity): boolean => findings.some(finding => finding.severity === severity)
+  if (has('failure')) return EXIT.failed
+  return has('warning') ? EXIT.warnings : EXIT.ok
+}

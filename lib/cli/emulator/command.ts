@@ -1,0 +1,85 @@
+import { once } from 'node:events'
+import { GatewayEmulator, type RecordedRequest } from '../../testing/gateway-emulator.js'
+import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
+import { CommandError, EXIT, usageError } from '../exit-codes.js'
+import { Faults } from './fault-rules.js'
+import { findSecret } from '../secret.js'
+import { Interruption } from '../interruption.js'
+import { count, paint, quote, tell, warn, writeLine } from '../terminal.js'
+
+const FLAGS = {
+  help: COMMON_FLAGS.help,
+  'secret-file': COMMON_FLAGS['secret-file'],
+  port: { type: 'string' },
+  ttl: { type: 'string' },
+  fault: { type: 'string', multiple: true },
+  quiet: { type: 'boolean' },
+} as const
+
+/** `vkit emulator`: a gateway to develop against, until it is interrupted. */
+export async function emulatorCommand(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseFlags(args, FLAGS)
+  if (positionals.length > 0) throw usageError('The emulator takes options alone.')
+  const appSecret = await ownSecret(values['secret-file'])
+  const faults = new Faults(values.fault ?? [])
+  const emulator = new GatewayEmulator({
+    ...(appSecret !== undefined && { appSecret }),
+    port: readWhole(values.port ?? '8787', '--port', [0, 65_535]),
+    lifetimeMs: readDuration(values.ttl ?? '1h', '--ttl'),
+    // It runs for as long as somebody develops: nothing may pile up.
+    maxRequests: 0,
+    onRequest: () => faults.next(),
+    ...(!values.quiet && { onAnswer: logRequest }),
+  })
+  const interruption = new Interruption()
+  try {
+    await emulator.start().catch(explainPort)
+    introduce(emulator, appSecret === undefined)
+    if (!interruption.soft.aborted) await once(interruption.soft, 'abort')
+    tell('', `${count(emulator.mints, 'token')} minted.`)
+    return EXIT.ok
+  } finally {
+    interruption.dispose()
+    await emulator.stop()
+  }
+}
+
+/** One that was given; undefined where the emulator is to make its own. */
+async function ownSecret(secretFile: string | undefined): Promise<string | undefined> {
+  if (secretFile === undefined && !process.env['VKIT_APP_SECRET']) return undefined
+  const { secret, warning } = await findSecret(secretFile)
+  if (warning) warn(warning)
+  return secret
+}
+
+function explainPort(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EADDRINUSE')
+    throw new CommandError('The port is taken. Give another with --port, or 0 for any.', EXIT.failed)
+  if (error.code === 'EACCES')
+    throw new CommandError('The port may not be opened. Give one above 1023 with --port.', EXIT.failed)
+  throw error
+}
+
+function introduce(emulator: GatewayEmulator, isOwnSecret: boolean): void {
+  tell('A gateway on this machine. Give your application:', '')
+  const secretLine = isOwnSecret ? `export VKIT_APP_SECRET=${emulator.appSecret}\n` : ''
+  process.stdout.write(`export VKIT_BASE_URL=${emulator.url}\n${secretLine}`)
+  if (!isOwnSecret) tell('(It accepts the app secret that you gave.)')
+  tell('', 'Ctrl-C ends it.', '')
+}
+
+function logRequest({ receivedAt, status, method, path, body }: RecordedRequest): void {
+  const time = new Date(receivedAt).toISOString().slice(11, 23)
+  const colour = status === 200 ? 'green' : status >= 400 && status < 500 ? 'yellow' : 'red'
+  const shown = paint(status === 0 ? '---' : String(status), colour, process.stderr)
+  const line = `${method} ${path}  ${describe(body)}  ${Date.now() - receivedAt} ms`
+  writeLine(process.stderr, line, `${paint(time, 'dim', process.stderr)}  ${shown}  `)
+}
+
+function describe(body: unknown): string {
+  if (typeof body !== 'object' || body === null) return '(no JSON object)'
+  const { identity, scopes } = body as Record<string, unknown>
+  const who = typeof identity === 'string' ? quote(identity.slice(0, 100)) : '(no identity)'
+  const scope = Array.isArray(scopes) && scopes.length > 0 ? `  ${quote(scopes.join(' ').slice(0, 200))}` : ''
+  return `${who}${scope}`
+}

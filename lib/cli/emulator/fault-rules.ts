@@ -1,0 +1,55 @@
+import type { GatewayFault } from '../../testing/gateway-emulator.js'
+import { readDuration, readWhole } from '../arguments.js'
+import { usageError } from '../exit-codes.js'
+
+/** A fault of the command line, and when it is met. */
+interface FaultRule {
+  readonly fault: GatewayFault
+  /** The part of the requests that meet it. */
+  readonly chance: number
+  /** How many requests meet it yet. */
+  left: number
+}
+
+/** Says which fault a request meets, by rules like `429,retry-after=2,x3` or `503,10%`; the first that applies. */
+export class Faults {
+  readonly #rules: FaultRule[]
+
+  /** @throws CommandError on a rule that cannot be read. */
+  constructor(rules: readonly string[]) {
+    this.#rules = rules.map(readRule)
+  }
+
+  next(): GatewayFault | undefined {
+    const rule = this.#rules.find(({ left, chance }) => left > 0 && Math.random() < chance)
+    if (rule) rule.left--
+    return rule?.fault
+  }
+}
+
+interface Writable {
+  fault: { -readonly [K in keyof GatewayFault]: GatewayFault[K] }
+  chance: number
+  left: number
+}
+
+function readRule(text: string): FaultRule {
+  const rule: Writable = { fault: {}, chance: 1, left: Infinity }
+  for (const word of text.split(',')) readWord(word.trim(), rule)
+  if (Object.keys(rule.fault).length === 0) throw usageError('--fault says when, but not what goes wrong.')
+  return rule
+}
+
+function readWord(word: string, rule: Writable): void {
+  const [name = '', value = ''] = word.split('=')
+  if (/^[2-5]\d\d$/.test(word)) rule.fault.status = Number(word)
+  else if (/^x\d+$/.test(word)) rule.left = readWhole(word.slice(1), '--fault x…', [1, 1_000_000])
+  else if (/^\d+%$/.test(word)) rule.chance = readWhole(word.slice(0, -1), '--fault …%', [1, 100]) / 100
+  else if (word === 'reset') rule.fault.reset = true
+  else if (word === 'silence') rule.fault.silence = true
+  else if (word === 'expired') rule.fault.answer = { expiresAt: '2000-01-01T00:00:00Z' }
+  else if (name === 'delay') rule.fault.delayMs = readDuration(value, '--fault delay=')
+  else if (name === 'retry-after') {
+    rule.fault.headers = { 'Retry-After': String(readWhole(value, '--fault retry-after=', [0, 86_400])) }
+  } else throw usageError('--fault is not understood.')
+}

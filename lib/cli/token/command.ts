@@ -1,0 +1,226 @@
+import { VKitClient } from '../../client.js'
+import type { SessionTokenResult } from '../../options/types.js'
+import { VKitError } from '../../core/errors.js'
+import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
+import { printsRequests } from '../doctor/settings.js'
+import { CommandError, EXIT, exitCodeOf, usageError } from '../exit-codes.js'
+import { countLines, listIdentities, openList } from './identity-list.js'
+import { IdentitySet } from './identity-set.js'
+import { exitCodeForOutput } from '../output.js'
+import { formatSeconds, Progress, type Tally } from './progress.js'
+import { findSecret } from '../secret.js'
+import { Interruption } from '../interruption.js'
+import { complain, count, quote, tell, warn } from '../terminal.js'
+import { isSameFile, TokenFile } from './output-file.js'
+import { fileSink, jsonSink, plainSink, type TokenSink } from './sinks.js'
+
+const FLAGS = {
+  ...COMMON_FLAGS,
+  scope: { type: 'string', multiple: true },
+  json: { type: 'boolean' },
+  from: { type: 'string' },
+  out: { type: 'string' },
+  resume: { type: 'boolean' },
+  concurrency: { type: 'string' },
+  'on-outage': { type: 'string' },
+  'max-outage': { type: 'string' },
+} as const
+
+/** After these no other identity would fare better. */
+const STOPS = new Set<string>(['VKIT_UNAUTHENTICATED', 'VKIT_TLS', 'VKIT_REDIRECT'])
+
+interface Plan {
+  readonly identities: readonly string[]
+  readonly from: string | undefined
+  readonly out: string | undefined
+  readonly resume: boolean
+  readonly json: boolean
+  readonly scopes: readonly string[]
+  readonly concurrency: number
+  readonly onOutage: 'wait' | 'fail'
+  readonly maxOutageMs: number
+  readonly secretFile: string | undefined
+  readonly baseUrl: string | undefined
+}
+
+/** `vkit token`: mints one token or a million. */
+export async function tokenCommand(args: readonly string[]): Promise<number> {
+  const plan = readPlan(args)
+  if (printsRequests(process.env)) {
+    throw new CommandError('NODE_DEBUG would make Node print the app secret to standard error. Unset it.', EXIT.config)
+  }
+  const { secret, warning } = await findSecret(plan.secretFile)
+  if (warning) warn(warning)
+  return new TokenRun(plan, secret).run()
+}
+
+function readPlan(args: readonly string[]): Plan {
+  const { values, positionals } = parseFlags(args, FLAGS)
+  const { from, out, resume = false, json = false, 'on-outage': onOutage = from ? 'wait' : 'fail' } = values
+  if (from === undefined && positionals.length === 0)
+    throw usageError('Name an identity, or a list of them with --from.')
+  if (from !== undefined && positionals.length > 0) throw usageError('Name identities or give --from, not both.')
+  if (positionals.includes('')) throw usageError('An identity is empty. Is a variable of the shell not set?')
+  if (resume && out === undefined) throw usageError('--resume goes on with the file of --out: give that too.')
+  if (from === '-' && values['secret-file'] === '-')
+    throw usageError('Standard input is either the list or the secret.')
+  if (onOutage !== 'wait' && onOutage !== 'fail') throw usageError('--on-outage takes wait or fail.')
+  return {
+    identities: positionals,
+    from,
+    out,
+    resume,
+    json,
+    scopes: [...new Set(values.scope)].sort(),
+    concurrency: readWhole(values.concurrency ?? '16', '--concurrency', [1, 1_000]),
+    onOutage,
+    maxOutageMs: readDuration(values['max-outage'] ?? '10m', '--max-outage'),
+    secretFile: values['secret-file'],
+    baseUrl: values['base-url'],
+  }
+}
+
+class TokenRun {
+  readonly #plan: Plan
+  readonly #tally: Tally = { minted: 0, failed: 0, skipped: 0 }
+  readonly #done = new IdentitySet()
+  readonly #interruption = new Interruption(() =>
+    this.#log('Finishing what is under way. Ctrl-C again leaves at once.'),
+  )
+  readonly #client: VKitClient
+  #progress: Progress | undefined
+  /** What all that failed have in common. */
+  readonly #failures = new Set<number>()
+  #stop: VKitError | undefined
+
+  constructor(plan: Plan, appSecret: string) {
+    this.#plan = plan
+    this.#client = new VKitClient({
+      appSecret,
+      ...(plan.baseUrl !== undefined && { baseUrl: plan.baseUrl }),
+      // Nobody is asked for twice: a larger one would be room for nothing.
+      cache: { maxEntries: plan.concurrency },
+      onEvent: ({ type }) => {
+        if (!this.#progress) return
+        if (type === 'circuit-open') this.#progress.status = 'the gateway does not answer: waiting'
+        if (type === 'circuit-close') this.#progress.status = ''
+      },
+    })
+  }
+
+  async run(): Promise<number> {
+    process.stdout.once('error', (error: Error) => this.#interruption.abort(exitCodeForOutput(error)))
+    const startedAt = performance.now()
+    try {
+      const sink = await this.#openSink()
+      try {
+        const identities = await this.#openIdentities()
+        this.#progress?.start()
+        await this.#mintAll(identities, sink)
+      } finally {
+        this.#progress?.stop()
+        sink.close()
+      }
+    } finally {
+      this.#interruption.dispose()
+      await this.#client.close()
+    }
+    if (this.#plan.from !== undefined || this.#interruption.exitCode) this.#summarise(performance.now() - startedAt)
+    return this.#exitCode()
+  }
+
+  async #mintAll(identities: Iterable<string> | AsyncIterable<string>, sink: TokenSink): Promise<void> {
+    const { concurrency, scopes, onOutage, maxOutageMs } = this.#plan
+    const { hard } = this.#interruption
+    const options = { concurrency, scopes, onOutage, maxOutageMs, signal: hard }
+    try {
+      for await (const result of this.#client.getSessionTokens(identities, options)) {
+        await sink.take(result)
+        this.#note(result)
+        if (this.#stop) break
+      }
+    } catch (error) {
+      if (!hard.aborted) throw error
+    }
+  }
+
+  #note({ identity, error }: SessionTokenResult): void {
+    if (!error) {
+      this.#tally.minted++
+      return
+    }
+    this.#fail(`${quote(identity)}: ${error.code}: ${error.message}`, exitCodeOf(error))
+    if (STOPS.has(error.code)) this.#stop = error
+  }
+
+  #fail(line: string, exitCode: number): void {
+    this.#tally.failed++
+    this.#failures.add(exitCode)
+    this.#log(`failed: ${line}`)
+  }
+
+  #log(line: string): void {
+    if (this.#progress) this.#progress.log(line)
+    else tell(line)
+  }
+
+  async #openSink(): Promise<TokenSink> {
+    const { out, from, json, resume, scopes, identities, secretFile } = this.#plan
+    const { soft, hard } = this.#interruption
+    if (out === undefined) return json || from !== undefined ? jsonSink(hard) : plainSink(identities, hard)
+    if (isSameFile(out, from)) throw usageError('--out and --from name the same file.')
+    if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file name the same file.')
+    if (!resume) return fileSink(TokenFile.create(out))
+    const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes, signal: soft })
+    if (resumed?.isExposed) warn('Others than its owner can read the output file. Close it: chmod 600 <file>')
+    if (resumed && resumed.expired > 0) warn(`${count(resumed.expired, 'token')} in the output file expired already.`)
+    return fileSink(file)
+  }
+
+  async #openIdentities(): Promise<Iterable<string> | AsyncIterable<string>> {
+    const { from, out, identities } = this.#plan
+    const { soft } = this.#interruption
+    if (from === undefined) {
+      return until(soft, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
+    }
+    const source = openList(from)
+    const total = Progress.isSeen && source.isFile ? await countLines(source, soft) : undefined
+    this.#progress = new Progress(this.#tally, total)
+    return listIdentities(source, {
+      done: this.#done,
+      signal: soft,
+      onBadLine: (number, why) => this.#fail(`line ${number}: ${why}`, EXIT.failed),
+      onSkip: () => this.#tally.skipped++,
+    })
+  }
+
+  #summarise(ms: number): void {
+    const { minted, failed, skipped } = this.#tally
+    const parts = [
+      `${count(minted, 'token')} minted`,
+      ...(skipped > 0 ? [`${skipped.toLocaleString('en')} skipped (there already)`] : []),
+      `${failed.toLocaleString('en')} failed`,
+      `${formatSeconds(ms / 1_000)}, ${Math.round(minted / (ms / 1_000)).toLocaleString('en')}/s`,
+    ]
+    tell(`${parts.join(', ')}.`)
+    if (this.#stop) complain('Stopped: no other identity would fare better.')
+    const isIncomplete = failed > 0 || this.#stop !== undefined || this.#interruption.exitCode !== undefined
+    if (isIncomplete && this.#plan.out) tell('The same command with --resume goes on from here.')
+  }
+
+  #exitCode(): number {
+    if (this.#interruption.exitCode !== undefined) return this.#interruption.exitCode
+    if (this.#stop) return exitCodeOf(this.#stop)
+    const [only] = this.#failures
+    if (only === undefined) return EXIT.ok
+    return this.#failures.size === 1 && this.#tally.minted === 0 ? only : EXIT.failed
+  }
+}
+
+/** The identities that are begun before the signal. */
+function* until(signal: AbortSignal, identities: readonly string[]): Generator<string, void, undefined> {
+  for (const identity of identities) {
+    if (signal.aborted) return
+    yield identity
+  }
+}

@@ -1,0 +1,116 @@
+import { SingleBar, Presets } from 'cli-progress'
+import { tell, wantsColour } from '../terminal.js'
+
+/** How far a run has come. */
+export interface Tally {
+  /** Written by this run. */
+  minted: number
+  failed: number
+  /** Not minted, for the output has them already. */
+  skipped: number
+}
+
+/** Over how long the rate is taken. */
+const WINDOW_MS = 10_000
+const TICK_MS = 500
+
+/** Shows the tally on a terminal, and nothing elsewhere. */
+export class Progress {
+  readonly #tally: Tally
+  readonly #total: number | undefined
+  readonly #bar: SingleBar | undefined
+  readonly #samples: { readonly at: number; readonly minted: number }[] = []
+  #timer: ReturnType<typeof setInterval> | undefined
+  #status = ''
+
+  /** `total`: how many there are in all, where that is known. */
+  constructor(tally: Tally, total: number | undefined) {
+    this.#tally = tally
+    this.#total = total
+    if (process.stderr.isTTY && process.env['TERM'] !== 'dumb') this.#bar = makeBar(total)
+  }
+
+  /** Whether anybody would see it. */
+  static get isSeen(): boolean {
+    return process.stderr.isTTY
+  }
+
+  start(): void {
+    if (!this.#bar) return
+    this.#sample()
+    this.#bar.start(this.#total ?? 0, 0, this.#payload())
+    this.#timer = setInterval(() => this.#update(), TICK_MS)
+  }
+
+  stop(): void {
+    if (!this.#bar) return
+    clearInterval(this.#timer)
+    this.#update()
+    this.#bar.stop()
+  }
+
+  /** What is going on, where it is not just minting. */
+  set status(text: string) {
+    this.#status = text
+  }
+
+  /** Writes a line above the bar. */
+  log(line: string): void {
+    if (this.#bar) process.stderr.write('\r\u001b[2K')
+    tell(line)
+  }
+
+  #update(): void {
+    this.#sample()
+    const { minted, failed, skipped } = this.#tally
+    this.#bar?.update(minted + failed + skipped, this.#payload())
+  }
+
+  #sample(): void {
+    const at = performance.now()
+    this.#samples.push({ at, minted: this.#tally.minted })
+    while ((this.#samples[0]?.at ?? at) < at - WINDOW_MS) this.#samples.shift()
+  }
+
+  #payload(): object {
+    const { minted, failed, skipped } = this.#tally
+    const [first, last] = [this.#samples[0], this.#samples.at(-1)]
+    const seconds = ((last?.at ?? 0) - (first?.at ?? 0)) / 1_000
+    const rate = seconds > 0 ? ((last?.minted ?? 0) - (first?.minted ?? 0)) / seconds : 0
+    const left = (this.#total ?? 0) - minted - failed - skipped
+    return {
+      done: (minted + failed + skipped).toLocaleString('en'),
+      of: (this.#total ?? 0).toLocaleString('en'),
+      rate: Math.round(rate).toLocaleString('en'),
+      failed: failed.toLocaleString('en'),
+      left: rate > 0 ? formatSeconds(left / rate) : '–',
+      status: this.#status && ` | ${this.#status}`,
+    }
+  }
+}
+
+function makeBar(total: number | undefined): SingleBar {
+  const bar = total === undefined ? '' : '{bar} {percentage}% | '
+  const of = total === undefined ? '' : '/{of}'
+  const left = total === undefined ? '' : ' | {left} left'
+  return new SingleBar(
+    {
+      format: `${bar}{done}${of} | {rate}/s | {failed} failed${left}{status}`,
+      stream: process.stderr,
+      fps: 4,
+      barsize: 28,
+      hideCursor: true,
+      emptyOnZero: true,
+      // Ctrl-C is ours: what is under way is to be written first.
+      gracefulExit: false,
+    },
+    wantsColour(process.stderr) ? Presets.shades_classic : Presets.legacy,
+  )
+}
+
+export function formatSeconds(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds))
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
+  if (h > 0) return `${h} h ${m} min`
+  return m > 0 ? `${m} min ${s} s` : `${s} s`
+}

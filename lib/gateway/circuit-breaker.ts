@@ -1,0 +1,103 @@
+import type { Clock } from '../core/clock.js'
+import { VKitError, VKitServerError } from '../core/errors.js'
+import type { Events } from '../core/events.js'
+
+const FAILURES_TO_OPEN = 5
+const FIRST_PROBE_MS = 1_000
+const LONGEST_PROBE_MS = 30_000
+
+/** `closed`: mints go through. `open`: they fail at once. `half-open`: the next one is a probe. */
+export type CircuitState = 'closed' | 'open' | 'half-open'
+
+/**
+ * Stops asking a gateway that does not answer, and finds out when it does again.
+ *
+ * Five retryable failures in a row open it. While it is open a call fails at once, but for one probe after each
+ * full-jitter backoff; any answer that is no such failure closes it.
+ */
+export class Circuit {
+  readonly #clock: Clock
+  readonly #events: Events
+  #failures = 0
+  #open = false
+  #probes = 0
+  #nextProbeAt = 0
+
+  constructor(clock: Clock, events: Events) {
+    this.#clock = clock
+    this.#events = events
+  }
+
+  get state(): CircuitState {
+    if (!this.#open) return 'closed'
+    return this.#untilProbeMs() > 0 ? 'open' : 'half-open'
+  }
+
+  /** Throws the error that `run` would, without using up the probe. */
+  check(): void {
+    const retryAfterMs = this.#untilProbeMs()
+    if (!this.#open || retryAfterMs <= 0) return
+    throw new VKitServerError('The gateway has failed repeatedly and is given a pause. Try again after retryAfterMs.', {
+      retryAfterMs: Math.ceil(retryAfterMs),
+    })
+  }
+
+  /** `isOurs` tells of a failure that it was made on this side, and says nothing of the gateway. */
+  async run<T>(task: () => Promise<T>, isOurs: (error: VKitError) => boolean = () => false): Promise<T> {
+    this.check()
+    const isProbe = this.#open
+    // Set now and not when the probe fails: a probe that never settles must not be the last one.
+    if (isProbe) this.#scheduleProbe()
+    try {
+      const result = await task()
+      this.#close()
+      return result
+    } catch (error) {
+      const isKnown = error instanceof VKitError && !isOurs(error)
+      if (isKnown && error.retryable) this.#fail(error.retryAfterMs)
+      // A refusal is an answer: the gateway is there.
+      else if (isKnown && error.status !== undefined) this.#close()
+      else if (isProbe) this.#returnProbe()
+      throw error
+    }
+  }
+
+  #fail(retryAfterMs = 0): void {
+    this.#failures++
+    if (!this.#open) {
+      if (this.#failures < FAILURES_TO_OPEN) return
+      this.#open = true
+      this.#probes = 0
+      this.#scheduleProbe()
+    }
+    // What one identity was told to wait must not keep all others waiting longer than an outage would.
+    const pauseMs = Math.min(retryAfterMs, LONGEST_PROBE_MS)
+    this.#nextProbeAt = Math.max(this.#nextProbeAt, this.#clock.monotonic() + pauseMs)
+    if (this.#failures === FAILURES_TO_OPEN) {
+      this.#events.emit({ type: 'circuit-open', retryAfterMs: Math.ceil(this.#untilProbeMs()) })
+    }
+  }
+
+  #close(): void {
+    this.#failures = 0
+    if (!this.#open) return
+    this.#open = false
+    this.#events.emit({ type: 'circuit-close' })
+  }
+
+  #scheduleProbe(): void {
+    const ceiling = Math.min(LONGEST_PROBE_MS, FIRST_PROBE_MS * 2 ** this.#probes++)
+    this.#nextProbeAt = this.#clock.monotonic() + Math.random() * ceiling
+  }
+
+  /** It found out nothing, so the next call may. */
+  #returnProbe(): void {
+    if (!this.#open) return
+    this.#probes = Math.max(0, this.#probes - 1)
+    this.#nextProbeAt = Math.min(this.#nextProbeAt, this.#clock.monotonic())
+  }
+
+  #untilProbeMs(): number {
+    return this.#nextProbeAt - this.#clock.monotonic()
+  }
+}

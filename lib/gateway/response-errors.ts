@@ -1,0 +1,56 @@
+import {
+  sanitizeCause,
+  VKitConnectionError,
+  VKitResponseError,
+  type SanitizedCause,
+  type VKitError,
+} from '../core/errors.js'
+import { repeats } from '../secret/redact.js'
+
+/** OpenSSL's names for what is wrong with a certificate, and Node's and OpenSSL's for a failed handshake. */
+const TLS_CODE =
+  /CERT|CRL|SELF_SIGNED|UNABLE_TO_|^ERR_TLS_|^ERR_SSL_|^EPROTO$|^INVALID_(?:CA|PURPOSE)$|^HOSTNAME_|^PATH_/
+
+/** The host of a URL as sockets and certificates name it: IPv6 addresses without brackets. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '')
+}
+
+/** The port of a URL, also where it is the scheme's own. */
+export function portOf({ port, protocol }: URL): string {
+  return port || (protocol === 'https:' ? '443' : '80')
+}
+
+/** Where a request went, for messages: scheme, host, port and path. */
+export function placeOf(url: URL, secret: string): string {
+  const place = `${url.protocol}//${url.hostname}:${portOf(url)}${url.pathname}`
+  return repeats(place, secret) ? 'the gateway' : place
+}
+
+/** The typed error for what Node reports of the connection to `place`; nothing of the original but its code is kept. */
+export function networkError(error: unknown, place: string, isCertificateRejected = false): VKitError {
+  const cause = sanitizeCause(error)
+  const code = cause?.code ?? (isCertificateRejected ? 'certificate rejected' : cause?.name) ?? 'no code'
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new VKitResponseError(`${place} sent more than 16 KiB of headers.`, { cause })
+  }
+  // An end that comes too early is the network's fault; all else that the parser objects to is the response's.
+  if (code.startsWith('HPE_') && code !== 'HPE_INVALID_EOF_STATE') {
+    return new VKitResponseError(`The response of ${place} is not valid HTTP (${code}).`, { cause })
+  }
+  if (isCertificateRejected || TLS_CODE.test(code)) {
+    return new VKitConnectionError(`No secure connection to ${place} (${code}).`, { code: 'VKIT_TLS', cause })
+  }
+  const why = cause && explainInterception(cause)
+  if (why !== undefined) return new VKitConnectionError(`POST ${place}: ${why} (${code}).`, { cause, retryable: false })
+  return new VKitConnectionError(`The connection to ${place} failed (${code}).`, { cause })
+}
+
+/** What a test tool that intercepts HTTP did. Its own message is not repeated: nock's has the headers, so the secret. */
+function explainInterception({ code, name }: SanitizedCause): string | undefined {
+  if (code === 'ERR_NOCK_NO_MATCH') return 'nock intercepted the request, and none of its interceptors matches'
+  if (name === 'NetConnectNotAllowedError') return 'nock does not allow connections to this host'
+  if (name === 'InternalError' && code === undefined)
+    return 'msw intercepted the request, and none of its handlers matches'
+  return undefined
+}

@@ -1,0 +1,196 @@
+import { isUtf8 } from 'node:buffer'
+import {
+  VKitAuthenticationError,
+  VKitError,
+  VKitPermissionError,
+  VKitRateLimitError,
+  VKitRequestError,
+  VKitResponseError,
+  VKitServerError,
+  type VKitErrorDetails,
+} from '../core/errors.js'
+import { parseHttpDate, parseRetryAfter } from './http-headers.js'
+import { readOwn } from '../core/own-properties.js'
+import { repeats, scrub } from '../secret/redact.js'
+
+/** An answer as it came over the wire, whole. */
+export interface RawAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly bytes: Buffer
+}
+
+/** A successful answer: a JSON object without an `error`. */
+export interface GatewayAnswer {
+  readonly body: object
+  /** `Date`, epoch milliseconds; missing where an `Age` says that the answer lay in a cache. */
+  readonly dateMs: number | undefined
+}
+
+/** Some servers write one, and a reader of JSON may ignore it (RFC 8259 section 8.1). */
+const BYTE_ORDER_MARK = /^\ufeff/
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
+export interface ReadContext {
+  readonly secret: string
+  /** Where the request went, for messages. */
+  readonly place: () => string
+  readonly nowMs: number
+}
+
+/**
+ * Reads an answer, or throws the error that it is.
+ *
+ * What the gateway says in an `error` member goes into the message, redacted; no other text of the response does.
+ */
+export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext): GatewayAnswer {
+  const dateMs = parseHttpDate(header(raw, 'date'))
+  const { status } = raw
+  const details = (): VKitErrorDetails => ({
+    status,
+    requestId: readRequestId(raw, secret),
+    retryAfterMs: parseRetryAfter(header(raw, 'retry-after'), dateMs ?? nowMs),
+  })
+  if (status >= 300 && status < 400) {
+    throw new VKitResponseError(`${place()} responded with ${status}, a redirect. None is followed: check baseUrl.`, {
+      ...details(),
+      code: 'VKIT_REDIRECT',
+    })
+  }
+  if (status >= 400) throw failure(status, explanation(raw, secret), { place: place(), details: details() })
+  // A gateway may respond with 201 to a POST; only the body can show that any other status is a success.
+  if (status !== 200 && status !== 201) {
+    throw new VKitResponseError(`${place()} responded with ${status}.`, details())
+  }
+  const body = parseObject(raw, details)
+  const error = readError(body, secret)
+  if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
+  // What it holds goes on to the client of an end user.
+  if (isSentOn(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
+  return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
+}
+
+/** On these a token may be dropped, or the user be refused, so that the page of a proxy or a firewall must not pass for one. */
+const NEEDS_THE_CONTRACT = new Set([403, 404, 410])
+
+/** Whether a failure is such a page: it says nothing of the gateway, and the same request may meet it again. */
+export function isForeignPage({ code, status = 0 }: VKitError): boolean {
+  return code === 'VKIT_INVALID_RESPONSE' && NEEDS_THE_CONTRACT.has(status)
+}
+
+/** A shorter secret, such as one of a test, may be a part of a token or a date by chance. */
+const MIN_TELLING_SECRET = 12
+
+/** Whether a member that goes on to an end user holds the secret. The identity is the caller's own text. */
+function isSentOn(body: object, secret: string): boolean {
+  if (secret.length < MIN_TELLING_SECRET) return false
+  return ['sessionToken', 'expiresAt'].some(name => {
+    const value = readOwn(body, name)
+    return typeof value === 'string' && value.includes(secret)
+  })
+}
+
+interface FailureContext {
+  readonly place: string
+  readonly details: VKitErrorDetails
+}
+
+/** `reason`: what the response says in the contract's format, ready to end a sentence; undefined in any other format. */
+function failure(status: number, reason: string | undefined, { place, details }: FailureContext): VKitError {
+  if (reason === undefined && NEEDS_THE_CONTRACT.has(status)) {
+    return new VKitResponseError(
+      `${place} responded with ${status} in a format that is not the gateway's: it may come from a proxy or a firewall.`,
+      { ...details, retryable: true },
+    )
+  }
+  const why = reason ?? '.'
+  switch (status) {
+    case 401:
+      return new VKitAuthenticationError(
+        `The gateway does not accept the app secret (401)${why} Check it against the dashboard: Apps → Your App → API TOKEN.`,
+        details,
+      )
+    case 403:
+      return new VKitPermissionError(`The app may not mint this session token (403)${why}`, details)
+    case 408:
+    case 409:
+    case 425:
+      return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
+    case 429:
+      return new VKitRateLimitError(`Too many requests (429)${why}`, details)
+    case 501:
+    case 505:
+      return new VKitResponseError(`${place} does not support this request (${status})${why}`, details)
+  }
+  if (status < 500) return new VKitRequestError(`${place} refused the request (${status})${why}`, details)
+  if (status < 600) return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
+  return new VKitResponseError(`${place} responded with ${status}, which is not a valid HTTP status.`, details)
+}
+
+/** What the gateway says of a failure, where the body is in the contract's format: JSON with an `error`. */
+function explanation(raw: RawAnswer, secret: string): string | undefined {
+  try {
+    return readError(parseObject(raw), secret)
+  } catch {
+    return undefined
+  }
+}
+
+function parseObject(raw: RawAnswer, details: () => VKitErrorDetails = () => ({})): object {
+  const encoding = header(raw, 'content-encoding')
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details())
+  }
+  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway answered with an empty body.', details())
+  if (!isUtf8(raw.bytes)) throw new VKitResponseError('The gateway answered with invalid UTF-8.', details())
+  let value: unknown
+  try {
+    value = JSON.parse(raw.bytes.toString('utf8').replace(BYTE_ORDER_MARK, ''))
+  } catch {
+    // Pages of proxies and half-written answers: the next attempt may well get a real one.
+    throw new VKitResponseError('The gateway answered with something that is not JSON.', {
+      ...details(),
+      retryable: true,
+    })
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new VKitResponseError('The gateway answered with JSON that is not an object.', details())
+  }
+  return value
+}
+
+/** The text of an `error` member, ready to end a sentence; undefined where there is none. */
+function readError(body: object, secret: string): string | undefined {
+  const error = readOwn(body, 'error')
+  if (!error) return undefined
+  const text = typeof error === 'string' ? error : describe(error)
+  const clean = text === undefined ? '' : scrub(text, secret)
+  return clean === '' ? '.' : `: ${/[.!?…]$/.test(clean) ? clean : `${clean}.`}`
+}
+
+/** Names the usual members only: an object may be of any depth, and hold anything. */
+function describe(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null) return undefined
+  const words = ['code', 'type', 'message', 'detail', 'description']
+    .map(key => readOwn(error, key))
+    .filter(value => (typeof value === 'string' && value !== '') || typeof value === 'number')
+  return words.length > 0 ? words.join(' – ') : undefined
+}
+
+/** The usual names: what Video.io's own is called is not documented. */
+function readRequestId(raw: RawAnswer, secret: string): string | undefined {
+  const id = header(raw, 'x-request-id') ?? header(raw, 'request-id')
+  if (id === undefined || !/^[\w.:-]{1,64}$/.test(id)) return undefined
+  return isFreeOf(secret, id) ? id : undefined
+}
+
+/** Beside the secret itself no long opaque text is let through but a UUID: it may be the secret, encoded somehow. */
+function isFreeOf(secret: string, text: string): boolean {
+  if (repeats(text, secret)) return false
+  return UUID.test(text) || scrub(`${text} `, secret).startsWith(text)
+}
+
+function header(raw: RawAnswer, name: string): string | undefined {
+  const value = readOwn(raw.headers, name)
+  return typeof value === 'string' ? value : undefined
+}

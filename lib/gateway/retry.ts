@@ -1,0 +1,73 @@
+import pRetry, { type RetryContext } from 'p-retry'
+import type { Clock, Deadline } from '../core/clock.js'
+import { copyError, VKitError } from '../core/errors.js'
+import type { Events } from '../core/events.js'
+import type { RetryBudget } from './retry-budget.js'
+
+const BASE_MS = 100
+const RATE_LIMITED_BASE_MS = 500
+const LONGEST_WAIT_MS = 5_000
+
+export interface RetryPolicy {
+  /** Attempts after the first; 0 means exactly one attempt. */
+  readonly maxRetries: number
+  readonly budget: RetryBudget
+  readonly clock: Clock
+  readonly events: Events
+}
+
+/**
+ * Runs `attempt` until it succeeds, fails in a way that no retry would mend, or one more would not fit the deadline.
+ *
+ * What it throws says in `attempts` how many there were.
+ */
+export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, deadline: Deadline): Promise<T> {
+  let attempts = 0
+  try {
+    const result = await pRetry(
+      attemptNumber => {
+        attempts = attemptNumber
+        return attempt()
+      },
+      {
+        retries: policy.maxRetries,
+        shouldRetry: failed => waitForRetry(failed, policy, deadline),
+        // p-retry waits by real timers; ours are injected, and know of Retry-After. All options given: it fills in slowly.
+        minTimeout: 0,
+        maxTimeout: 0,
+        factor: 1,
+        randomize: false,
+        maxRetryTime: Infinity,
+        onFailedAttempt: () => undefined,
+        shouldConsumeRetry: () => true,
+        signal: undefined,
+        unref: false,
+      },
+    )
+    policy.budget.earn()
+    return result
+  } catch (error) {
+    throw copyError(error, { attempts })
+  }
+}
+
+async function waitForRetry(
+  { error, attemptNumber: attempt }: RetryContext,
+  { budget, clock, events }: RetryPolicy,
+  deadline: Deadline,
+): Promise<boolean> {
+  if (!(error instanceof VKitError) || !error.retryable || deadline.aborted) return false
+  const delayMs = backoffMs(error, attempt)
+  if (delayMs >= deadline.remainingMs() || !budget.spend()) return false
+  events.emit({ type: 'retry', attempt, delayMs, code: error.code })
+  await clock.sleep(delayMs, deadline.signal)
+  deadline.throwIfAborted()
+  return true
+}
+
+/** Full jitter, on top of what the gateway asked for: many clients were given the same moment. */
+function backoffMs(error: VKitError, attempt: number): number {
+  const base = error.code === 'VKIT_RATE_LIMITED' ? RATE_LIMITED_BASE_MS : BASE_MS
+  const jitter = Math.random() * Math.min(LONGEST_WAIT_MS, base * 2 ** (attempt - 1))
+  return (error.retryAfterMs ?? 0) + jitter
+}

@@ -1,0 +1,112 @@
+import { Circuit, type CircuitState } from './circuit-breaker.js'
+import type { Clock, Deadline } from '../core/clock.js'
+import { copyError, VKitAuthenticationError, VKitError, VKitRateLimitError } from '../core/errors.js'
+import type { Events } from '../core/events.js'
+import { isForeignPage } from './response.js'
+import { plainJson } from '../core/plain-json.js'
+import { RetryBudget } from './retry-budget.js'
+import { retry } from './retry.js'
+import type { SecretSource } from '../secret/secret-source.js'
+import { instant, parseSessionToken, type MintedToken } from '../token/session-token.js'
+import type { TokenRequest } from '../token/token-request.js'
+import type { ExchangeRequest, Transport } from './got-transport.js'
+
+export interface TokenMinterOptions {
+  readonly secret: SecretSource
+  readonly maxRetries: number
+  /** The client's; a call in greater haste says less of the gateway. */
+  readonly deadlineMs: number
+  readonly transport: Transport
+  readonly clock: Clock
+  readonly events: Events
+}
+
+interface MintCall {
+  readonly deadline: Deadline
+  readonly onSent: (() => void) | undefined
+}
+
+/** Gets a token from the gateway: secret, then circuit, then attempts, then the parsed answer. */
+export class TokenMinter {
+  readonly #options: TokenMinterOptions
+  readonly #circuit: Circuit
+  readonly #budget = new RetryBudget()
+  #quietUntil = -Infinity
+
+  constructor(options: TokenMinterOptions) {
+    this.#options = options
+    this.#circuit = new Circuit(options.clock, options.events)
+  }
+
+  get circuit(): CircuitState {
+    return this.#circuit.state
+  }
+
+  /** Until when, by the monotonic clock, the gateway asked with `Retry-After` to be spared (429). */
+  get quietUntil(): number {
+    return this.#quietUntil
+  }
+
+  /** Calls `onSent` when a request has a connection. */
+  async mint(request: TokenRequest, deadline: Deadline, onSent?: () => void): Promise<MintedToken> {
+    deadline.throwIfAborted()
+    // An open circuit should not cost the provider a question either.
+    this.#circuit.check()
+    const secret = await this.#options.secret.read(deadline)
+    try {
+      return await this.#mintWith(secret, request, { deadline, onSent })
+    } catch (error) {
+      if (!(error instanceof VKitAuthenticationError) || !this.#options.secret.rotates) throw error
+      const renewed = await this.#options.secret.renew(deadline).catch((failure: unknown) => {
+        throw copyError(failure, { attempts: error.attempts })
+      })
+      if (renewed === secret) throw error
+      this.#options.events.emit({ type: 'secret-rotation' })
+      return await this.#mintWith(renewed, request, { deadline, onSent }).catch((again: unknown) => {
+        throw again instanceof VKitError ? copyError(again, { attempts: error.attempts + again.attempts }) : again
+      })
+    }
+  }
+
+  async #mintWith(secret: string, request: TokenRequest, { deadline, onSent }: MintCall): Promise<MintedToken> {
+    const { clock, events, maxRetries } = this.#options
+    const policy = { maxRetries, budget: this.#budget, clock, events }
+    const started = clock.monotonic()
+    let attempts = 0
+    let hasFailed = false
+    let isDispatched = false
+    const attempt = (): Promise<MintedToken> => {
+      attempts++
+      isDispatched = false
+      const onDispatch = (): void => {
+        isDispatched = true
+        onSent?.()
+      }
+      return this.#attempt(request, { secret, deadline, onDispatch }).catch((error: unknown) => {
+        hasFailed ||= !deadline.aborted
+        this.#noteRateLimit(error)
+        throw error
+      })
+    }
+    // A short deadline of the caller, our own queue and the page of a proxy or a firewall say nothing of the gateway.
+    const isOurs = (error: VKitError): boolean =>
+      isForeignPage(error) ||
+      (deadline.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs))
+    const minted = await this.#circuit.run(() => retry(attempt, policy, deadline), isOurs)
+    events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
+    return minted
+  }
+
+  #noteRateLimit(error: unknown): void {
+    if (!(error instanceof VKitRateLimitError) || error.retryAfterMs === undefined) return
+    this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.monotonic() + error.retryAfterMs)
+  }
+
+  async #attempt(request: TokenRequest, exchange: Omit<ExchangeRequest, 'body'>): Promise<MintedToken> {
+    const { clock, events, transport } = this.#options
+    const start = instant(clock)
+    const body = plainJson({ identity: request.identity, scopes: request.scopes })
+    const answer = await transport.exchange({ ...exchange, body })
+    return parseSessionToken(answer, request, { start, end: instant(clock), events })
+  }
+}

@@ -1,0 +1,87 @@
+import { createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
+import type { StoreFailureReason } from '../core/events.js'
+
+/** What is made of one app secret for the shared store. None of it leads back to the secret, or from one to another. */
+export interface StoreKeys {
+  /** Tells the records of one secret from those of another. */
+  readonly id: string
+  readonly index: KeyObject
+  readonly seal: KeyObject
+}
+
+/** Why a record found in the store is not used. */
+export type RecordFault = Exclude<StoreFailureReason, 'error' | 'timeout'>
+
+export class UnusableRecord extends Error {
+  readonly fault: RecordFault
+  constructor(fault: RecordFault) {
+    super(fault)
+    this.fault = fault
+  }
+}
+
+const VERSION = '1'
+const PREFIX = `vkit:${VERSION}`
+const SALT_BYTES = 16
+const HEADER = { alg: 'dir', enc: 'A256GCM' } as const
+const PROTECTED = Buffer.from(JSON.stringify(HEADER)).toString('base64url')
+/** A token has at most 16 KiB; this leaves room for the longest identity and scopes. */
+const MAX_RECORD_LENGTH = 256 * 1024
+
+/** HKDF-SHA256 (RFC 5869): an own key for each purpose. */
+export function deriveStoreKeys(secret: string): StoreKeys {
+  const material = createSecretKey(secret, 'utf8')
+  const derive = (purpose: string, bytes: number): Buffer =>
+    Buffer.from(hkdfSync('sha256', material, '', `${PREFIX}:${purpose}`, bytes))
+  return {
+    id: derive('id', 9).toString('base64url'),
+    index: createSecretKey(derive('index', 32)),
+    seal: createSecretKey(derive('seal', 32)),
+  }
+}
+
+/** Under which key a record is stored: it tells nothing of `subject` to those who have not the secret. */
+export function storeKeyOf(subject: string, keys: StoreKeys): string {
+  return `${PREFIX}:${keys.id}:${createHmac('sha256', keys.index).update(subject).digest('base64url')}`
+}
+
+/** Encrypts `content` so that it opens under this store key alone: RFC 7516, `dir` with `A256GCM`, a key per record. */
+export async function sealRecord(content: string, storeKey: string, keys: StoreKeys): Promise<string> {
+  const { FlattenedEncrypt } = await import('jose/jwe/flattened/encrypt')
+  const salt = randomBytes(SALT_BYTES)
+  const { iv, ciphertext, tag } = await new FlattenedEncrypt(Buffer.from(content))
+    .setProtectedHeader(HEADER)
+    .setAdditionalAuthenticatedData(Buffer.from(storeKey))
+    .encrypt(recordKey(keys, salt))
+  return [VERSION, salt.toString('base64url'), iv, ciphertext, tag].join('.')
+}
+
+/** @throws UnusableRecord if it is not exactly what was sealed under this store key. */
+export async function openRecord(record: unknown, storeKey: string, keys: StoreKeys): Promise<string> {
+  if (typeof record !== 'string' || record.length > MAX_RECORD_LENGTH) throw new UnusableRecord('corrupt')
+  const [version, ...parts] = record.split('.')
+  if (version !== VERSION) throw new UnusableRecord(/^\d{1,9}$/.test(version ?? '') ? 'version' : 'corrupt')
+  const [salt, iv, ciphertext, tag] = parts
+  if (parts.length !== 4 || !salt || !iv || !ciphertext || !tag || !parts.every(isCanonical)) {
+    throw new UnusableRecord('corrupt')
+  }
+  const { flattenedDecrypt } = await import('jose/jwe/flattened/decrypt')
+  // The header and the store key are ours, not the record's: whoever can write to the store chooses neither.
+  const jwe = { protected: PROTECTED, aad: Buffer.from(storeKey).toString('base64url'), iv, ciphertext, tag }
+  try {
+    const { plaintext } = await flattenedDecrypt(jwe, recordKey(keys, Buffer.from(salt, 'base64url')))
+    return Buffer.from(plaintext).toString()
+  } catch {
+    throw new UnusableRecord('corrupt')
+  }
+}
+
+/** So many records can be sealed that random nonces under one key could meet. */
+function recordKey({ seal }: StoreKeys, salt: Buffer): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', seal, salt, `${PREFIX}:record`, 32))
+}
+
+/** Base64url leaves bits of the last character unused: an altered record must not decode to the same bytes. */
+function isCanonical(part: string): boolean {
+  return Buffer.from(part, 'base64url').toString('base64url') === part
+}
