@@ -1,16 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import { onAbort } from './core/on-abort.js'
-import type { CircuitState } from './gateway/circuit-breaker.js'
-import type {
-  GetSessionTokenOptions,
-  GetSessionTokensOptions,
-  InvalidateOptions,
-  SessionTokenResult,
-  VKitClientOptions,
-} from './options/types.js'
+import { TokenBatch } from './batch/token-batch.js'
+import { TokenCache } from './cache/token-cache.js'
 import { fromCaller } from './core/caller-stack.js'
 import { copyError, VKitArgumentError, VKitClosedError } from './core/errors.js'
 import { Events } from './core/events.js'
+import { onAbort } from './core/on-abort.js'
+import { ProcessHold } from './core/process-hold.js'
+import type { CircuitState } from './gateway/circuit-breaker.js'
+import { Transport } from './gateway/got-transport.js'
+import { TokenMinter } from './gateway/token-minter.js'
 import {
   resolveBatch,
   resolveCall,
@@ -19,15 +17,17 @@ import {
   resolveRequest,
   type ResolvedOptions,
 } from './options/client-options.js'
-import { ProcessHold } from './core/process-hold.js'
+import type {
+  GetSessionTokenOptions,
+  GetSessionTokensOptions,
+  InvalidateOptions,
+  SessionTokenResult,
+  VKitClientOptions,
+} from './options/types.js'
 import { SealedStore } from './store/encrypted-store.js'
-import type { SessionToken } from './token/session-token.js'
 import type { SharedStore } from './store/shared-store.js'
-import { TokenBatch } from './batch/token-batch.js'
-import { TokenCache } from './cache/token-cache.js'
-import { TokenMinter } from './gateway/token-minter.js'
+import type { SessionToken } from './token/session-token.js'
 import type { Scope } from './token/token-request.js'
-import { Transport } from './gateway/got-transport.js'
 
 /** What the client has done since it was made, and how it stands. */
 export interface ClientStats {

@@ -1,9 +1,9 @@
-import { onAbort } from '../core/on-abort.js'
-import type { OutageMode, SessionTokenResult } from '../options/types.js'
 import type { Clock } from '../core/clock.js'
 import { VKitError } from '../core/errors.js'
-import { isForeignPage } from '../gateway/response.js'
+import { onAbort } from '../core/on-abort.js'
 import type { ProcessHold } from '../core/process-hold.js'
+import { isForeignPage } from '../gateway/response.js'
+import type { OutageMode, SessionTokenResult } from '../options/types.js'
 import type { SessionToken } from '../token/session-token.js'
 
 export interface TokenBatchOptions {

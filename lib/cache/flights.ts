@@ -1,6 +1,6 @@
-import { onAbort } from '../core/on-abort.js'
 import { Deadline, type Clock } from '../core/clock.js'
 import { copyError, VKitTimeoutError } from '../core/errors.js'
+import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'
 
 /** By when, and by whose leave, a caller waits. */

@@ -1,14 +1,14 @@
 import type { LRUCache } from 'lru-cache'
-import { keyOf, KeyMemo, plainKeyOf } from './cache-key.js'
 import type { Clock, Deadline } from '../core/clock.js'
 import { VKitClosedError, VKitError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
-import { Flights, type Flight } from './flights.js'
-import { CachedToken, type FreshnessPolicy } from './cached-token.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
-import { instant, type MintedToken, type SessionToken } from '../token/session-token.js'
 import type { SharedStore } from '../store/shared-store.js'
+import { instant, type MintedToken, type SessionToken } from '../token/session-token.js'
 import type { Scope, TokenCall, TokenRequest } from '../token/token-request.js'
+import { KeyMemo, keyOf, plainKeyOf } from './cache-key.js'
+import { CachedToken, type FreshnessPolicy } from './cached-token.js'
+import { Flights, type Flight } from './flights.js'
 
 export interface TokenCacheOptions extends FreshnessPolicy {
   /** Calls `onSent` when its first request has been sent. */

@@ -5,13 +5,13 @@ import type { Got, Options, Request } from 'got'
 import { callAfter, type Clock, type Deadline } from '../core/clock.js'
 import { sanitizeCause, VKitConnectionError, VKitError, VKitResponseError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
-import { readAnswer, type GatewayAnswer, type RawAnswer } from './response.js'
-import { loadGot } from './load-got.js'
-import { hostOf, networkError, placeOf, portOf } from './response-errors.js'
-import { isCertificateRejected, SecureSockets } from './secure-socket.js'
 import { ownMembers } from '../core/own-properties.js'
 import { Semaphore } from '../core/semaphore.js'
 import { VERSION } from '../core/version.js'
+import { loadGot } from './load-got.js'
+import { hostOf, networkError, placeOf, portOf } from './response-errors.js'
+import { readAnswer, type GatewayAnswer, type RawAnswer } from './response.js'
+import { isCertificateRejected, SecureSockets } from './secure-socket.js'
 
 const MAX_BODY_BYTES = 64 * 1024
 const MAX_HEADER_BYTES = 16 * 1024

@@ -9,9 +9,9 @@ import {
   VKitServerError,
   type VKitErrorDetails,
 } from '../core/errors.js'
-import { parseHttpDate, parseRetryAfter } from './http-headers.js'
 import { readOwn } from '../core/own-properties.js'
 import { repeats, scrub } from '../secret/redact.js'
+import { parseHttpDate, parseRetryAfter } from './http-headers.js'
 
 /** An answer as it came over the wire, whole. */
 export interface RawAnswer {

@@ -1,15 +1,15 @@
-import { Circuit, type CircuitState } from './circuit-breaker.js'
 import type { Clock, Deadline } from '../core/clock.js'
 import { copyError, VKitAuthenticationError, VKitError, VKitRateLimitError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
-import { isForeignPage } from './response.js'
 import { plainJson } from '../core/plain-json.js'
-import { RetryBudget } from './retry-budget.js'
-import { retry } from './retry.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import { instant, parseSessionToken, type MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
+import { Circuit, type CircuitState } from './circuit-breaker.js'
 import type { ExchangeRequest, Transport } from './got-transport.js'
+import { isForeignPage } from './response.js'
+import { RetryBudget } from './retry-budget.js'
+import { retry } from './retry.js'
 
 export interface TokenMinterOptions {
   readonly secret: SecretSource

@@ -1,7 +1,16 @@
 import { AsyncResource } from 'node:async_hooks'
 import http from 'node:http'
 import { decodeJwt } from 'jose/jwt/decode'
+import { systemClock, type Clock } from '../core/clock.js'
+import { sanitizeCause, VKitArgumentError, VKitConfigError, VKitError } from '../core/errors.js'
+import type { VKitEventListener } from '../core/events.js'
+import { nearestName } from '../core/nearest-name.js'
+import { inheritedMember, ownMembers } from '../core/own-properties.js'
 import { refuseBrowser } from '../core/server-only.js'
+import type { Agents } from '../gateway/got-transport.js'
+import { SecretSource } from '../secret/secret-source.js'
+import type { TokenStore } from '../store/shared-store.js'
+import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import type {
   CacheOptions,
   GetSessionTokenOptions,
@@ -11,15 +20,6 @@ import type {
   SecretProvider,
   VKitClientOptions,
 } from './types.js'
-import { systemClock, type Clock } from '../core/clock.js'
-import { sanitizeCause, VKitArgumentError, VKitConfigError, VKitError } from '../core/errors.js'
-import type { VKitEventListener } from '../core/events.js'
-import { nearestName } from '../core/nearest-name.js'
-import { inheritedMember, ownMembers } from '../core/own-properties.js'
-import { SecretSource } from '../secret/secret-source.js'
-import type { TokenStore } from '../store/shared-store.js'
-import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
-import type { Agents } from '../gateway/got-transport.js'
 
 const DEFAULT_BASE_URL = 'https://gateway.video.io'
 /** Node's timers take no more than a signed 32-bit number of milliseconds. */

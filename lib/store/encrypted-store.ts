@@ -2,15 +2,15 @@ import { Deadline, type Clock } from '../core/clock.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
-import { MutationOrder, type Mutation } from './write-order.js'
 import { plainJson } from '../core/plain-json.js'
-import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-crypto.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import { instant, parseExpiry, type Instant, type Lifetime, type MintedToken } from '../token/session-token.js'
+import type { TokenRequest } from '../token/token-request.js'
+import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-crypto.js'
 import { readRecord, sessionTokenOf, writeRecord } from './record.js'
 import type { SharedStore, TokenStore } from './shared-store.js'
 import { StoreGuard, type StoreOutcome } from './store-guard.js'
-import type { TokenRequest } from '../token/token-request.js'
+import { MutationOrder, type Mutation } from './write-order.js'
 
 export interface SealedStoreOptions {
   readonly store: TokenStore

@@ -1,6 +1,5 @@
 import { ownMembers } from '../core/own-properties.js'
 import { plainJson } from '../core/plain-json.js'
-import { UnusableRecord } from './record-crypto.js'
 import {
   parseExpiry,
   type Instant,
@@ -9,6 +8,7 @@ import {
   type SessionToken,
 } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
+import { UnusableRecord } from './record-crypto.js'
 
 /** For whom a record must be, and by what time it is read. */
 export interface RecordReader {

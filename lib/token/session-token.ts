@@ -1,10 +1,10 @@
 import { decodeJwt } from 'jose/jwt/decode'
 import type { Clock } from '../core/clock.js'
+import { utcMs } from '../core/dates.js'
 import { VKitResponseError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { readOwn } from '../core/own-properties.js'
 import type { Scope, TokenRequest } from './token-request.js'
-import { utcMs } from '../core/dates.js'
 
 /** A token for one end user, frozen, safe for `res.json(token)`. It is that user's key: give it to nobody else. */
 export interface SessionToken {

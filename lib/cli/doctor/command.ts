@@ -6,13 +6,13 @@ import { VKitError, type VKitErrorCode } from '../../core/errors.js'
 import { resolveClientOptions } from '../../options/client-options.js'
 import type { TokenStore } from '../../store/shared-store.js'
 import { COMMON_FLAGS, parseFlags } from '../arguments.js'
+import { CommandError, usageError } from '../exit-codes.js'
+import { findSecret, type FoundSecret } from '../secret.js'
+import { toJson } from '../terminal.js'
 import { checkNetwork } from './network.js'
 import { exitCodeFor, printFinding, type Finding } from './report.js'
 import { checkExposure, checkNode, checkProxy, checkSecret } from './settings.js'
-import { CommandError, usageError } from '../exit-codes.js'
 import { inTime } from './with-timeout.js'
-import { findSecret, type FoundSecret } from '../secret.js'
-import { toJson } from '../terminal.js'
 
 const FLAGS = {
   ...COMMON_FLAGS,

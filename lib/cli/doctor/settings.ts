@@ -1,7 +1,7 @@
 import { decodeJwt } from 'jose/jwt/decode'
 import { decodeProtectedHeader } from 'jose/decode/protected_header'
-import type { Finding } from './report.js'
 import type { FoundSecret } from '../secret.js'
+import type { Finding } from './report.js'
 
 const OLDEST_NODE = 20
 

@@ -2,10 +2,10 @@ import { once } from 'node:events'
 import { GatewayEmulator, type RecordedRequest } from '../../testing/gateway-emulator.js'
 import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
 import { CommandError, EXIT, usageError } from '../exit-codes.js'
-import { Faults } from './fault-rules.js'
-import { findSecret } from '../secret.js'
 import { Interruption } from '../interruption.js'
+import { findSecret } from '../secret.js'
 import { count, paint, quote, tell, warn, writeLine } from '../terminal.js'
+import { Faults } from './fault-rules.js'
 
 const FLAGS = {
   help: COMMON_FLAGS.help,

@@ -1,20 +1,20 @@
 import {
+  closeSync,
   constants,
   existsSync,
+  fstatSync,
   fsync,
   fsyncSync,
-  closeSync,
-  openSync,
-  fstatSync,
-  statSync,
   ftruncateSync,
+  openSync,
+  statSync,
   writeSync,
 } from 'node:fs'
 import type { SessionToken } from '../../token/session-token.js'
 import { CommandError, EXIT, fileError } from '../exit-codes.js'
+import { toJson } from '../terminal.js'
 import type { IdentitySet } from './identity-set.js'
 import { readBytes, readLines, textOf, type Line } from './lines.js'
-import { toJson } from '../terminal.js'
 
 const SYNC_INTERVAL_MS = 1_000
 

@@ -1,4 +1,4 @@
-import { SingleBar, Presets } from 'cli-progress'
+import { Presets, SingleBar } from 'cli-progress'
 import { tell, wantsColour } from '../terminal.js'
 
 /** How far a run has come. */
