@@ -6,7 +6,6 @@ export {
   VKitClosedError,
   VKitConfigError,
   VKitConnectionError,
-  VKitError,
   VKitPermissionError,
   VKitRateLimitError,
   VKitRequestError,
@@ -14,6 +13,7 @@ export {
   VKitServerError,
   VKitTimeoutError,
 } from './core/errors.js'
+export { VKitError } from './core/vkit-error.js'
 
 /**
  * What bundlers for browsers, and for runtimes without Node's modules, take in place of the client.

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.js'
-import type { VKitError } from '../core/errors.js'
+import type { VKitError } from '../core/vkit-error.js'
 import type { Instant, Lifetime, SessionToken } from '../token/session-token.js'
 
 /** Refreshes are drawn up to this much earlier, so that tokens made together are not refreshed together. */

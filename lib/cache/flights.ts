@@ -1,7 +1,8 @@
 import { Deadline, type Clock } from '../core/clock.js'
-import { copyError, VKitTimeoutError } from '../core/errors.js'
+import { VKitTimeoutError } from '../core/errors.js'
 import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'
+import { copyError } from '../core/vkit-error.js'
 
 /** By when, and by whose leave, a caller waits. */
 export interface Patience {

@@ -1,4 +1,4 @@
-import { VKitError, type VKitErrorCode } from '../core/errors.js'
+import type { VKitError, VKitErrorCode } from '../core/vkit-error.js'
 
 /** What the process ends with; documented in `vkit --help` and the guide. After Ctrl-C it is 130, after SIGTERM 143. */
 export const EXIT = {

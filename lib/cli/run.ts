@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { VKitError } from '../core/errors.js'
+import { VKitError } from '../core/vkit-error.js'
 import { refuseSecrets } from './arguments.js'
 import { doctorCommand } from './doctor/command.js'
 import { emulatorCommand } from './emulator/command.js'

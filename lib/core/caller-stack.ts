@@ -1,4 +1,4 @@
-import { VKitError } from './errors.js'
+import { VKitError } from './vkit-error.js'
 
 /**
  * Makes the stack of an error begin with the line that called `method`, and returns the error.

@@ -1,5 +1,5 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
-import type { VKitErrorCode } from './errors.js'
+import type { VKitErrorCode } from './vkit-error.js'
 
 /**
  * What happened inside the client, for logs and metrics. No event carries a secret, a token or an identity.

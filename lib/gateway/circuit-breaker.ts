@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js'
-import { VKitError, VKitServerError } from '../core/errors.js'
+import { VKitServerError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
+import { VKitError } from '../core/vkit-error.js'
 
 const FAILURES_TO_OPEN = 5
 const FIRST_PROBE_MS = 1_000

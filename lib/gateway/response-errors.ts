@@ -1,10 +1,6 @@
-import {
-  sanitizeCause,
-  VKitConnectionError,
-  VKitResponseError,
-  type SanitizedCause,
-  type VKitError,
-} from '../core/errors.js'
+import { VKitConnectionError, VKitResponseError } from '../core/errors.js'
+import { sanitizeCause, type SanitizedCause } from '../core/sanitize-cause.js'
+import type { VKitError } from '../core/vkit-error.js'
 import { repeats } from '../secret/redact.js'
 
 /** OpenSSL's names for what is wrong with a certificate, and Node's and OpenSSL's for a failed handshake. */

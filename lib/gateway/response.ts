@@ -1,15 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import {
   VKitAuthenticationError,
-  VKitError,
   VKitPermissionError,
   VKitRateLimitError,
   VKitRequestError,
   VKitResponseError,
   VKitServerError,
-  type VKitErrorDetails,
 } from '../core/errors.js'
 import { readOwn } from '../core/own-properties.js'
+import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
 import { repeats, scrub } from '../secret/redact.js'
 import { parseHttpDate, parseRetryAfter } from './http-headers.js'
 

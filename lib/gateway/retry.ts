@@ -1,7 +1,7 @@
 import pRetry, { type RetryContext } from 'p-retry'
 import type { Clock, Deadline } from '../core/clock.js'
-import { copyError, VKitError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
+import { copyError, VKitError } from '../core/vkit-error.js'
 import type { RetryBudget } from './retry-budget.js'
 
 const BASE_MS = 100

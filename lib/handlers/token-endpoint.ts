@@ -1,6 +1,7 @@
 import type { VKitClient } from '../client.js'
-import { VKitArgumentError, VKitConfigError, VKitError } from '../core/errors.js'
+import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
 import { inheritedMember, ownMembers } from '../core/own-properties.js'
+import { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
 

@@ -1,6 +1,7 @@
 import { untilAborted, type Deadline } from '../core/clock.js'
-import { copyError, VKitTimeoutError } from '../core/errors.js'
+import { VKitTimeoutError } from '../core/errors.js'
 import { SingleFlight } from '../core/single-flight.js'
+import { copyError } from '../core/vkit-error.js'
 
 export interface SecretSourceOptions {
   /** Gives the secret, checked, or rejects with a typed error. */

@@ -20,7 +20,9 @@ export async function errorTable() {
     ])
   })
   const told = new Set(rows.map(([, code]) => code))
-  const codes = declaration('lib/core/errors.ts', 'VKitErrorCode').type.types.map(type => `\`${type.literal.text}\``)
+  const codes = declaration('lib/core/vkit-error.ts', 'VKitErrorCode').type.types.map(
+    type => `\`${type.literal.text}\``,
+  )
   const untold = codes.filter(code => !told.has(code))
   if (untold.length > 0) throw new Error(`The docstrings of lib/core/errors.ts do not tell of ${untold.join(', ')}`)
   return table(['class', 'code', 'retryable', 'when', 'what to do'], rows)

@@ -1,5 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import { copyError, sanitizeCause, VKitConnectionError } from '../../../lib/core/errors.js'
+import { VKitConnectionError } from '../../../lib/core/errors.js'
+import { sanitizeCause } from '../../../lib/core/sanitize-cause.js'
+import { copyError } from '../../../lib/core/vkit-error.js'
 
 describe('an error', () => {
   it('is copied with a cause of its own, so that callers who share a failure share no object', () => {

@@ -1,5 +1,5 @@
 import { VKitClient } from '../../client.js'
-import { VKitError } from '../../core/errors.js'
+import type { VKitError } from '../../core/vkit-error.js'
 import type { SessionTokenResult } from '../../options/types.js'
 import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
 import { printsRequests } from '../doctor/settings.js'
