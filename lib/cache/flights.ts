@@ -1,4 +1,5 @@
-import { Deadline, type Clock } from '../core/clock.js'
+import type { Clock } from '../core/clock.js'
+import { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'

@@ -1,5 +1,6 @@
 import type { LRUCache } from 'lru-cache'
-import type { Clock, Deadline } from '../core/clock.js'
+import type { Clock } from '../core/clock.js'
+import type { Deadline } from '../core/deadline.js'
 import { VKitClosedError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'

@@ -1,4 +1,4 @@
-import type { Deadline } from './clock.js'
+import type { Deadline } from './deadline.js'
 
 /** Lets only so many at a time; the others wait their turn, first come, first served. */
 export class Semaphore {

@@ -1,5 +1,6 @@
 import pRetry, { type RetryContext } from 'p-retry'
-import type { Clock, Deadline } from '../core/clock.js'
+import type { Clock } from '../core/clock.js'
+import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
 import { copyError, VKitError } from '../core/vkit-error.js'
 import type { RetryBudget } from './retry-budget.js'

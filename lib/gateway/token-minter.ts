@@ -1,4 +1,5 @@
-import type { Clock, Deadline } from '../core/clock.js'
+import type { Clock } from '../core/clock.js'
+import type { Deadline } from '../core/deadline.js'
 import { VKitAuthenticationError, VKitRateLimitError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { plainJson } from '../core/plain-json.js'

@@ -1,4 +1,4 @@
-import { untilAborted, type Deadline } from '../core/clock.js'
+import { untilAborted, type Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'

@@ -1,4 +1,5 @@
-import { Deadline, type Clock } from '../core/clock.js'
+import type { Clock } from '../core/clock.js'
+import { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'

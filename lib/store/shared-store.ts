@@ -1,4 +1,4 @@
-import type { Deadline } from '../core/clock.js'
+import type { Deadline } from '../core/deadline.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 

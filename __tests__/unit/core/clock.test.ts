@@ -1,104 +1,49 @@
-import { describe, expect, it } from '@jest/globals'
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { getEventListeners } from 'node:events'
-import { Deadline, systemClock, untilAborted } from '../../../lib/core/clock.js'
-import { FakeClock } from '../../../lib/testing/index.js'
-import { reasonOf } from '../../support/failure.js'
+import { callAfter, systemClock, type Clock } from '../../../lib/core/clock.js'
+import { FakeClock } from '../../../lib/testing/fake-clock.js'
 
-const late = (): Error => new Error('late')
-
-describe('Deadline', () => {
-  it('aborts with its reason when the time is up, and not before', async () => {
-    const clock = new FakeClock()
-    const deadline = new Deadline(clock, 1_000, late)
-    await clock.advance(999)
-    expect([deadline.signal.aborted, deadline.remainingMs()]).toEqual([false, 1])
-    await clock.advance(1)
-    expect(deadline.signal.reason).toEqual(late())
-    expect(deadline.remainingMs()).toBe(0)
+describe.each([
+  {
+    name: "the machine's own clock",
+    make: (): [Clock, (ms: number) => Promise<unknown>] => [systemClock, ms => jest.advanceTimersByTimeAsync(ms)],
+  },
+  {
+    name: 'an injected clock',
+    make: (): [Clock, (ms: number) => Promise<unknown>] => {
+      jest.useRealTimers()
+      const clock = new FakeClock()
+      return [clock, ms => clock.advance(ms)]
+    },
+  },
+])('callAfter on $name', ({ make }) => {
+  beforeEach(() => {
+    jest.useFakeTimers()
   })
 
-  it('watches the time no longer once it is cleared', async () => {
-    const clock = new FakeClock()
-    const deadline = new Deadline(clock, 1_000, late)
-    deadline.clear()
-    expect(clock.sleepers).toBe(0)
-    await clock.advance(2_000)
-    expect(deadline.signal.aborted).toBe(false)
+  afterEach(() => {
+    jest.useRealTimers()
   })
 
-  it('can be cancelled, with another reason', async () => {
-    const clock = new FakeClock()
-    const deadline = new Deadline(clock, 1_000, late)
-    deadline.cancel('closed')
-    await clock.advance(2_000)
-    expect(deadline.signal.reason).toBe('closed')
+  it('calls once, when the time has come', async () => {
+    const [clock, pass] = make()
+    const task = jest.fn()
+    callAfter(clock, 1_000, task)
+    await pass(999)
+    expect(task).not.toHaveBeenCalled()
+    await pass(1)
+    await pass(10_000)
+    expect(task).toHaveBeenCalledTimes(1)
   })
 
-  it('calls whoever watches it, once, and nobody who has stopped', async () => {
-    const clock = new FakeClock()
-    const deadline = new Deadline(clock, 1_000, late)
-    const called: unknown[] = []
-    deadline.onAbort(() => called.push(deadline.reason))
-    deadline.onAbort(() => called.push('stopped'))()
-    await clock.advance(1_000)
-    deadline.cancel('again')
-    expect(called).toEqual([late()])
-    expect(deadline.reason).toEqual(late())
-    expect(() => deadline.throwIfAborted()).toThrow(late())
-  })
-
-  it('calls at once who watches it when it is over', () => {
-    const deadline = new Deadline(new FakeClock(), 1_000, late)
-    deadline.cancel('closed')
-    const called: unknown[] = []
-    deadline.onAbort(() => called.push(deadline.reason))
-    expect(called).toEqual(['closed'])
-  })
-
-  it('has a signal for those who hand it on, asked for before the end or after', async () => {
-    const early = new Deadline(new FakeClock(), 1_000, late)
-    const { signal } = early
-    early.cancel('closed')
-    expect([signal.aborted, signal.reason, early.signal]).toEqual([true, 'closed', signal])
-    const done = new Deadline(new FakeClock(), 1_000, late)
-    done.cancel('closed')
-    expect(done.signal.reason).toBe('closed')
-  })
-
-  it('goes by the monotonic clock: setting the wall clock moves it not', async () => {
-    const clock = new FakeClock()
-    const deadline = new Deadline(clock, 1_000, late)
-    clock.setWall(clock.now() + 3_600_000)
-    await clock.advance(999)
-    expect(deadline.remainingMs()).toBe(1)
-  })
-})
-
-describe('untilAborted', () => {
-  it('settles as the promise does, and watches the deadline no longer', async () => {
-    const deadline = new Deadline(new FakeClock(), 1_000, late)
-    const stopped: boolean[] = []
-    const onAbort = deadline.onAbort.bind(deadline)
-    deadline.onAbort = callback => {
-      const stop = onAbort(callback)
-      const index = stopped.push(false) - 1
-      return () => {
-        stopped[index] = true
-        stop()
-      }
-    }
-    expect(await untilAborted(Promise.resolve('done'), deadline)).toBe('done')
-    expect(await reasonOf(untilAborted(Promise.reject(late()), deadline))).toEqual(late())
-    await Promise.resolve()
-    expect(stopped).toEqual([true, true])
-  })
-
-  it('rejects with the reason of the end, before or meanwhile', async () => {
-    const deadline = new Deadline(new FakeClock(), 1_000, late)
-    const waiting = reasonOf(untilAborted(new Promise(() => undefined), deadline))
-    deadline.cancel('gone')
-    expect(await waiting).toBe('gone')
-    expect(await reasonOf(untilAborted(Promise.resolve(1), deadline))).toBe('gone')
+  it('calls nothing once it is stopped', async () => {
+    const [clock, pass] = make()
+    const task = jest.fn()
+    const stop = callAfter(clock, 1_000, task)
+    await pass(999)
+    stop()
+    await pass(10_000)
+    expect(task).not.toHaveBeenCalled()
   })
 })
 
@@ -120,6 +65,13 @@ describe('systemClock', () => {
   })
 
   it('wakes by itself', async () => {
-    await expect(systemClock.sleep(1)).resolves.toBeUndefined()
+    jest.useFakeTimers()
+    try {
+      const sleep = systemClock.sleep(1)
+      await jest.advanceTimersByTimeAsync(1)
+      await expect(sleep).resolves.toBeUndefined()
+    } finally {
+      jest.useRealTimers()
+    }
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { Deadline } from '../../../lib/core/clock.js'
+import { Deadline } from '../../../lib/core/deadline.js'
 import { Semaphore } from '../../../lib/core/semaphore.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { reasonOf } from '../../support/failure.js'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { Deadline } from '../../../lib/core/clock.js'
+import { Deadline } from '../../../lib/core/deadline.js'
 import { VKitRateLimitError, VKitRequestError, VKitServerError, VKitTimeoutError } from '../../../lib/core/errors.js'
 import { Events } from '../../../lib/core/events.js'
 import { RetryBudget } from '../../../lib/gateway/retry-budget.js'

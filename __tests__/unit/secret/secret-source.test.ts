@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { Deadline } from '../../../lib/core/clock.js'
+import { Deadline } from '../../../lib/core/deadline.js'
 import { VKitClosedError, VKitConfigError, VKitTimeoutError } from '../../../lib/core/errors.js'
 import { SecretSource } from '../../../lib/secret/secret-source.js'
 import { FakeClock } from '../../../lib/testing/index.js'

@@ -1,0 +1,102 @@
+import { describe, expect, it } from '@jest/globals'
+import { Deadline, untilAborted } from '../../../lib/core/deadline.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+import { reasonOf } from '../../support/failure.js'
+
+const late = (): Error => new Error('late')
+
+describe('Deadline', () => {
+  it('aborts with its reason when the time is up, and not before', async () => {
+    const clock = new FakeClock()
+    const deadline = new Deadline(clock, 1_000, late)
+    await clock.advance(999)
+    expect([deadline.signal.aborted, deadline.remainingMs()]).toEqual([false, 1])
+    await clock.advance(1)
+    expect(deadline.signal.reason).toEqual(late())
+    expect(deadline.remainingMs()).toBe(0)
+  })
+
+  it('watches the time no longer once it is cleared', async () => {
+    const clock = new FakeClock()
+    const deadline = new Deadline(clock, 1_000, late)
+    deadline.clear()
+    expect(clock.sleepers).toBe(0)
+    await clock.advance(2_000)
+    expect(deadline.signal.aborted).toBe(false)
+  })
+
+  it('can be cancelled, with another reason', async () => {
+    const clock = new FakeClock()
+    const deadline = new Deadline(clock, 1_000, late)
+    deadline.cancel('closed')
+    await clock.advance(2_000)
+    expect(deadline.signal.reason).toBe('closed')
+  })
+
+  it('calls whoever watches it, once, and nobody who has stopped', async () => {
+    const clock = new FakeClock()
+    const deadline = new Deadline(clock, 1_000, late)
+    const called: unknown[] = []
+    deadline.onAbort(() => called.push(deadline.reason))
+    deadline.onAbort(() => called.push('stopped'))()
+    await clock.advance(1_000)
+    deadline.cancel('again')
+    expect(called).toEqual([late()])
+    expect(deadline.reason).toEqual(late())
+    expect(() => deadline.throwIfAborted()).toThrow(late())
+  })
+
+  it('calls at once who watches it when it is over', () => {
+    const deadline = new Deadline(new FakeClock(), 1_000, late)
+    deadline.cancel('closed')
+    const called: unknown[] = []
+    deadline.onAbort(() => called.push(deadline.reason))
+    expect(called).toEqual(['closed'])
+  })
+
+  it('has a signal for those who hand it on, asked for before the end or after', async () => {
+    const early = new Deadline(new FakeClock(), 1_000, late)
+    const { signal } = early
+    early.cancel('closed')
+    expect([signal.aborted, signal.reason, early.signal]).toEqual([true, 'closed', signal])
+    const done = new Deadline(new FakeClock(), 1_000, late)
+    done.cancel('closed')
+    expect(done.signal.reason).toBe('closed')
+  })
+
+  it('goes by the monotonic clock: setting the wall clock moves it not', async () => {
+    const clock = new FakeClock()
+    const deadline = new Deadline(clock, 1_000, late)
+    clock.setWall(clock.now() + 3_600_000)
+    await clock.advance(999)
+    expect(deadline.remainingMs()).toBe(1)
+  })
+})
+
+describe('untilAborted', () => {
+  it('settles as the promise does, and watches the deadline no longer', async () => {
+    const deadline = new Deadline(new FakeClock(), 1_000, late)
+    const stopped: boolean[] = []
+    const onAbort = deadline.onAbort.bind(deadline)
+    deadline.onAbort = callback => {
+      const stop = onAbort(callback)
+      const index = stopped.push(false) - 1
+      return () => {
+        stopped[index] = true
+        stop()
+      }
+    }
+    expect(await untilAborted(Promise.resolve('done'), deadline)).toBe('done')
+    expect(await reasonOf(untilAborted(Promise.reject(late()), deadline))).toEqual(late())
+    await Promise.resolve()
+    expect(stopped).toEqual([true, true])
+  })
+
+  it('rejects with the reason of the end, before or meanwhile', async () => {
+    const deadline = new Deadline(new FakeClock(), 1_000, late)
+    const waiting = reasonOf(untilAborted(new Promise(() => undefined), deadline))
+    deadline.cancel('gone')
+    expect(await waiting).toBe('gone')
+    expect(await reasonOf(untilAborted(Promise.resolve(1), deadline))).toBe('gone')
+  })
+})
