@@ -1,8 +1,9 @@
 import { TokenCache, type TokenCacheOptions } from '../../lib/cache/token-cache.js'
 import type { Deadline } from '../../lib/core/deadline.js'
 import { Events, type VKitEvent } from '../../lib/core/events.js'
+import { instant } from '../../lib/core/instant.js'
 import { FakeClock } from '../../lib/testing/index.js'
-import { instant, type MintedToken, type SessionToken } from '../../lib/token/session-token.js'
+import type { MintedToken, SessionToken } from '../../lib/token/session-token.js'
 import type { Scope, TokenCall, TokenRequest } from '../../lib/token/token-request.js'
 
 /** A mint that the cache asked for, to be settled by the test where `manual` is set. */

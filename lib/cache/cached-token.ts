@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js'
+import type { Instant, Lifetime } from '../core/instant.js'
 import type { VKitError } from '../core/vkit-error.js'
-import type { Instant, Lifetime, SessionToken } from '../token/session-token.js'
+import type { SessionToken } from '../token/session-token.js'
 
 /** Refreshes are drawn up to this much earlier, so that tokens made together are not refreshed together. */
 const REFRESH_SPREAD = 0.2

@@ -1,8 +1,8 @@
 import { decodeJwt } from 'jose/jwt/decode'
-import type { Clock } from '../core/clock.js'
 import { utcMs } from '../core/dates.js'
 import { VKitResponseError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
+import type { Instant, Lifetime } from '../core/instant.js'
 import { readOwn } from '../core/own-properties.js'
 import type { Scope, TokenRequest } from './token-request.js'
 
@@ -16,23 +16,6 @@ export interface SessionToken {
   readonly identity: string
   /** The scopes asked for, sorted, each once. */
   readonly scopes: readonly Scope[]
-}
-
-/** The same moment on both clocks, in milliseconds. */
-export interface Instant {
-  readonly wall: number
-  readonly monotonic: number
-}
-
-/** Now, on both clocks. */
-export function instant(clock: Clock): Instant {
-  return { wall: clock.now(), monotonic: clock.monotonic() }
-}
-
-/** From when, and for how long, a token is valid, in our own time. */
-export interface Lifetime {
-  readonly start: Instant
-  readonly ms: number
 }
 
 export interface MintedToken {
