@@ -13,3 +13,20 @@ export function utcMs(
   date.setUTCFullYear(year, month - 1, day)
   return date.getUTCDate() === day ? date.setUTCHours(hour, minute, second) : undefined
 }
+
+const IMF_FIXDATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT$/
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+
+/**
+ * Reads an HTTP date in the one format that may be sent (IMF-fixdate, RFC 9110 section 5.6.7), as epoch milliseconds.
+ *
+ * Not by `Date.parse`, which takes much more than that: `1, 2` is a date to it. The name of the day adds nothing to the
+ * date, and some servers make it up.
+ */
+export function parseHttpDate(text: string | undefined): number | undefined {
+  const match = text === undefined ? null : IMF_FIXDATE.exec(text)
+  if (!match) return undefined
+  const [, day, month = '', year, hour, minute, second] = match
+  const monthOfYear = MONTHS.indexOf(month) + 1
+  return utcMs([Number(year), monthOfYear, Number(day)], [Number(hour), Number(minute), Number(second)])
+}

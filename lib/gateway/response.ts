@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { parseHttpDate } from '../core/dates.js'
 import {
   VKitAuthenticationError,
   VKitPermissionError,
@@ -10,7 +11,6 @@ import {
 import { readOwn } from '../core/own-properties.js'
 import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
 import { repeats, scrub } from '../secret/redact.js'
-import { parseHttpDate, parseRetryAfter } from './http-headers.js'
 
 /** An answer as it came over the wire, whole. */
 export interface RawAnswer {
@@ -192,4 +192,21 @@ function isFreeOf(secret: string, text: string): boolean {
 function header(raw: RawAnswer, name: string): string | undefined {
   const value = readOwn(raw.headers, name)
   return typeof value === 'string' ? value : undefined
+}
+
+/** A longer hint is as good as «not today», and keeps sums far from the largest integer. */
+const MAX_RETRY_AFTER_SECONDS = 365 * 24 * 3600
+
+/**
+ * Reads `Retry-After` (RFC 9110 section 10.2.3: whole seconds, or a date) as milliseconds from now.
+ *
+ * A date is held against `serverNowMs`, the same answer's `Date`, since our clock may be off. Nonsense and moments that
+ * are past give nothing: the caller's own backoff applies.
+ */
+export function parseRetryAfter(text: string | undefined, serverNowMs: number): number | undefined {
+  if (text === undefined) return undefined
+  if (/^\d+$/.test(text)) return Math.min(Number(text), MAX_RETRY_AFTER_SECONDS) * 1000 || undefined
+  const at = parseHttpDate(text)
+  if (at === undefined || at <= serverNowMs) return undefined
+  return Math.min(at - serverNowMs, MAX_RETRY_AFTER_SECONDS * 1000)
 }

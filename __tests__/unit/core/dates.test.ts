@@ -1,8 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { parseHttpDate, parseRetryAfter } from '../../../lib/gateway/http-headers.js'
+import { parseHttpDate } from '../../../lib/core/dates.js'
 
-const YEAR_MS = 365 * 24 * 3600_000
 const NOW = Date.UTC(2030, 0, 1)
 
 describe('parseHttpDate', () => {
@@ -57,48 +56,6 @@ describe('parseHttpDate', () => {
         if (ms !== undefined) expect(new Date(Date.parse(known)).toUTCString().slice(5)).toBe(known)
       }),
       { numRuns: 300 },
-    )
-  })
-})
-
-describe('parseRetryAfter', () => {
-  it.each([
-    ['whole seconds', '120', 120_000],
-    ['a date, held against the server’s own', 'Tue, 01 Jan 2030 00:00:30 GMT', 30_000],
-    ['a year at most, of seconds', '9'.repeat(400), YEAR_MS],
-    ['a year at most, of a date', 'Fri, 01 Jan 2055 00:00:00 GMT', YEAR_MS],
-  ])('reads %s', (_, text, ms) => {
-    expect(parseRetryAfter(text, NOW)).toBe(ms)
-  })
-
-  it.each([
-    ['no header', undefined],
-    ['zero', '0'],
-    ['a sign', '-5'],
-    ['a fraction', '1.5'],
-    ['an exponent', '1e3'],
-    ['a unit', '5s'],
-    ['two values', '5, 10'],
-    ['this moment', 'Tue, 01 Jan 2030 00:00:00 GMT'],
-    ['a moment that is past', 'Mon, 31 Dec 2029 23:59:59 GMT'],
-    ['a date that is none', 'Tue, 99 Jan 2030 99:99:99 GMT'],
-  ])('gives nothing for %s', (_, text) => {
-    expect(parseRetryAfter(text, NOW)).toBeUndefined()
-  })
-
-  it('gives nothing, or a positive number of milliseconds up to a year, for any text', () => {
-    const text = fc.oneof(
-      fc.string(),
-      fc.bigInt({ min: 0n }).map(String),
-      fc.double().map(String),
-      fc.date({ noInvalidDate: true }).map(date => date.toUTCString()),
-    )
-    fc.assert(
-      fc.property(text, fc.integer({ min: 0, max: 8.64e15 }), (header, nowMs) => {
-        const ms = parseRetryAfter(header, nowMs)
-        expect(ms === undefined || (ms > 0 && ms <= YEAR_MS)).toBe(true)
-      }),
-      { numRuns: 500 },
     )
   })
 })
