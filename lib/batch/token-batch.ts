@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js'
 import { onAbort } from '../core/on-abort.js'
 import type { ProcessHold } from '../core/process-hold.js'
 import { VKitError } from '../core/vkit-error.js'
-import { isForeignPage } from '../gateway/response.js'
+import { isForeignPage } from '../gateway/response-errors.js'
 import type { OutageMode, SessionTokenResult } from '../options/types.js'
 import type { SessionToken } from '../token/session-token.js'
 

@@ -1,6 +1,14 @@
-import { VKitConnectionError, VKitResponseError } from '../core/errors.js'
+import {
+  VKitAuthenticationError,
+  VKitConnectionError,
+  VKitPermissionError,
+  VKitRateLimitError,
+  VKitRequestError,
+  VKitResponseError,
+  VKitServerError,
+} from '../core/errors.js'
 import { sanitizeCause, type SanitizedCause } from '../core/sanitize-cause.js'
-import type { VKitError } from '../core/vkit-error.js'
+import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
 import { repeats } from '../secret/redact.js'
 
 /** OpenSSL's names for what is wrong with a certificate, and Node's and OpenSSL's for a failed handshake. */
@@ -49,4 +57,49 @@ function explainInterception({ code, name }: SanitizedCause): string | undefined
   if (name === 'InternalError' && code === undefined)
     return 'msw intercepted the request, and none of its handlers matches'
   return undefined
+}
+
+/** On these a token may be dropped, or the user be refused, so that the page of a proxy or a firewall must not pass for one. */
+const NEEDS_THE_CONTRACT = new Set([403, 404, 410])
+
+/** Whether a failure is such a page: it says nothing of the gateway, and the same request may meet it again. */
+export function isForeignPage({ code, status = 0 }: VKitError): boolean {
+  return code === 'VKIT_INVALID_RESPONSE' && NEEDS_THE_CONTRACT.has(status)
+}
+
+interface FailureContext {
+  readonly place: string
+  readonly details: VKitErrorDetails
+}
+
+/** `reason`: what the response says in the contract's format, ready to end a sentence; undefined in any other format. */
+export function failure(status: number, reason: string | undefined, { place, details }: FailureContext): VKitError {
+  if (reason === undefined && NEEDS_THE_CONTRACT.has(status)) {
+    return new VKitResponseError(
+      `${place} responded with ${status} in a format that is not the gateway's: it may come from a proxy or a firewall.`,
+      { ...details, retryable: true },
+    )
+  }
+  const why = reason ?? '.'
+  switch (status) {
+    case 401:
+      return new VKitAuthenticationError(
+        `The gateway does not accept the app secret (401)${why} Check it against the dashboard: Apps → Your App → API TOKEN.`,
+        details,
+      )
+    case 403:
+      return new VKitPermissionError(`The app may not mint this session token (403)${why}`, details)
+    case 408:
+    case 409:
+    case 425:
+      return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
+    case 429:
+      return new VKitRateLimitError(`Too many requests (429)${why}`, details)
+    case 501:
+    case 505:
+      return new VKitResponseError(`${place} does not support this request (${status})${why}`, details)
+  }
+  if (status < 500) return new VKitRequestError(`${place} refused the request (${status})${why}`, details)
+  if (status < 600) return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
+  return new VKitResponseError(`${place} responded with ${status}, which is not a valid HTTP status.`, details)
 }

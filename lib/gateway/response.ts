@@ -1,16 +1,10 @@
 import { isUtf8 } from 'node:buffer'
 import { parseHttpDate } from '../core/dates.js'
-import {
-  VKitAuthenticationError,
-  VKitPermissionError,
-  VKitRateLimitError,
-  VKitRequestError,
-  VKitResponseError,
-  VKitServerError,
-} from '../core/errors.js'
+import { VKitRequestError, VKitResponseError } from '../core/errors.js'
 import { readOwn } from '../core/own-properties.js'
-import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
+import type { VKitErrorDetails } from '../core/vkit-error.js'
 import { repeats, scrub } from '../secret/redact.js'
+import { failure } from './response-errors.js'
 
 /** An answer as it came over the wire, whole. */
 export interface RawAnswer {
@@ -69,14 +63,6 @@ export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext
   return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
-/** On these a token may be dropped, or the user be refused, so that the page of a proxy or a firewall must not pass for one. */
-const NEEDS_THE_CONTRACT = new Set([403, 404, 410])
-
-/** Whether a failure is such a page: it says nothing of the gateway, and the same request may meet it again. */
-export function isForeignPage({ code, status = 0 }: VKitError): boolean {
-  return code === 'VKIT_INVALID_RESPONSE' && NEEDS_THE_CONTRACT.has(status)
-}
-
 /** A shorter secret, such as one of a test, may be a part of a token or a date by chance. */
 const MIN_TELLING_SECRET = 12
 
@@ -87,43 +73,6 @@ function isSentOn(body: object, secret: string): boolean {
     const value = readOwn(body, name)
     return typeof value === 'string' && value.includes(secret)
   })
-}
-
-interface FailureContext {
-  readonly place: string
-  readonly details: VKitErrorDetails
-}
-
-/** `reason`: what the response says in the contract's format, ready to end a sentence; undefined in any other format. */
-function failure(status: number, reason: string | undefined, { place, details }: FailureContext): VKitError {
-  if (reason === undefined && NEEDS_THE_CONTRACT.has(status)) {
-    return new VKitResponseError(
-      `${place} responded with ${status} in a format that is not the gateway's: it may come from a proxy or a firewall.`,
-      { ...details, retryable: true },
-    )
-  }
-  const why = reason ?? '.'
-  switch (status) {
-    case 401:
-      return new VKitAuthenticationError(
-        `The gateway does not accept the app secret (401)${why} Check it against the dashboard: Apps → Your App → API TOKEN.`,
-        details,
-      )
-    case 403:
-      return new VKitPermissionError(`The app may not mint this session token (403)${why}`, details)
-    case 408:
-    case 409:
-    case 425:
-      return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
-    case 429:
-      return new VKitRateLimitError(`Too many requests (429)${why}`, details)
-    case 501:
-    case 505:
-      return new VKitResponseError(`${place} does not support this request (${status})${why}`, details)
-  }
-  if (status < 500) return new VKitRequestError(`${place} refused the request (${status})${why}`, details)
-  if (status < 600) return new VKitServerError(`The gateway cannot answer now (${status})${why}`, details)
-  return new VKitResponseError(`${place} responded with ${status}, which is not a valid HTTP status.`, details)
 }
 
 /** What the gateway says of a failure, where the body is in the contract's format: JSON with an `error`. */

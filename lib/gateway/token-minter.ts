@@ -10,7 +10,7 @@ import { parseSessionToken, type MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { Circuit, type CircuitState } from './circuit-breaker.js'
 import type { ExchangeRequest, Transport } from './got-transport.js'
-import { isForeignPage } from './response.js'
+import { isForeignPage } from './response-errors.js'
 import { RetryBudget } from './retry-budget.js'
 import { retry } from './retry.js'
 
