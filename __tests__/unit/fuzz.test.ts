@@ -5,10 +5,11 @@ import { Events } from '../../lib/core/events.js'
 import { VKitError } from '../../lib/core/vkit-error.js'
 import { networkError } from '../../lib/gateway/response-errors.js'
 import { readAnswer, type RawAnswer } from '../../lib/gateway/response.js'
+import { parseSessionToken } from '../../lib/gateway/session-response.js'
 import { resolveCall, resolveClientOptions } from '../../lib/options/client-options.js'
 import { scrub } from '../../lib/secret/redact.js'
 import { assertNoSecret } from '../../lib/testing/index.js'
-import { parseSessionToken, type MintedToken } from '../../lib/token/session-token.js'
+import type { MintedToken } from '../../lib/token/session-token.js'
 
 const NOW = Date.UTC(2030, 0, 1)
 const BODY_LIMIT = 64 * 1024

@@ -6,13 +6,14 @@ import { instant } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
 import { copyError, VKitError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
-import { parseSessionToken, type MintedToken } from '../token/session-token.js'
+import type { MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { Circuit, type CircuitState } from './circuit-breaker.js'
 import type { ExchangeRequest, Transport } from './got-transport.js'
 import { isForeignPage } from './response-errors.js'
 import { RetryBudget } from './retry-budget.js'
 import { retry } from './retry.js'
+import { parseSessionToken } from './session-response.js'
 
 export interface TokenMinterOptions {
   readonly secret: SecretSource

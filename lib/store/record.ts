@@ -1,7 +1,8 @@
 import type { Instant, Lifetime } from '../core/instant.js'
 import { ownMembers } from '../core/own-properties.js'
 import { plainJson } from '../core/plain-json.js'
-import { parseExpiry, type MintedToken, type SessionToken } from '../token/session-token.js'
+import { parseExpiry } from '../token/expiry.js'
+import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { UnusableRecord } from './record-crypto.js'
 

@@ -1,7 +1,8 @@
 import { describe, expect, it } from '@jest/globals'
 import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { VKitError } from '../../../lib/core/vkit-error.js'
-import { parseSessionToken, type MintedToken } from '../../../lib/token/session-token.js'
+import { parseSessionToken } from '../../../lib/gateway/session-response.js'
+import type { MintedToken } from '../../../lib/token/session-token.js'
 
 const NOW = Date.parse('2030-01-01T00:00:00Z')
 const HOUR = 3_600_000

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { parseExpiry } from '../../../lib/token/session-token.js'
+import { parseExpiry } from '../../../lib/token/expiry.js'
 
 const at = (text: string): number => new Date(text).getTime()
 

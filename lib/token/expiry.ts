@@ -1,0 +1,52 @@
+import { decodeJwt } from 'jose/jwt/decode'
+import { utcMs } from '../core/dates.js'
+import { readOwn } from '../core/own-properties.js'
+
+const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/
+const MAX_EPOCH_MS = 253_402_300_800_000 // The year 10000, which RFC 3339 cannot write.
+
+/**
+ * Reads a moment: RFC 3339 with a zone, or epoch seconds or milliseconds, as epoch milliseconds.
+ *
+ * Strictly: `Date.parse` takes `5` for a day in 2001, and text without a zone for local time. A number is read as the
+ * unit in which it falls after September 2001; a smaller one is more likely a duration, which we never count from.
+ */
+export function parseExpiry(text: string): number | undefined {
+  if (/^\d+(?:\.\d+)?$/.test(text)) return parseEpoch(Number(text))
+  const match = RFC_3339.exec(text)
+  if (!match) return undefined
+  const [, year, month, day, hour, minute, second, fraction = '', sign, offsetHours = 0, offsetMinutes = 0] = match
+  if (Number(offsetHours) > 23 || Number(offsetMinutes) > 59) return undefined
+  const local = utcMs([Number(year), Number(month), Number(day)], [Number(hour), Number(minute), Number(second)])
+  if (local === undefined) return undefined
+  const offsetMs = (Number(offsetHours) * 60 + Number(offsetMinutes)) * 60_000
+  return local + Number(fraction.slice(0, 3).padEnd(3, '0')) - (sign === '-' ? -offsetMs : offsetMs)
+}
+
+function parseEpoch(value: number): number | undefined {
+  if (value >= 1e9 && value < 1e11) return Math.floor(value * 1000)
+  if (value >= 1e12 && value < MAX_EPOCH_MS) return Math.floor(value)
+  return undefined
+}
+
+/** Whether `text` is RFC 3339 in UTC: what is handed on as the gateway wrote it. */
+export function isUtc(text: string): boolean {
+  return text.endsWith('Z') && RFC_3339.test(text)
+}
+
+/** Without a fraction where there is none: iOS' `ISO8601DateFormatter` takes none unless told to. */
+export function formatExpiry(ms: number): string {
+  return new Date(ms).toISOString().replace('.000Z', 'Z')
+}
+
+/** `exp` of a token that is a JWT (RFC 7519 section 4.1.4, seconds), as epoch milliseconds. */
+export function readJwtExpiry(token: string): number | undefined {
+  // Surely opaque. To be told so by an error, with its stack, would be a tenth of what a mint costs.
+  if (!token.includes('.')) return undefined
+  try {
+    const exp = readOwn(decodeJwt(token), 'exp')
+    return typeof exp === 'number' && Math.abs(exp) < MAX_EPOCH_MS / 1000 ? exp * 1000 : undefined
+  } catch {
+    return undefined // Opaque tokens are as good.
+  }
+}
