@@ -26,6 +26,16 @@ export default defineConfig(
     rules: { 'max-params': ['error', 3], 'max-depth': ['error', 3] },
   },
   {
+    files: ['lib/**/*.ts'],
+    ignores: ['lib/options/**'],
+    rules: {
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Read the environment in lib/options/ only.' },
+      ],
+    },
+  },
+  {
     files: ['**/*.js', '**/*.mjs', '**/*.cjs'],
     languageOptions: {
       globals: {

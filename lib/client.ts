@@ -10,14 +10,8 @@ import { copyError } from './core/vkit-error.js'
 import type { CircuitState } from './gateway/circuit-breaker.js'
 import { Transport } from './gateway/got-transport.js'
 import { TokenMinter } from './gateway/token-minter.js'
-import {
-  resolveBatch,
-  resolveCall,
-  resolveClientOptions,
-  resolveInvalidation,
-  resolveRequest,
-  type ResolvedOptions,
-} from './options/client-options.js'
+import { resolveBatch, resolveCall, resolveInvalidation, resolveRequest } from './options/call-options.js'
+import { resolveClientOptions, type ResolvedOptions } from './options/client-options.js'
 import type {
   GetSessionTokenOptions,
   GetSessionTokensOptions,

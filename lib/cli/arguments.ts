@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { environment } from '../options/environment.js'
 import { usageError } from './exit-codes.js'
 
 type Flags = NonNullable<ParseArgsConfig['options']>
@@ -40,7 +41,7 @@ export function refuseSecrets(args: readonly string[]): void {
 
 /** App secrets and session tokens are JWTs; or it is the very secret of the environment. */
 export function looksLikeSecret(text: string): boolean {
-  const known = process.env['VKIT_APP_SECRET']
+  const known = environment()['VKIT_APP_SECRET']
   if (known && known.length >= 8 && text.includes(known)) return true
   // A JWT is three parts with dots between them; the first is JSON, in base64url, of an object with `alg`.
   const parts = text.split('.')

@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
+import { environment, type Environment } from '../options/environment.js'
 import { CommandError, EXIT, fileError, usageError } from './exit-codes.js'
 
 const MAX_BYTES = 64 * 1024
@@ -21,7 +22,7 @@ export interface FoundSecret {
 export async function findSecret(secretFile: string | undefined): Promise<FoundSecret> {
   if (secretFile === '-') return { secret: await readStandardInput(), source: 'standard input' }
   if (secretFile !== undefined) return readSecretFile(secretFile)
-  const secret = process.env['VKIT_APP_SECRET']
+  const secret = environment()['VKIT_APP_SECRET']
   if (secret) return { secret, source: 'VKIT_APP_SECRET' }
   throw new CommandError(
     'No app secret. Set VKIT_APP_SECRET, or give --secret-file <file>, or pipe it in with --secret-file -. ' +
@@ -63,4 +64,10 @@ async function readText(stream: Readable, name: string): Promise<string> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString().trim()
+}
+
+/** Whether Node would print the requests, with the secret in them. */
+export function printsRequests(environment: Environment): boolean {
+  const sections = (environment['NODE_DEBUG'] ?? '').split(',').map(section => section.trim().toLowerCase())
+  return sections.some(section => /^(?:https?|net|tls|stream)$|\*/.test(section))
 }

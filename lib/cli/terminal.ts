@@ -1,8 +1,9 @@
 import type { WriteStream } from 'node:tty'
+import { environment } from '../options/environment.js'
 
 /** Colour where a person looks on, unless they said that they want none (https://no-color.org). */
 export function wantsColour(stream: { isTTY?: boolean }): boolean {
-  return stream.isTTY === true && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb'
+  return stream.isTTY === true && !environment()['NO_COLOR'] && environment()['TERM'] !== 'dumb'
 }
 
 const CODES = { green: 32, yellow: 33, red: 31, cyan: 36, dim: 2 } as const

@@ -1,17 +1,10 @@
 import type { Clock } from '../core/clock.js'
 import type { VKitEventListener } from '../core/events.js'
 import type { VKitError } from '../core/vkit-error.js'
+import type { SecretProvider } from '../secret/app-secret.js'
 import type { TokenStore } from '../store/shared-store.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { CacheMode, Scope } from '../token/token-request.js'
-
-/**
- * Gives the app secret, asked per mint; for secret managers and rotation. Must not be slow: its time counts.
- *
- * It runs in the async context in which the client was made, and does not see the request that is being served: mints are
- * shared by requests. Several apps need a client each.
- */
-export type SecretProvider = () => string | Promise<string>
 
 /** How tokens are kept between calls. */
 export interface CacheOptions {

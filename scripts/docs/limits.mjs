@@ -10,10 +10,10 @@ const KINDS = {
 }
 
 const LIMITS = [
-  ['an identity', 'options/client-options', 'MAX_IDENTITY_BYTES', 'bytes'],
-  ['the app secret', 'options/client-options', 'MAX_SECRET_BYTES', 'bytes'],
-  ['scopes of one call', 'options/client-options', 'MAX_SCOPES', 'count'],
-  ['characters of a scope', 'options/client-options', 'MAX_SCOPE_LENGTH', 'count'],
+  ['an identity', 'options/call-options', 'MAX_IDENTITY_BYTES', 'bytes'],
+  ['the app secret', 'secret/app-secret', 'MAX_SECRET_BYTES', 'bytes'],
+  ['scopes of one call', 'options/call-options', 'MAX_SCOPES', 'count'],
+  ['characters of a scope', 'options/call-options', 'MAX_SCOPE_LENGTH', 'count'],
   ['the body of an answer', 'gateway/got-transport', 'MAX_BODY_BYTES', 'bytes'],
   ['the headers of an answer', 'gateway/got-transport', 'MAX_HEADER_BYTES', 'bytes'],
   ['a session token', 'gateway/session-response', 'MAX_TOKEN_BYTES', 'bytes'],

@@ -39,7 +39,8 @@ function byCode(paragraph) {
 
 /** A row for each option; the defaults that are numbers are those that the code itself fills in. */
 export async function optionTable(name, prefix = '') {
-  const { resolveBatch, resolveClientOptions } = await load('lib/options/client-options.ts')
+  const { resolveBatch } = await load('lib/options/call-options.ts')
+  const { resolveClientOptions } = await load('lib/options/client-options.ts')
   const resolved = name === 'GetSessionTokensOptions' ? resolveBatch([]) : resolveClientOptions()
   const rows = declaration('lib/options/types.ts', name).members.map(member => {
     const option = member.name.text

@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { VKitClient } from '../../client.js'
 import { VKitError, type VKitErrorCode } from '../../core/vkit-error.js'
 import { resolveClientOptions } from '../../options/client-options.js'
+import { environment } from '../../options/environment.js'
 import type { TokenStore } from '../../store/shared-store.js'
 import { COMMON_FLAGS, parseFlags } from '../arguments.js'
 import { CommandError, usageError } from '../exit-codes.js'
@@ -34,7 +35,7 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
     if (!values.json) found.forEach(printFinding)
   }
 
-  note(checkNode(), checkProxy(process.env), ...checkExposure(process.env, process.report))
+  note(checkNode(), checkProxy(environment()), ...checkExposure(environment(), process.report))
   const { secret, finding } = await lookForSecret(values['secret-file'])
   note(finding)
   const { url, finding: configuration } = checkConfiguration(values['base-url'])

@@ -1,11 +1,11 @@
 import { decodeJwt } from 'jose/jwt/decode'
 import { decodeProtectedHeader } from 'jose/decode/protected_header'
-import type { FoundSecret } from '../secret.js'
+import type { Environment } from '../../options/environment.js'
+import { isSessionToken, isVisibleAscii } from '../../secret/app-secret.js'
+import { printsRequests, type FoundSecret } from '../secret.js'
 import type { Finding } from './report.js'
 
 const OLDEST_NODE = 20
-
-type Environment = Readonly<Record<string, string | undefined>>
 
 export function checkNode(version: string = process.versions.node): Finding {
   const isOld = Number(version.split('.')[0]) < OLDEST_NODE
@@ -18,14 +18,14 @@ export function checkSecret({ secret, source, warning }: FoundSecret): Finding {
   const check = 'secret'
   const failure = (found: string, advice: string): Finding => ({ check, severity: 'failure', found, advice })
   const copyAgain = 'Copy it again: dashboard → Apps → Your App → API TOKEN.'
-  if (!/^[\x21-\x7e]+$/.test(secret)) {
+  if (!isVisibleAscii(secret)) {
     return failure(`what ${source} holds is empty, or has spaces, line breaks or characters outside ASCII`, copyAgain)
   }
   const claims = claimsOf(secret)
   if (!claims) {
     return { check, severity: 'warning', found: `from ${source}, but no JWT, as app secrets are`, advice: copyAgain }
   }
-  if (claims.exp !== undefined || (claims['role'] !== undefined && claims['role'] !== 'app')) {
+  if (isSessionToken(secret)) {
     return failure(`what ${source} holds is a session token, or another that is no app secret`, copyAgain)
   }
   const found = `from ${source}: an app secret${whenIssued(claims.iat)}`
@@ -45,12 +45,6 @@ function claimsOf(secret: string): ReturnType<typeof decodeJwt> | undefined {
   } catch {
     return undefined
   }
-}
-
-/** Whether Node would print the requests, with the secret in them. */
-export function printsRequests(environment: Environment): boolean {
-  const sections = (environment['NODE_DEBUG'] ?? '').split(',').map(section => section.trim().toLowerCase())
-  return sections.some(section => /^(?:https?|net|tls|stream)$|\*/.test(section))
 }
 
 /** The SDK reads no proxy variable: whoever has set one expects it to count. */

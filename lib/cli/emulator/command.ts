@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { environment } from '../../options/environment.js'
 import { GatewayEmulator, type RecordedRequest } from '../../testing/gateway-emulator.js'
 import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
 import { CommandError, EXIT, usageError } from '../exit-codes.js'
@@ -46,7 +47,7 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
 
 /** One that was given; undefined where the emulator is to make its own. */
 async function ownSecret(secretFile: string | undefined): Promise<string | undefined> {
-  if (secretFile === undefined && !process.env['VKIT_APP_SECRET']) return undefined
+  if (secretFile === undefined && !environment()['VKIT_APP_SECRET']) return undefined
   const { secret, warning } = await findSecret(secretFile)
   if (warning) warn(warning)
   return secret

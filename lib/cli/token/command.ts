@@ -1,12 +1,12 @@
 import { VKitClient } from '../../client.js'
 import type { VKitError } from '../../core/vkit-error.js'
+import { environment } from '../../options/environment.js'
 import type { SessionTokenResult } from '../../options/types.js'
 import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
-import { printsRequests } from '../doctor/settings.js'
 import { CommandError, EXIT, exitCodeOf, usageError } from '../exit-codes.js'
 import { Interruption } from '../interruption.js'
 import { exitCodeForOutput } from '../output.js'
-import { findSecret } from '../secret.js'
+import { findSecret, printsRequests } from '../secret.js'
 import { complain, count, quote, tell, warn } from '../terminal.js'
 import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
@@ -46,7 +46,7 @@ interface Plan {
 /** `vkit token`: mints one token or a million. */
 export async function tokenCommand(args: readonly string[]): Promise<number> {
   const plan = readPlan(args)
-  if (printsRequests(process.env)) {
+  if (printsRequests(environment())) {
     throw new CommandError('NODE_DEBUG would make Node print the app secret to standard error. Unset it.', EXIT.config)
   }
   const { secret, warning } = await findSecret(plan.secretFile)

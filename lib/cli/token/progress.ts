@@ -1,4 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress'
+import { environment } from '../../options/environment.js'
 import { tell, wantsColour } from '../terminal.js'
 
 /** How far a run has come. */
@@ -27,7 +28,7 @@ export class Progress {
   constructor(tally: Tally, total: number | undefined) {
     this.#tally = tally
     this.#total = total
-    if (process.stderr.isTTY && process.env['TERM'] !== 'dumb') this.#bar = makeBar(total)
+    if (process.stderr.isTTY && environment()['TERM'] !== 'dumb') this.#bar = makeBar(total)
   }
 
   /** Whether anybody would see it. */

@@ -1,0 +1,168 @@
+import { isUnsetText, describeType } from '../core/describe-type.js'
+import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
+import {
+  argument,
+  duration,
+  hasMethods,
+  isIterable,
+  knownKeys,
+  optional,
+  pickOwn,
+  readable,
+  readMember,
+} from './checks.js'
+import type { ResolvedOptions } from './client-options.js'
+import type { GetSessionTokenOptions, GetSessionTokensOptions, InvalidateOptions, OutageMode } from './types.js'
+
+const MAX_IDENTITY_BYTES = 1024
+const MAX_CONCURRENCY = 1_000
+const MAX_SCOPES = 100
+const MAX_SCOPE_LENGTH = 256
+
+/** @throws VKitArgumentError */
+export function resolveCall(
+  identity: unknown,
+  given: readonly Scope[] | GetSessionTokenOptions | undefined,
+  defaults: CallDefaults,
+): { request: TokenRequest; call: TokenCall } {
+  return readable(argument, () => resolveWishes(identity, given, defaults))
+}
+
+type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'>
+
+function resolveWishes(
+  identity: unknown,
+  given: readonly Scope[] | GetSessionTokenOptions | undefined,
+  defaults: CallDefaults,
+): { request: TokenRequest; call: TokenCall } {
+  // A string is told of the array that is meant, and not of an object.
+  const isList = Array.isArray(given) || typeof given === 'string'
+  const bag = isList ? { scopes: given as readonly Scope[] } : (given ?? {})
+  const options = pickOwn<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
+  const { signal, cache = 'default' } = options
+  if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
+  if (!CACHE_MODES.has(cache)) throw argument("cache must be 'default', 'reload' or 'no-store'")
+  const mode = defaults.caching ? cache : 'no-store'
+  return {
+    request: resolveRequest(identity, options.scopes),
+    call: {
+      mode,
+      signal,
+      deadlineMs: duration(options.deadlineMs ?? defaults.deadlineMs, 'deadlineMs', argument),
+      minValidityMs: optional(options.minValidityMs, 'minValidityMs', argument),
+    },
+  }
+}
+
+/** `GetSessionTokensOptions`, checked, with every default in place. */
+export interface ResolvedBatch {
+  readonly concurrency: number
+  readonly scopes: readonly Scope[]
+  readonly signal: AbortSignal | undefined
+  readonly onOutage: OutageMode
+  readonly maxOutageMs: number
+}
+
+/** @throws VKitArgumentError */
+export function resolveBatch(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
+  return readable(argument, () => resolveBatchWishes(identities, given))
+}
+
+function resolveBatchWishes(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
+  // A string is iterable too, by its characters.
+  if (typeof identities !== 'object' || identities === null || !isIterable(identities)) {
+    throw argument(`identities must be an array, an iterable or an async iterable, not ${describeType(identities)}`)
+  }
+  const options = pickOwn<GetSessionTokensOptions>(given ?? {}, BATCH_KEYS, argument)
+  const { concurrency = 16, signal, onOutage = 'wait' } = options
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
+    throw argument(`concurrency must be a whole number from 1 to ${MAX_CONCURRENCY}`)
+  }
+  if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
+  if (!OUTAGE_MODES.has(onOutage)) throw argument("onOutage must be 'wait' or 'fail'")
+  return {
+    concurrency,
+    scopes: options.scopes === undefined ? NO_SCOPES : checkScopes(options.scopes),
+    signal,
+    onOutage,
+    maxOutageMs: duration(options.maxOutageMs ?? 600_000, 'maxOutageMs', argument),
+  }
+}
+
+/** @throws VKitArgumentError */
+export function resolveInvalidation(
+  identity: unknown,
+  given: InvalidateOptions | undefined,
+): { request: TokenRequest; sessionToken: string | undefined } {
+  return readable(argument, () => {
+    const { scopes, token } = pickOwn<InvalidateOptions>(given ?? {}, INVALIDATE_KEYS, argument)
+    if (token !== undefined && (typeof token !== 'string' || token === '')) {
+      throw argument('token must be the text of a session token')
+    }
+    return { request: resolveRequest(identity, scopes), sessionToken: token }
+  })
+}
+
+/** @throws VKitArgumentError */
+export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest {
+  return readable(argument, () => ({
+    identity: checkIdentity(identity),
+    scopes: scopes === undefined ? NO_SCOPES : checkScopes(scopes),
+  }))
+}
+
+const CALL_KEYS = knownKeys('', [
+  'scopes',
+  'signal',
+  'deadlineMs',
+  'minValidityMs',
+  'cache',
+] satisfies (keyof GetSessionTokenOptions)[])
+
+const BATCH_KEYS = knownKeys('', [
+  'concurrency',
+  'scopes',
+  'signal',
+  'onOutage',
+  'maxOutageMs',
+] satisfies (keyof GetSessionTokensOptions)[])
+
+const OUTAGE_MODES = new Set<unknown>(['wait', 'fail'] satisfies OutageMode[])
+const INVALIDATE_KEYS = knownKeys('', ['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
+const CACHE_MODES = new Set<unknown>(['default', 'reload', 'no-store'] satisfies CacheMode[])
+const NO_SCOPES: readonly Scope[] = Object.freeze([])
+
+function checkIdentity(identity: unknown): string {
+  if (typeof identity !== 'string') throw argument(`identity must be a string, not ${describeType(identity)}`)
+  if (identity === '') throw argument('identity must not be empty')
+  if (Buffer.byteLength(identity) > MAX_IDENTITY_BYTES) throw argument('identity must not be longer than 1 KiB')
+  if (!isCleanText(identity)) throw argument('identity must be well-formed Unicode without NUL')
+  if (isUnsetText(identity)) {
+    const text = identity.startsWith('[') ? '[object …]' : identity
+    throw argument(`identity must not be the text ${text}: a value that is not set was made a string`)
+  }
+  return identity
+}
+
+function checkScopes(scopes: unknown): readonly Scope[] {
+  if (!Array.isArray(scopes)) {
+    throw argument(`scopes must be an array of strings, such as ['videos.read'], not ${describeType(scopes)}`)
+  }
+  if (scopes.length > MAX_SCOPES) throw argument(`scopes must be no more than ${MAX_SCOPES}`)
+  // Array.from, for a hole in the array must not pass: `every` steps over it.
+  const list = Array.from<unknown>(scopes)
+  const isScope = (scope: unknown): scope is string =>
+    typeof scope === 'string' && scope !== '' && scope.length <= MAX_SCOPE_LENGTH && isCleanText(scope)
+  if (!list.every(isScope)) throw argument('scopes must be non-empty strings')
+  return list.length === 0 ? NO_SCOPES : Object.freeze([...new Set(list)].sort())
+}
+
+/** JSON cannot carry half a surrogate pair: two such identities could meet as one on the other side. */
+function isCleanText(text: string): boolean {
+  return !text.includes('\0') && !/\p{Surrogate}/u.test(text)
+}
+
+function isSignal(value: unknown): boolean {
+  const hasState = typeof readMember(value, 'aborted') === 'boolean'
+  return hasState && hasMethods(value, ['addEventListener', 'removeEventListener', 'throwIfAborted'])
+}

@@ -1,0 +1,98 @@
+import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
+import { nearestName } from '../core/nearest-name.js'
+import { inheritedMember, ownMembers } from '../core/own-properties.js'
+import { VKitError } from '../core/vkit-error.js'
+
+/** Node's timers take no more than a signed 32-bit number of milliseconds. */
+const LONGEST_MS = 2 ** 31 - 1
+
+/** The cache takes its room in advance, 40 bytes an entry: more than this is no number of users but a slip. */
+const MAX_COUNT = 10_000_000
+
+type Complain = (what: string) => Error
+
+export const config: Complain = what => new VKitConfigError(`${what}.`)
+export const argument: Complain = what => new VKitArgumentError(`${what}.`)
+
+/** Getters and proxies of the customer's may throw, and what they throw may hold anything. */
+export function readable<T>(complain: Complain, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw error instanceof VKitError ? error : complain('The options cannot be read: a getter or a proxy throws')
+  }
+}
+
+export function pickOwn<T extends object>(given: unknown, { prefix, keys }: KnownKeys, complain: Complain): T {
+  const what = prefix === '' ? 'The options' : prefix.slice(0, -1)
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw complain(`${what} must be an object`)
+  if (isIterable(given)) throw complain(`${what} must be a plain object, not an iterable; scopes are given as an array`)
+  const own = ownMembers(given)
+  for (const key of Object.keys(own)) if (!keys.has(key)) throw complain(unknownOption(key, prefix, keys))
+  const inherited = inheritedMember(given, keys)
+  if (inherited !== undefined) {
+    throw complain(`${what} must have members of their own: an inherited one${nameOf(inherited, prefix)} is not read`)
+  }
+  return own as T
+}
+
+function unknownOption(key: string, prefix: string, keys: ReadonlySet<string>): string {
+  const nearest = nearestName(key, keys)
+  const known = `Known options: ${[...keys].join(', ')}`
+  if (nearest === undefined) return `Unknown option${nameOf(key, prefix)}. ${known}`
+  // Near to a known name it is a misspelling, and safe to repeat.
+  return `Unknown option "${prefix}${key}": did you mean "${prefix}${nearest}"? ${known}`
+}
+
+/** Only what looks like a name is repeated: anything else may be the secret, put in the wrong place. */
+function nameOf(key: string, prefix: string): string {
+  return /^[A-Za-z]{1,24}$/.test(key) ? ` "${prefix}${key}"` : ''
+}
+
+interface KnownKeys {
+  /** What stands before each where it is told of. */
+  readonly prefix: string
+  readonly keys: ReadonlySet<string>
+}
+
+export function knownKeys(prefix: string, keys: readonly string[]): KnownKeys {
+  return { prefix, keys: new Set(keys) }
+}
+
+export function readMember(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? (Reflect.get(value, name) as unknown) : undefined
+}
+
+export function hasMethods(value: unknown, names: readonly PropertyKey[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return names.every(name => typeof Reflect.get(value, name) === 'function')
+}
+
+export function isIterable(value: object): boolean {
+  return Symbol.asyncIterator in value || Symbol.iterator in value
+}
+
+export function duration(value: unknown, name: string, complain: Complain): number {
+  if (typeof value === 'number' && value > 0 && value <= LONGEST_MS) return value
+  throw complain(`${name} must be a number of milliseconds above 0 and at most ${LONGEST_MS}`)
+}
+
+export function optional(value: unknown, name: string, complain: Complain): number | undefined {
+  if (value === undefined || (typeof value === 'number' && value >= 0 && Number.isFinite(value))) return value
+  throw complain(`${name} must be a number of milliseconds, 0 or more`)
+}
+
+export function integer(value: unknown, name: string, min: number): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= MAX_COUNT) return value
+  throw config(`${name} must be a whole number from ${min} to ${MAX_COUNT}`)
+}
+
+export function part(value: unknown, name: string): number {
+  if (typeof value === 'number' && value > 0 && value <= 1) return value
+  throw config(`${name} must be a number above 0 and at most 1`)
+}
+
+export function func<F>(value: F, name: string): F {
+  if (typeof value === 'function') return value
+  throw config(`${name} must be a function`)
+}
