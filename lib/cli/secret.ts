@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import type { Readable } from 'node:stream'
 import { environment, type Environment } from '../options/environment.js'
 import { CommandError, EXIT, fileError, usageError } from './exit-codes.js'
+import { isOpenToOthers } from './file-mode.js'
 
 const MAX_BYTES = 64 * 1024
 
@@ -36,9 +37,8 @@ async function readSecretFile(path: string): Promise<FoundSecret> {
     throw fileError('The secret file cannot be read', error)
   })
   try {
-    const { mode } = await file.stat()
+    const isExposed = isOpenToOthers(await file.stat())
     const secret = await readText(file.createReadStream(), 'The secret file')
-    const isExposed = process.platform !== 'win32' && (mode & 0o077) !== 0
     const warning = 'Others than its owner can read the secret file. Close it: chmod 600 <file>'
     return { secret, source: 'the secret file', ...(isExposed && { warning }) }
   } catch (error) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { watchOutput } from './output.js'
 import { run } from './run.js'
+import { watchOutput } from './terminal.js'
 
 const output = watchOutput()
 const exitCode = await run(process.argv.slice(2))

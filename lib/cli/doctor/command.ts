@@ -1,11 +1,7 @@
-import { randomUUID } from 'node:crypto'
-import path from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { VKitClient } from '../../client.js'
 import { VKitError, type VKitErrorCode } from '../../core/vkit-error.js'
 import { resolveClientOptions } from '../../options/client-options.js'
 import { environment } from '../../options/environment.js'
-import type { TokenStore } from '../../store/shared-store.js'
 import { COMMON_FLAGS, parseFlags } from '../arguments.js'
 import { CommandError, usageError } from '../exit-codes.js'
 import { findSecret, type FoundSecret } from '../secret.js'
@@ -13,7 +9,7 @@ import { toJson } from '../terminal.js'
 import { checkNetwork } from './network.js'
 import { exitCodeFor, printFinding, type Finding } from './report.js'
 import { checkExposure, checkNode, checkProxy, checkSecret } from './settings.js'
-import { inTime } from './with-timeout.js'
+import { checkStore } from './store.js'
 
 const FLAGS = {
   ...COMMON_FLAGS,
@@ -22,8 +18,6 @@ const FLAGS = {
   store: { type: 'string' },
   json: { type: 'boolean' },
 } as const
-
-const SLOW_STORE_MS = 100
 
 /** `vkit doctor`: checks the set-up from the inside out, and says what to do. */
 export async function doctorCommand(args: readonly string[]): Promise<number> {
@@ -106,54 +100,4 @@ const ADVICE: Partial<Record<VKitErrorCode, string>> = {
   VKIT_UNAVAILABLE: 'The gateway is in trouble. Try again later; cached tokens are served meanwhile.',
   VKIT_TIMEOUT: 'The connection is slow, or swallowed by a firewall.',
   VKIT_REDIRECT: 'Set VKIT_BASE_URL to where it redirects to, if you trust that.',
-}
-
-/** Writes, reads and deletes a record of its own. */
-async function checkStore(file: string): Promise<Finding> {
-  const check = 'store'
-  const key = `vkit:doctor:${randomUUID()}`
-  const value = randomUUID()
-  let store: DoctorStore | undefined
-  try {
-    store = await inTime(loadStore(file))
-    const startedAt = performance.now()
-    await inTime(store.set(key, value, 10_000))
-    const read = await inTime(store.get(key))
-    await inTime(store.delete(key))
-    const left = await inTime(store.get(key))
-    const tripMs = Math.round((performance.now() - startedAt) / 4)
-    if (read !== value)
-      return storeFailure('what was written is not what is read', 'Is it one store, and not a cache of each process?')
-    if (left !== undefined && left !== null)
-      return storeFailure('what was deleted is there still', 'invalidate() would not reach others.')
-    if (tripMs < SLOW_STORE_MS) return { check, severity: 'ok', found: `writes, reads and deletes, ${tripMs} ms each` }
-    const advice = `The SDK waits no longer than ${SLOW_STORE_MS} ms for it, then mints. Move it nearer.`
-    return { check, severity: 'warning', found: `slow: ${tripMs} ms a trip`, advice }
-  } catch (error) {
-    // Only its name and code: the message of a driver may hold the password of its URL.
-    const { name, code } = error as NodeJS.ErrnoException
-    return storeFailure(
-      `failed (${[name, code].filter(Boolean).join(', ')})`,
-      'Is it running, and is its address right?',
-    )
-  } finally {
-    await disconnect(store).catch(() => undefined)
-  }
-}
-
-type DoctorStore = TokenStore & { readonly disconnect?: () => unknown }
-
-async function disconnect(store: DoctorStore | undefined): Promise<void> {
-  await inTime(store?.disconnect?.())
-}
-
-async function loadStore(file: string): Promise<DoctorStore> {
-  const module = (await import(pathToFileURL(path.resolve(file)).href)) as { default?: unknown }
-  const made: unknown =
-    typeof module.default === 'function' ? await (module.default as () => unknown)() : module.default
-  return made as DoctorStore
-}
-
-function storeFailure(found: string, advice: string): Finding {
-  return { check: 'store', severity: 'failure', found, advice }
 }

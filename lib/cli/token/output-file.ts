@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import type { SessionToken } from '../../token/session-token.js'
 import { CommandError, EXIT, fileError } from '../exit-codes.js'
+import { isOpenToOthers } from '../file-mode.js'
 import { toJson } from '../terminal.js'
 import type { IdentitySet } from './identity-set.js'
 import { readBytes, readLines, textOf, type Line } from './lines.js'
@@ -96,8 +97,7 @@ export class TokenFile {
     try {
       const stat = fstatSync(fd)
       if (!stat.isFile()) throw new CommandError('--out names no ordinary file, which --resume needs.', EXIT.usage)
-      const { mode } = stat
-      const isExposed = process.platform !== 'win32' && (mode & 0o077) !== 0
+      const isExposed = isOpenToOthers(stat)
       return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, content)), isExposed } }
     } catch (error) {
       closeSync(fd)

@@ -1,0 +1,58 @@
+import { randomUUID } from 'node:crypto'
+import path from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { TokenStore } from '../../store/shared-store.js'
+import type { Finding } from './report.js'
+import { inTime } from './with-timeout.js'
+
+const SLOW_STORE_MS = 100
+
+/** Writes, reads and deletes a record of its own. */
+export async function checkStore(file: string): Promise<Finding> {
+  const check = 'store'
+  const key = `vkit:doctor:${randomUUID()}`
+  const value = randomUUID()
+  let store: DoctorStore | undefined
+  try {
+    store = await inTime(loadStore(file))
+    const startedAt = performance.now()
+    await inTime(store.set(key, value, 10_000))
+    const read = await inTime(store.get(key))
+    await inTime(store.delete(key))
+    const left = await inTime(store.get(key))
+    const tripMs = Math.round((performance.now() - startedAt) / 4)
+    if (read !== value)
+      return storeFailure('what was written is not what is read', 'Is it one store, and not a cache of each process?')
+    if (left !== undefined && left !== null)
+      return storeFailure('what was deleted is there still', 'invalidate() would not reach others.')
+    if (tripMs < SLOW_STORE_MS) return { check, severity: 'ok', found: `writes, reads and deletes, ${tripMs} ms each` }
+    const advice = `The SDK waits no longer than ${SLOW_STORE_MS} ms for it, then mints. Move it nearer.`
+    return { check, severity: 'warning', found: `slow: ${tripMs} ms a trip`, advice }
+  } catch (error) {
+    // Only its name and code: the message of a driver may hold the password of its URL.
+    const { name, code } = error as NodeJS.ErrnoException
+    return storeFailure(
+      `failed (${[name, code].filter(Boolean).join(', ')})`,
+      'Is it running, and is its address right?',
+    )
+  } finally {
+    await disconnect(store).catch(() => undefined)
+  }
+}
+
+type DoctorStore = TokenStore & { readonly disconnect?: () => unknown }
+
+async function disconnect(store: DoctorStore | undefined): Promise<void> {
+  await inTime(store?.disconnect?.())
+}
+
+async function loadStore(file: string): Promise<DoctorStore> {
+  const module = (await import(pathToFileURL(path.resolve(file)).href)) as { default?: unknown }
+  const made: unknown =
+    typeof module.default === 'function' ? await (module.default as () => unknown)() : module.default
+  return made as DoctorStore
+}
+
+function storeFailure(found: string, advice: string): Finding {
+  return { check: 'store', severity: 'failure', found, advice }
+}
