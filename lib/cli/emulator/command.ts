@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { environment } from '../../options/environment.js'
-import { GatewayEmulator, type RecordedRequest } from '../../testing/gateway-emulator.js'
+import type { RecordedRequest } from '../../testing/emulator-options.js'
+import { GatewayEmulator } from '../../testing/gateway-emulator.js'
 import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
 import { CommandError, EXIT, usageError } from '../exit-codes.js'
 import { Interruption } from '../interruption.js'

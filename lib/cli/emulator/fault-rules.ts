@@ -1,4 +1,4 @@
-import type { GatewayFault } from '../../testing/gateway-emulator.js'
+import type { GatewayFault } from '../../testing/emulator-fault.js'
 import { readDuration, readWhole } from '../arguments.js'
 import { usageError } from '../exit-codes.js'
 
