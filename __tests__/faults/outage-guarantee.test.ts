@@ -6,6 +6,7 @@ import { FakeClock } from '../../lib/testing/index.js'
 import { TokenCache } from '../../lib/cache/token-cache.js'
 import { TokenMinter } from '../../lib/gateway/token-minter.js'
 import type { Transport } from '../../lib/gateway/got-transport.js'
+import { seededRandom } from '../support/random.js'
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
@@ -82,9 +83,10 @@ function simulate(plan: Plan): Simulation {
   const clock = new FakeClock()
   const gateway = new SimulatedGateway(clock, plan)
   const events = new Events()
+  const random = seededRandom()
   const secret = new SecretSource({ rotates: false, read: () => Promise.resolve('the-app-secret') })
   const transport = gateway as unknown as Transport
-  const minter = new TokenMinter({ secret, maxRetries: 2, deadlineMs: DEADLINE_MS, transport, clock, events })
+  const minter = new TokenMinter({ secret, maxRetries: 2, deadlineMs: DEADLINE_MS, transport, clock, events, random })
   const cache = new TokenCache({
     mint: (request, deadline) => minter.mint(request, deadline),
     maxEntries: plan.users,
@@ -93,6 +95,7 @@ function simulate(plan: Plan): Simulation {
     deadlineMs: DEADLINE_MS,
     clock,
     events,
+    random,
   })
   const failuresAt: number[] = []
   const call = (user: number): void => {
@@ -108,7 +111,7 @@ function simulate(plan: Plan): Simulation {
     if (users) users.push(user)
     else calendar.set(second, [user])
   }
-  for (let user = 0; user < plan.users; user++) enter(user, Math.floor((Math.random() * plan.gapMs) / SECOND_MS))
+  for (let user = 0; user < plan.users; user++) enter(user, Math.floor((random() * plan.gapMs) / SECOND_MS))
 
   const run = async (ms: number): Promise<void> => {
     const until = clock.monotonic() + ms
@@ -116,7 +119,7 @@ function simulate(plan: Plan): Simulation {
       const second = Math.floor(clock.monotonic() / SECOND_MS)
       for (const user of calendar.get(second) ?? []) {
         call(user)
-        enter(user, second + Math.max(1, Math.floor((plan.gapMs * (0.8 + Math.random() / 5)) / SECOND_MS)))
+        enter(user, second + Math.max(1, Math.floor((plan.gapMs * (0.8 + random() / 5)) / SECOND_MS)))
       }
       calendar.delete(second)
       await clock.advance(SECOND_MS)

@@ -8,12 +8,21 @@ import { TokenMinter } from '../../lib/gateway/token-minter.js'
 import { SecretSource } from '../../lib/secret/secret-source.js'
 import { failureOf } from '../support/failure.js'
 import { afterThisTest, startGateway } from '../support/gateway.js'
+import { seededRandom } from '../support/random.js'
 
 async function setUp(load: typeof loadGot) {
   const gateway = await startGateway()
   const recorded: VKitEvent[] = []
   const events = new Events(event => void recorded.push(event))
-  const common = { clock, events, agents: {}, timeoutMs: 5_000, deadlineMs: 15_000, maxRetries: 0 }
+  const common = {
+    clock,
+    events,
+    agents: {},
+    timeoutMs: 5_000,
+    deadlineMs: 15_000,
+    maxRetries: 0,
+    random: seededRandom(),
+  }
   const endpoint = (): URL => new URL('/v1/sessions', gateway.url)
   const transport = new Transport({ ...common, endpoint, loadGot: load })
   afterThisTest(async () => transport.close())

@@ -5,6 +5,7 @@ import { instant } from '../../lib/core/instant.js'
 import { FakeClock } from '../../lib/testing/index.js'
 import type { MintedToken, SessionToken } from '../../lib/token/session-token.js'
 import type { Scope, TokenCall, TokenRequest } from '../../lib/token/token-request.js'
+import { seededRandom } from './random.js'
 
 /** A mint that the cache asked for, to be settled by the test where `manual` is set. */
 export interface AskedMint {
@@ -38,6 +39,7 @@ export class CacheHarness {
       maxEntries: 10_000,
       refreshAhead: 0.5,
       deadlineMs: 15_000,
+      random: seededRandom(),
       clock: this.clock,
       events: new Events(event => void this.events.push(event)),
       ...options,

@@ -1,3 +1,4 @@
+import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Instant, Lifetime } from '../core/instant.js'
 import type { VKitError } from '../core/vkit-error.js'
@@ -9,12 +10,14 @@ const DEFAULT_MIN_VALIDITY_MS = 60_000
 const DEFAULT_MIN_VALIDITY_PART = 0.1
 const FIRST_BACKOFF_MS = 1_000
 const LONGEST_BACKOFF_MS = 30_000
+const BACKOFF: Backoff = { firstMs: FIRST_BACKOFF_MS, longestMs: LONGEST_BACKOFF_MS }
 
 export interface FreshnessPolicy {
   /** The part of a token's life after which it is refreshed in the background. */
   readonly refreshAhead: number
   /** Less than this left, and a call waits for a new one. Missing: 60 s, or a tenth of the token's life where that is less. */
   readonly minValidityMs?: number | undefined
+  readonly random: Random
 }
 
 /**
@@ -28,6 +31,7 @@ export class CachedToken {
   readonly #lifetimeMs: number
   readonly #expiresAt: Instant
   readonly #minValidityMs: number
+  readonly #random: Random
   #nextTryAt!: Instant
   /** Until then it is served without a further thought. */
   #quietUntil!: Instant
@@ -36,11 +40,12 @@ export class CachedToken {
 
   constructor(token: SessionToken, { start, ms }: Lifetime, policy: FreshnessPolicy) {
     this.token = token
+    this.#random = policy.random
     this.#lifetimeMs = ms
     this.#expiresAt = later(start, ms)
     const byDefault = Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_PART * ms)
     this.#minValidityMs = this.#orWhatCanBe(policy.minValidityMs, byDefault)
-    this.#tryNextAt(later(start, ms * policy.refreshAhead * (1 - REFRESH_SPREAD * Math.random())))
+    this.#tryNextAt(later(start, ms * policy.refreshAhead * (1 - REFRESH_SPREAD * policy.random())))
   }
 
   /** Whether it can be served, and nothing else need be done. Allocates nothing, for most calls end here. */
@@ -71,9 +76,9 @@ export class CachedToken {
 
   /** No other came of it: the next try waits, with full jitter, and never less than the gateway asked for. */
   noteFailure(now: Instant, error?: VKitError): void {
-    const ceiling = Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** this.#failures++)
+    const waitMs = backoffMs(this.#failures++, BACKOFF, this.#random)
     this.#failure = error
-    this.#tryNextAt(later(now, Math.max(Math.random() * ceiling, error?.retryAfterMs ?? 0)))
+    this.#tryNextAt(later(now, Math.max(waitMs, error?.retryAfterMs ?? 0)))
   }
 
   /** What the last try failed with, while it is too early for the next. */

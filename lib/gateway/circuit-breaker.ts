@@ -1,3 +1,4 @@
+import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import { VKitServerError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
@@ -6,9 +7,16 @@ import { VKitError } from '../core/vkit-error.js'
 const FAILURES_TO_OPEN = 5
 const FIRST_PROBE_MS = 1_000
 const LONGEST_PROBE_MS = 30_000
+const PROBES: Backoff = { firstMs: FIRST_PROBE_MS, longestMs: LONGEST_PROBE_MS }
 
 /** `closed`: mints go through. `open`: they fail at once. `half-open`: the next one is a probe. */
 export type CircuitState = 'closed' | 'open' | 'half-open'
+
+export interface CircuitOptions {
+  readonly clock: Clock
+  readonly events: Events
+  readonly random: Random
+}
 
 /**
  * Stops asking a gateway that does not answer, and finds out when it does again.
@@ -19,14 +27,16 @@ export type CircuitState = 'closed' | 'open' | 'half-open'
 export class Circuit {
   readonly #clock: Clock
   readonly #events: Events
+  readonly #random: Random
   #failures = 0
   #open = false
   #probes = 0
   #nextProbeAt = 0
 
-  constructor(clock: Clock, events: Events) {
+  constructor({ clock, events, random }: CircuitOptions) {
     this.#clock = clock
     this.#events = events
+    this.#random = random
   }
 
   get state(): CircuitState {
@@ -87,8 +97,7 @@ export class Circuit {
   }
 
   #scheduleProbe(): void {
-    const ceiling = Math.min(LONGEST_PROBE_MS, FIRST_PROBE_MS * 2 ** this.#probes++)
-    this.#nextProbeAt = this.#clock.monotonic() + Math.random() * ceiling
+    this.#nextProbeAt = this.#clock.monotonic() + backoffMs(this.#probes++, PROBES, this.#random)
   }
 
   /** It found out nothing, so the next call may. */

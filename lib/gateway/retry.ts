@@ -1,12 +1,13 @@
 import pRetry, { type RetryContext } from 'p-retry'
+import { backoffMs, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
 import { copyError, VKitError } from '../core/vkit-error.js'
 import type { RetryBudget } from './retry-budget.js'
 
-const BASE_MS = 100
-const RATE_LIMITED_BASE_MS = 500
+const FIRST_WAIT_MS = 100
+const FIRST_WAIT_RATE_LIMITED_MS = 500
 const LONGEST_WAIT_MS = 5_000
 
 export interface RetryPolicy {
@@ -15,6 +16,7 @@ export interface RetryPolicy {
   readonly budget: RetryBudget
   readonly clock: Clock
   readonly events: Events
+  readonly random: Random
 }
 
 /**
@@ -54,11 +56,11 @@ export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, d
 
 async function waitForRetry(
   { error, attemptNumber: attempt }: RetryContext,
-  { budget, clock, events }: RetryPolicy,
+  { budget, clock, events, random }: RetryPolicy,
   deadline: Deadline,
 ): Promise<boolean> {
   if (!(error instanceof VKitError) || !error.retryable || deadline.aborted) return false
-  const delayMs = backoffMs(error, attempt)
+  const delayMs = delayBeforeRetry(error, attempt, random)
   if (delayMs >= deadline.remainingMs() || !budget.spend()) return false
   events.emit({ type: 'retry', attempt, delayMs, code: error.code })
   await clock.sleep(delayMs, deadline.signal)
@@ -67,8 +69,7 @@ async function waitForRetry(
 }
 
 /** Full jitter, on top of what the gateway asked for: many clients were given the same moment. */
-function backoffMs(error: VKitError, attempt: number): number {
-  const base = error.code === 'VKIT_RATE_LIMITED' ? RATE_LIMITED_BASE_MS : BASE_MS
-  const jitter = Math.random() * Math.min(LONGEST_WAIT_MS, base * 2 ** (attempt - 1))
-  return (error.retryAfterMs ?? 0) + jitter
+function delayBeforeRetry(error: VKitError, attempt: number, random: Random): number {
+  const firstMs = error.code === 'VKIT_RATE_LIMITED' ? FIRST_WAIT_RATE_LIMITED_MS : FIRST_WAIT_MS
+  return (error.retryAfterMs ?? 0) + backoffMs(attempt - 1, { firstMs, longestMs: LONGEST_WAIT_MS }, random)
 }

@@ -1,3 +1,4 @@
+import type { Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import { VKitAuthenticationError, VKitRateLimitError } from '../core/errors.js'
@@ -23,6 +24,7 @@ export interface TokenMinterOptions {
   readonly transport: Transport
   readonly clock: Clock
   readonly events: Events
+  readonly random: Random
 }
 
 interface MintCall {
@@ -39,7 +41,7 @@ export class TokenMinter {
 
   constructor(options: TokenMinterOptions) {
     this.#options = options
-    this.#circuit = new Circuit(options.clock, options.events)
+    this.#circuit = new Circuit(options)
   }
 
   get circuit(): CircuitState {
@@ -73,8 +75,8 @@ export class TokenMinter {
   }
 
   async #mintWith(secret: string, request: TokenRequest, { deadline, onSent }: MintCall): Promise<MintedToken> {
-    const { clock, events, maxRetries } = this.#options
-    const policy = { maxRetries, budget: this.#budget, clock, events }
+    const { clock, events, maxRetries, random } = this.#options
+    const policy = { maxRetries, budget: this.#budget, clock, events, random }
     const started = clock.monotonic()
     let attempts = 0
     let hasFailed = false

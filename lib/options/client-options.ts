@@ -1,4 +1,5 @@
 import http from 'node:http'
+import type { Random } from '../core/backoff.js'
 import { systemClock, type Clock } from '../core/clock.js'
 import type { VKitEventListener } from '../core/events.js'
 import { ownMembers } from '../core/own-properties.js'
@@ -40,6 +41,7 @@ export interface ResolvedOptions {
   readonly agents: Agents
   readonly onEvent: VKitEventListener | undefined
   readonly clock: Clock
+  readonly random: Random
 }
 
 /** @throws VKitConfigError naming the option, never its value: it may be the secret, put in the wrong place. */
@@ -65,6 +67,7 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     agents: resolveAgents(options.agent),
     onEvent: options.onEvent === undefined ? undefined : func(options.onEvent, 'onEvent'),
     clock: resolveClock(options.clock),
+    random: Math.random,
   })
 }
 

@@ -1,7 +1,5 @@
-import type { Clock } from '../core/clock.js'
 import { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
-import type { Events } from '../core/events.js'
 import { instant, type Instant, type Lifetime } from '../core/instant.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { plainJson } from '../core/plain-json.js'
@@ -11,19 +9,16 @@ import type { MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-crypto.js'
 import { readRecord, sessionTokenOf, writeRecord } from './record.js'
-import type { SharedStore, TokenStore } from './shared-store.js'
-import { StoreGuard, type StoreOutcome } from './store-guard.js'
+import type { SharedStore } from './shared-store.js'
+import { StoreGuard, type StoreGuardOptions, type StoreOutcome } from './store-guard.js'
 import { MutationOrder, type Mutation } from './write-order.js'
 
-export interface SealedStoreOptions {
-  readonly store: TokenStore
+export interface SealedStoreOptions extends StoreGuardOptions {
   readonly secret: SecretSource
   /** Where the tokens are minted: those of one gateway are of no use with another. */
   readonly endpoint: () => URL
   /** How long `remove` may wait for the secret. */
   readonly deadlineMs: number
-  readonly clock: Clock
-  readonly events: Events
 }
 
 /** What must not come back from the store: all that was minted until then, or this one token. */

@@ -1,8 +1,16 @@
+import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
 import type { TokenStore } from './shared-store.js'
 
 type Operation = 'get' | 'set' | 'delete'
+
+export interface StoreGuardOptions {
+  readonly store: TokenStore
+  readonly clock: Clock
+  readonly events: Events
+  readonly random: Random
+}
 
 /** What became of an operation: `value` comes in time or not at all; `settled` when the store itself has done with it. */
 export interface StoreOutcome {
@@ -13,8 +21,8 @@ export interface StoreOutcome {
 /** What one operation may take before it is given up. */
 const TIMEOUT_MS = 100
 const FAILURES_TO_PAUSE = 2
-const FIRST_PAUSE_MS = 1_000
-const LONGEST_PAUSE_MS = 30_000
+/** From half to the whole of a time that doubles: many processes lost the same store at the same moment. */
+const PAUSES: Backoff = { firstMs: 1_000, longestMs: 30_000, jitter: 0.5 }
 /** How many writes that the store has not done with are kept track of. */
 const MAX_PENDING_WRITES = 1_000
 const NOTHING: StoreOutcome = { value: Promise.resolve(undefined), settled: Promise.resolve(undefined) }
@@ -30,16 +38,18 @@ export class StoreGuard {
   readonly #store: TokenStore
   readonly #clock: Clock
   readonly #events: Events
+  readonly #random: Random
   /** A store may well read and not write, or the other way round: what works says nothing of what does not. */
   readonly #health = { get: healthy(), set: healthy(), delete: healthy() }
   readonly #pending = new Set<() => void>()
   #pauses = 0
   #pause: { readonly until: number; readonly cause: Operation } | undefined
 
-  constructor({ store, clock, events }: { store: TokenStore; clock: Clock; events: Events }) {
+  constructor({ store, clock, events, random }: StoreGuardOptions) {
     this.#store = store
     this.#clock = clock
     this.#events = events
+    this.#random = random
   }
 
   /** What the store holds, or undefined where it does not say so in time. */
@@ -128,10 +138,8 @@ export class StoreGuard {
     if (health.failures >= FAILURES_TO_PAUSE && !this.#pause) this.#startPause(operation)
   }
 
-  /** From half to the whole of a time that doubles: many processes lost the same store at the same moment. */
   #startPause(cause: Operation): void {
-    const ceiling = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses++)
-    const durationMs = ceiling * (1 - Math.random() / 2)
+    const durationMs = backoffMs(this.#pauses++, PAUSES, this.#random)
     this.#pause = { until: this.#clock.monotonic() + durationMs, cause }
     this.#events.emit({ type: 'store-pause', durationMs })
   }

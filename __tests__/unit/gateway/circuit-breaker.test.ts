@@ -3,6 +3,7 @@ import { Circuit } from '../../../lib/gateway/circuit-breaker.js'
 import { VKitRequestError, VKitServerError } from '../../../lib/core/errors.js'
 import { Events, type VKitEventType } from '../../../lib/core/events.js'
 import { FakeClock } from '../../../lib/testing/index.js'
+import { seededRandom } from '../../support/random.js'
 
 const LONGEST_PROBE_MS = 30_000
 
@@ -14,7 +15,11 @@ function setUp(): {
 } {
   const clock = new FakeClock()
   const told: VKitEventType[] = []
-  const circuit = new Circuit(clock, new Events(event => void told.push(event.type)))
+  const circuit = new Circuit({
+    clock,
+    events: new Events(event => void told.push(event.type)),
+    random: seededRandom(),
+  })
   const fail = (error: Error = new VKitServerError('down')): Promise<void> =>
     expect(circuit.run(() => Promise.reject(error))).rejects.toBe(error)
   return { circuit, clock, told, fail }

@@ -5,6 +5,7 @@ import { Events } from '../../../lib/core/events.js'
 import { RetryBudget } from '../../../lib/gateway/retry-budget.js'
 import { retry } from '../../../lib/gateway/retry.js'
 import { FakeClock } from '../../../lib/testing/index.js'
+import { seededRandom } from '../../support/random.js'
 
 interface Run {
   /** What the attempts end with, one after the other; the last one stays. */
@@ -23,9 +24,11 @@ async function run({ ends, maxRetries = 2, budget = new RetryBudget(), deadlineM
     const end = ends[Math.min(attemptsAt.length, ends.length) - 1] ?? ''
     return typeof end === 'string' ? Promise.resolve(end) : Promise.reject(end)
   }
-  const outcome = retry(attempt, { maxRetries, budget, clock, events: new Events() }, deadline).catch(
-    (error: unknown) => error,
-  )
+  const outcome = retry(
+    attempt,
+    { maxRetries, budget, clock, events: new Events(), random: seededRandom() },
+    deadline,
+  ).catch((error: unknown) => error)
   await clock.advance(deadlineMs)
   return { outcome: await outcome, attemptsAt }
 }

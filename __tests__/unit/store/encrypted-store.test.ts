@@ -11,9 +11,12 @@ import type { MintedToken } from '../../../lib/token/session-token.js'
 import type { TokenCall, TokenRequest } from '../../../lib/token/token-request.js'
 import { failureOf } from '../../support/failure.js'
 import { recordEvents } from '../../support/gateway.js'
+import { seededRandom } from '../../support/random.js'
 import { RecordingStore } from '../../support/recording-store.js'
 
 const HOUR = 3_600_000
+/** One for all processes, so that no two tokens are equal. */
+const random = seededRandom()
 const request: TokenRequest = { identity: 'user', scopes: [] }
 const call: TokenCall = { mode: 'default', deadlineMs: 15_000 }
 const ENDPOINT = new URL('https://gateway.video.io/v1/sessions')
@@ -37,7 +40,7 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     await process.source.read(deadline)
     const start = { wall: clock.now(), monotonic: clock.monotonic() }
     const expiresAt = new Date(clock.now() + process.lifetimeMs).toISOString()
-    const token = Object.freeze({ sessionToken: `token-${Math.random()}-${++mints}`, expiresAt, ...asked })
+    const token = Object.freeze({ sessionToken: `token-${random()}-${++mints}`, expiresAt, ...asked })
     return { token, lifetime: { start, ms: process.lifetimeMs } }
   }
   const sharedStore = new SealedStore({
@@ -47,6 +50,7 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     deadlineMs: 15_000,
     clock,
     events,
+    random,
   })
   const cache = new TokenCache({
     mint,
@@ -56,6 +60,7 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     sharedStore,
     clock,
     events,
+    random,
   })
   return Object.assign(process, { cache, sharedStore })
 }

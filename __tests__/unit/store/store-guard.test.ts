@@ -4,6 +4,7 @@ import { Events } from '../../../lib/core/events.js'
 import { StoreGuard } from '../../../lib/store/store-guard.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { recordEvents } from '../../support/gateway.js'
+import { seededRandom } from '../../support/random.js'
 
 const never = (): Promise<unknown> => new Promise(() => undefined)
 const idle = new AbortController().signal
@@ -18,7 +19,8 @@ function setUp(get: () => unknown = () => 'value') {
     delete: (key: string): unknown => (calls.push(`delete ${key}`), store.answer()),
     answer: get,
   }
-  return { clock, events, types, calls, store, guard: new StoreGuard({ store, clock, events: new Events(onEvent) }) }
+  const guard = new StoreGuard({ store, clock, events: new Events(onEvent), random: seededRandom() })
+  return { clock, events, types, calls, store, guard }
 }
 
 /** What `promise` gives, and how many milliseconds of the clock it took. */
@@ -94,7 +96,8 @@ describe('StoreGuard', () => {
     // The timer has run out already; the answer is in the next phase of the event loop.
     const get = (): Promise<string> => new Promise(resolve => setImmediate(() => resolve('value')))
     const store = { get, set: get, delete: get }
-    expect(await new StoreGuard({ store, clock, events: new Events(onEvent) }).get('key', idle)).toBe('value')
+    const guard = new StoreGuard({ store, clock, events: new Events(onEvent), random: seededRandom() })
+    expect(await guard.get('key', idle)).toBe('value')
     expect(events).toEqual([])
   })
 

@@ -1,3 +1,4 @@
+import type { Random } from '../../core/backoff.js'
 import type { GatewayFault } from '../../testing/emulator-fault.js'
 import { readDuration, readWhole } from '../arguments.js'
 import { usageError } from '../exit-codes.js'
@@ -14,14 +15,16 @@ interface FaultRule {
 /** Says which fault a request meets, by rules like `429,retry-after=2,x3` or `503,10%`; the first that applies. */
 export class Faults {
   readonly #rules: FaultRule[]
+  readonly #random: Random
 
   /** @throws CommandError on a rule that cannot be read. */
-  constructor(rules: readonly string[]) {
+  constructor(rules: readonly string[], random: Random = Math.random) {
     this.#rules = rules.map(readRule)
+    this.#random = random
   }
 
   next(): GatewayFault | undefined {
-    const rule = this.#rules.find(({ left, chance }) => left > 0 && Math.random() < chance)
+    const rule = this.#rules.find(({ left, chance }) => left > 0 && this.#random() < chance)
     if (rule) rule.left--
     return rule?.fault
   }

@@ -1,0 +1,12 @@
+import type { Random } from '../../lib/core/backoff.js'
+
+/** A source of random numbers that gives the same ones in every run: mulberry32. */
+export function seededRandom(seed = 1): Random {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}

@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals'
+import { backoffMs } from '../../../lib/core/backoff.js'
+import { seededRandom } from '../../support/random.js'
+
+const always =
+  (value: number): (() => number) =>
+  () =>
+    value
+
+describe('backoffMs', () => {
+  const backoff = { firstMs: 100, longestMs: 1_000 }
+
+  it('doubles its ceiling with each failure, up to the longest wait', () => {
+    const ceilings = [0, 1, 2, 3, 4, 5_000].map(failures => backoffMs(failures, backoff, always(0)))
+    expect(ceilings).toEqual([100, 200, 400, 800, 1_000, 1_000])
+  })
+
+  it('is anything from nothing to its ceiling', () => {
+    const random = seededRandom()
+    const waits = Array.from({ length: 1_000 }, () => backoffMs(2, backoff, random))
+    expect(Math.min(...waits)).toBeLessThan(10)
+    expect(Math.max(...waits)).toBeGreaterThan(390)
+    expect(waits.every(wait => wait > 0 && wait <= 400)).toBe(true)
+  })
+
+  it('keeps the part that is not random', () => {
+    const half = { ...backoff, jitter: 0.5 }
+    expect([0, 0.5, 0.999].map(value => backoffMs(1, half, always(value)))).toEqual([200, 150, 100.1])
+  })
+})
