@@ -259,19 +259,24 @@ describe('vkit token --resume', () => {
   })
 
   describeWith(posix, 'an endless list', () => {
+    const BLOCK_BYTES = 10_000
+    /** More than fits into the pipe: by then the command reads. */
+    const READ_BYTES = 50 * BLOCK_BYTES
+
     it.each([
-      ['empty lines', '\n'],
-      ['one identity', 'anna\n'],
-      ['lines that are not UTF-8', '\xff\n'],
+      ['empty lines', '\r\n'],
+      ['one identity', `${'a'.repeat(99)}\n`],
+      ['lines that are not UTF-8', `${'\xff'.repeat(99)}\n`],
       ['NUL, and no line', '\0'],
     ])('ends, of %s', async (_, text) => {
       const gateway = await startGateway()
       const run = startCli(['token', '--from', '-'], envFor(gateway))
       const { stdin } = run.child
-      const block = Buffer.from(text.repeat(10_000), 'latin1')
-      let blocks = 0
+      const block = Buffer.alloc(BLOCK_BYTES, text, 'latin1')
+      let written = 0
       const write = (): void => {
-        if (++blocks === 50) run.child.kill('SIGINT')
+        if (written === READ_BYTES) run.child.kill('SIGINT')
+        written += BLOCK_BYTES
         stdin?.write(block, error => error ?? write())
       }
       stdin?.on('error', () => undefined)
