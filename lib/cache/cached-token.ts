@@ -1,6 +1,6 @@
 import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
-import type { Instant, Lifetime } from '../core/instant.js'
+import { isBefore, later, untilMs, type Instant, type Lifetime } from '../core/instant.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 
@@ -54,7 +54,7 @@ export class CachedToken {
   }
 
   remainingMs(now: Instant): number {
-    return Math.min(this.#expiresAt.wall - now.wall, this.#expiresAt.monotonic - now.monotonic)
+    return untilMs(this.#expiresAt, now)
   }
 
   /** Whether a call that wants it valid for another `minValidityMs` may have it without waiting for a new one. */
@@ -102,12 +102,3 @@ export class CachedToken {
 }
 
 const NEVER: Instant = { wall: Infinity, monotonic: Infinity }
-
-function later(start: Instant, ms: number): Instant {
-  return { wall: start.wall + ms, monotonic: start.monotonic + ms }
-}
-
-/** By both clocks. */
-function isBefore(now: Instant, moment: Instant): boolean {
-  return now.wall < moment.wall && now.monotonic < moment.monotonic
-}

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import { VKitClosedError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
-import { instant } from '../core/instant.js'
+import { instant, remainingMs } from '../core/instant.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { VKitError } from '../core/vkit-error.js'
 import type { SharedStore } from '../store/shared-store.js'
@@ -300,7 +300,7 @@ export class TokenCache {
   #handOut({ token, lifetime }: MintedToken, call: TokenCall): SessionToken {
     const minValidityMs = call.minValidityMs ?? this.#options.minValidityMs
     if (lifetime && minValidityMs !== undefined) {
-      const validityMs = lifetime.ms - (this.#clock.monotonic() - lifetime.start.monotonic)
+      const validityMs = remainingMs(lifetime, instant(this.#clock))
       if (validityMs < minValidityMs) this.#events.emit({ type: 'short-lived', validityMs, minValidityMs })
     }
     return token

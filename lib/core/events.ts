@@ -1,4 +1,5 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
+import { callListener } from './call-listener.js'
 import type { VKitErrorCode } from './vkit-error.js'
 
 /**
@@ -89,7 +90,7 @@ export class Events {
     this.#listener = listener
   }
 
-  /** The one event of the fast path: nothing is allocated, nothing looked up. */
+  /** The one event of the fast path: nothing is looked up, and without a listener nothing is allocated. */
   hit(): void {
     this.#hits++
     if (this.#listener || this.#hitChannel.hasSubscribers) this.#publish(HIT, this.#hitChannel)
@@ -112,12 +113,7 @@ export class Events {
 
   #publish(event: VKitEvent, to: Channel): void {
     if (to.hasSubscribers) to.publish(event)
-    try {
-      const result: unknown = this.#listener?.(event)
-      // An async listener's rejection would end the process.
-      if (typeof result === 'object') Promise.resolve(result).catch(() => undefined)
-    } catch {
-      // What a listener does wrong is no concern of the call that it listens to.
-    }
+    const listener = this.#listener
+    if (listener) callListener(() => listener(event))
   }
 }

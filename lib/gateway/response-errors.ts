@@ -8,22 +8,13 @@ import {
   VKitServerError,
 } from '../core/errors.js'
 import { sanitizeCause, type SanitizedCause } from '../core/sanitize-cause.js'
+import { portOf } from '../core/url-parts.js'
 import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
 import { repeats } from '../secret/redact.js'
 
 /** OpenSSL's names for what is wrong with a certificate, and Node's and OpenSSL's for a failed handshake. */
 const TLS_CODE =
   /CERT|CRL|SELF_SIGNED|UNABLE_TO_|^ERR_TLS_|^ERR_SSL_|^EPROTO$|^INVALID_(?:CA|PURPOSE)$|^HOSTNAME_|^PATH_/
-
-/** The host of a URL as sockets and certificates name it: IPv6 addresses without brackets. */
-export function hostOf({ hostname }: URL): string {
-  return hostname.replace(/^\[|\]$/g, '')
-}
-
-/** The port of a URL, also where it is the scheme's own. */
-export function portOf({ port, protocol }: URL): string {
-  return port || (protocol === 'https:' ? '443' : '80')
-}
 
 /** Where a request went, for messages: scheme, host, port and path. */
 export function placeOf(url: URL, secret: string): string {

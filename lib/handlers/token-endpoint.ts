@@ -1,4 +1,5 @@
 import type { VKitClient } from '../client.js'
+import { callListener } from '../core/call-listener.js'
 import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
 import { inheritedMember, ownMembers } from '../core/own-properties.js'
 import { VKitError } from '../core/vkit-error.js'
@@ -98,13 +99,7 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
   /** Tells `onError`, or whoever else would not hear of it: `fallback`. */
   report(error: unknown, request: Req, fallback: (error: unknown) => void = printError): void {
     const { onError = fallback } = this.#options
-    try {
-      const result: unknown = onError(error, request)
-      // An async listener's rejection would end the process.
-      if (typeof result === 'object') Promise.resolve(result).catch(() => undefined)
-    } catch {
-      // What a listener does wrong is no concern of the client that waits for its answer.
-    }
+    callListener(() => onError(error, request))
   }
 
   async #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {

@@ -1,6 +1,6 @@
 import { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
-import { instant, type Instant, type Lifetime } from '../core/instant.js'
+import { instant, remainingMs, type Instant } from '../core/instant.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { plainJson } from '../core/plain-json.js'
 import type { SecretSource } from '../secret/secret-source.js'
@@ -169,10 +169,6 @@ export class SealedStore implements SharedStore {
 /** Changes of one token's record are put in order by this: it is known before the secret is. */
 function laneOf({ identity, scopes }: TokenRequest): string {
   return plainJson([identity, scopes])
-}
-
-function remainingMs({ start, ms }: Lifetime, now: Instant): number {
-  return ms - Math.max(now.wall - start.wall, now.monotonic - start.monotonic)
 }
 
 async function holds(

@@ -3,6 +3,7 @@ import http from 'node:http'
 import https from 'node:https'
 import { isIP } from 'node:net'
 import tls from 'node:tls'
+import { hostOf, portOf } from '../../core/url-parts.js'
 import type { Finding } from './report.js'
 import { inTime } from './with-timeout.js'
 
@@ -19,10 +20,11 @@ export async function checkNetwork(url: URL): Promise<Finding[]> {
   return [dns, secure, ...(await checkReachable(url))]
 }
 
-async function checkDns({ hostname }: URL): Promise<Finding> {
+async function checkDns(url: URL): Promise<Finding> {
+  const { hostname } = url
   const startedAt = performance.now()
   try {
-    const addresses = await inTime(lookup(hostname.replace(/^\[|\]$/g, ''), { all: true }))
+    const addresses = await inTime(lookup(hostOf(url), { all: true }))
     const list = addresses.map(({ address }) => address).join(', ')
     return { check: 'dns', severity: 'ok', found: `${hostname} is ${list} (${since(startedAt)})` }
   } catch (error) {
@@ -35,13 +37,13 @@ async function checkDns({ hostname }: URL): Promise<Finding> {
   }
 }
 
-async function checkTls({ protocol, hostname, port }: URL): Promise<Finding> {
+async function checkTls(url: URL): Promise<Finding> {
   const check = 'tls'
-  if (protocol !== 'https:') return { check, severity: 'note', found: 'not used on this machine’s own address' }
-  const host = hostname.replace(/^\[|\]$/g, '')
+  if (url.protocol !== 'https:') return { check, severity: 'note', found: 'not used on this machine’s own address' }
+  const host = hostOf(url)
   // TLS has no server name for an IP address: Node checks the certificate against `host`.
   const servername = isIP(host) ? {} : { servername: host }
-  const socket = tls.connect({ host, port: Number(port || 443), ...servername, rejectUnauthorized: true })
+  const socket = tls.connect({ host, port: Number(portOf(url)), ...servername, rejectUnauthorized: true })
   try {
     await inTime(settled(socket, 'secureConnect'))
     const { valid_to: validTo, issuer } = socket.getPeerCertificate()

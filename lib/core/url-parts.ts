@@ -1,0 +1,9 @@
+/** The host of a URL as sockets and certificates name it: IPv6 addresses without brackets. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '')
+}
+
+/** The port of a URL, also where it is the scheme's own. */
+export function portOf({ port, protocol }: URL): string {
+  return port || (protocol === 'https:' ? '443' : '80')
+}
