@@ -12,8 +12,7 @@ import type { TokenRequest } from '../token/token-request.js'
 import { Circuit, type CircuitState } from './circuit-breaker.js'
 import type { ExchangeRequest, Transport } from './got-transport.js'
 import { isForeignPage } from './response-errors.js'
-import { RetryBudget } from './retry-budget.js'
-import { retry } from './retry.js'
+import { retry, RetryBudget } from './retry.js'
 import { parseSessionToken } from './session-response.js'
 
 export interface TokenMinterOptions {
