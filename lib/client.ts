@@ -19,7 +19,7 @@ import type {
   SessionTokenResult,
   VKitClientOptions,
 } from './options/types.js'
-import { SealedStore } from './store/encrypted-store.js'
+import { EncryptedStore } from './store/encrypted-store.js'
 import type { SharedStore } from './store/shared-store.js'
 import type { SessionToken } from './token/session-token.js'
 import type { Scope } from './token/token-request.js'
@@ -77,7 +77,7 @@ export class VKitClient {
     this.#events = events
     this.#transport = new Transport({ ...resolved, events })
     this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
-    this.#sharedStore = resolved.store && new SealedStore({ ...resolved, store: resolved.store, events })
+    this.#sharedStore = resolved.store && new EncryptedStore({ ...resolved, store: resolved.store, events })
     this.#cache = this.#makeCache()
   }
 

@@ -1,19 +1,19 @@
 import { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
-import { instant, remainingMs, type Instant } from '../core/instant.js'
-import { DEFAULTS, makeLru } from '../core/lru.js'
+import { instant, remainingMs } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
 import type { SecretSource } from '../secret/secret-source.js'
-import { parseExpiry } from '../token/expiry.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-crypto.js'
 import { readRecord, sessionTokenOf, writeRecord } from './record.js'
+import { ServerTime } from './server-time.js'
 import type { SharedStore } from './shared-store.js'
 import { StoreGuard, type StoreGuardOptions, type StoreOutcome } from './store-guard.js'
-import { MutationOrder, type Mutation } from './write-order.js'
+import { Tombstones } from './tombstones.js'
+import { WriteOrder, type Write } from './write-order.js'
 
-export interface SealedStoreOptions extends StoreGuardOptions {
+export interface EncryptedStoreOptions extends StoreGuardOptions {
   readonly secret: SecretSource
   /** Where the tokens are minted: those of one gateway are of no use with another. */
   readonly endpoint: () => URL
@@ -21,35 +21,30 @@ export interface SealedStoreOptions extends StoreGuardOptions {
   readonly deadlineMs: number
 }
 
-/** What must not come back from the store: all that was minted until then, or this one token. */
-interface Forgotten {
-  readonly untilMs?: number
-  readonly sessionToken?: string
-  /** What this process has put in its place since. */
-  readonly renewed?: string
+/** A record's place in the store, and what it is encrypted with. */
+interface RecordPlace {
+  readonly storeKey: string
+  readonly keys: StoreKeys
 }
 
-const MAX_FORGOTTEN = 10_000
-
 /**
- * A store that processes share, in which nobody reads or changes a token who has not the app secret.
+ * A store that processes share, whose tokens can be read and changed only with the app secret.
  *
  * Keys follow the secret: with another one, whatever is stored is not there.
  */
-export class SealedStore implements SharedStore {
-  readonly #options: SealedStoreOptions
+export class EncryptedStore implements SharedStore {
+  readonly #options: EncryptedStoreOptions
   readonly #guard: StoreGuard
-  readonly #order = new MutationOrder()
-  readonly #handing = new Set<Promise<void>>()
-  /** The store may lose a removal, or be late with it; this process at least does not take back what it has forgotten. */
-  readonly #forgotten = makeLru<Forgotten>({ max: MAX_FORGOTTEN })
+  readonly #order = new WriteOrder()
+  readonly #pendingWrites = new Set<Promise<void>>()
+  readonly #tombstones = new Tombstones()
+  readonly #serverTime: ServerTime
   #keys: { readonly secret: string; readonly keys: StoreKeys } | undefined
-  /** The gateway's time at some moment of ours, learnt from a token that it minted for us. */
-  #serverTime: { readonly ms: number; readonly at: Instant } | undefined
 
-  constructor(options: SealedStoreOptions) {
+  constructor(options: EncryptedStoreOptions) {
     this.#options = options
     this.#guard = new StoreGuard(options)
+    this.#serverTime = new ServerTime(options.clock)
   }
 
   async read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined> {
@@ -58,49 +53,46 @@ export class SealedStore implements SharedStore {
     } catch (error) {
       // There is no time left in which to mint: this says why.
       if (deadline.aborted) throw error
-      // No secret, or no endpoint: whoever mints will say so.
+      // Without a secret or an endpoint the mint fails too, and its error says why.
       return undefined
     }
   }
 
   write(request: TokenRequest, { token, lifetime }: MintedToken): void {
     if (!lifetime) return
-    const expiresAtMs = parseExpiry(token.expiresAt)
-    if (expiresAtMs !== undefined) this.#serverTime = { ms: expiresAtMs - lifetime.ms, at: lifetime.start }
-    const lane = laneOf(request)
-    const forgotten = this.#forgotten.get(lane, DEFAULTS)
-    if (forgotten) this.#forgotten.set(lane, { ...forgotten, renewed: token.sessionToken }, DEFAULTS)
-    const handed = this.#order.run(lane, () => this.#set(request, { token, lifetime }))
-    this.#handing.add(handed)
-    void handed.then(() => this.#handing.delete(handed))
+    const key = requestKey(request)
+    this.#serverTime.learn(token.expiresAt, lifetime)
+    this.#tombstones.noteRenewal(key, token.sessionToken)
+    const written = this.#order.run(key, () => this.#set(request, { token, lifetime }))
+    this.#pendingWrites.add(written)
+    void written.then(() => this.#pendingWrites.delete(written))
   }
 
   async remove(request: TokenRequest, sessionToken?: string): Promise<void> {
-    const lane = laneOf(request)
-    if (sessionToken === undefined) this.#forgotten.set(lane, { untilMs: this.#options.clock.now() }, DEFAULTS)
-    else this.#forgotten.set(lane, { ...this.#forgotten.get(lane, DEFAULTS), sessionToken }, DEFAULTS)
-    let done: Promise<unknown> | undefined
-    await this.#order.run(lane, async () => {
+    const key = requestKey(request)
+    if (sessionToken === undefined) this.#tombstones.addUntil(key, this.#options.clock.now())
+    else this.#tombstones.addToken(key, sessionToken)
+    let removal: Promise<unknown> | undefined
+    await this.#order.run(key, async () => {
       const outcome = await this.#delete(request, sessionToken)
-      done ??= outcome?.value
+      removal ??= outcome?.value
       return outcome
     })
-    await done
+    await removal
   }
 
   async flush(): Promise<void> {
-    await Promise.all(this.#handing)
+    await Promise.all(this.#pendingWrites)
   }
 
   async #read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined> {
-    const keys = this.#keysOf(await this.#options.secret.read(deadline))
-    const storeKey = this.#storeKeyOf(request, keys)
-    const record = await this.#guard.get(storeKey, deadline.signal)
+    const place = this.#placeOf(request, await this.#options.secret.read(deadline))
+    const record = await this.#guard.get(place.storeKey, deadline.signal)
     if (record === undefined || record === null) return undefined
     try {
-      const content = await openRecord(record, storeKey, keys)
-      const minted = readRecord(content, { request, origin: this.#origin, ...this.#time() })
-      if (this.#isForgotten(request, minted)) throw new UnusableRecord('invalidated')
+      const content = await openRecord(record, place.storeKey, place.keys)
+      const minted = readRecord(content, { request, origin: this.#origin, ...this.#serverTime.read() })
+      if (this.#isInvalidated(request, minted)) throw new UnusableRecord('invalidated')
       return minted
     } catch (error) {
       const reason = error instanceof UnusableRecord ? error.fault : 'corrupt'
@@ -109,15 +101,14 @@ export class SealedStore implements SharedStore {
     }
   }
 
-  async #set(request: TokenRequest, minted: Required<MintedToken>): ReturnType<Mutation> {
+  async #set(request: TokenRequest, minted: Required<MintedToken>): ReturnType<Write> {
     const { secret, clock } = this.#options
-    // The one that the token was just minted with: nobody is asked for it a second time.
+    // The one that the token was just minted with: a provider is not asked a second time.
     if (secret.latest === undefined) return undefined
-    const keys = this.#keysOf(secret.latest)
-    const storeKey = this.#storeKeyOf(request, keys)
+    const { storeKey, keys } = this.#placeOf(request, secret.latest)
     const record = await sealRecord(writeRecord({ ...minted, origin: this.#origin }), storeKey, keys)
     const ttlMs = Math.floor(remainingMs(minted.lifetime, instant(clock)))
-    if (!(ttlMs > 0) || !Number.isSafeInteger(ttlMs) || this.#isForgotten(request, minted)) return undefined
+    if (!(ttlMs > 0) || !Number.isSafeInteger(ttlMs) || this.#isInvalidated(request, minted)) return undefined
     return this.#guard.set(storeKey, record, ttlMs)
   }
 
@@ -125,58 +116,40 @@ export class SealedStore implements SharedStore {
     const { clock, deadlineMs, secret } = this.#options
     const deadline = new Deadline(clock, deadlineMs, () => new VKitTimeoutError('No secret came in time.'))
     try {
-      const keys = this.#keysOf(await secret.read(deadline))
-      const storeKey = this.#storeKeyOf(request, keys)
+      const place = this.#placeOf(request, await secret.read(deadline))
       if (sessionToken !== undefined) {
-        const record = await this.#guard.get(storeKey, deadline.signal)
-        if (!(await holds({ record, storeKey, keys }, sessionToken))) return undefined
+        const record = await this.#guard.get(place.storeKey, deadline.signal)
+        if (!(await containsToken(record, place, sessionToken))) return undefined
       }
-      return this.#guard.delete(storeKey)
+      return this.#guard.delete(place.storeKey)
     } finally {
       deadline.clear()
     }
   }
 
-  #isForgotten(request: TokenRequest, { token, lifetime }: MintedToken): boolean {
-    const forgotten = this.#forgotten.get(laneOf(request), DEFAULTS)
-    if (!forgotten) return false
-    const { untilMs = -Infinity, sessionToken, renewed } = forgotten
-    if (token.sessionToken === sessionToken) return true
-    return token.sessionToken !== renewed && (lifetime?.start.wall ?? 0) <= untilMs
+  #isInvalidated(request: TokenRequest, minted: MintedToken): boolean {
+    return this.#tombstones.covers(requestKey(request), minted)
   }
 
-  #keysOf(secret: string): StoreKeys {
+  #placeOf({ identity, scopes }: TokenRequest, secret: string): RecordPlace {
     if (this.#keys?.secret !== secret) this.#keys = { secret, keys: deriveStoreKeys(secret) }
-    return this.#keys.keys
-  }
-
-  #storeKeyOf({ identity, scopes }: TokenRequest, keys: StoreKeys): string {
-    return storeKeyOf(plainJson([identity, scopes, this.#origin]), keys)
+    const { keys } = this.#keys
+    return { storeKey: storeKeyOf(plainJson([identity, scopes, this.#origin]), keys), keys }
   }
 
   get #origin(): string {
     return this.#options.endpoint().href
   }
-
-  #time(): { now: Instant; serverNowMs: number | undefined } {
-    const now = instant(this.#options.clock)
-    if (!this.#serverTime) return { now, serverNowMs: undefined }
-    const { ms, at } = this.#serverTime
-    return { now, serverNowMs: ms + Math.max(now.wall - at.wall, now.monotonic - at.monotonic) }
-  }
 }
 
-/** Changes of one token's record are put in order by this: it is known before the secret is. */
-function laneOf({ identity, scopes }: TokenRequest): string {
+/** Orders the changes of one token's record: it is known before the secret is. */
+function requestKey({ identity, scopes }: TokenRequest): string {
   return plainJson([identity, scopes])
 }
 
-async function holds(
-  { record, storeKey, keys }: { record: unknown; storeKey: string; keys: StoreKeys },
-  sessionToken: string,
-): Promise<boolean> {
+async function containsToken(record: unknown, place: RecordPlace, sessionToken: string): Promise<boolean> {
   if (record === undefined || record === null) return false
-  // What cannot be read cannot be told from the token to be forgotten, and is of no use to anybody.
-  const content = await openRecord(record, storeKey, keys).catch(() => undefined)
+  // A record that cannot be opened may hold the token, and is of no use to anyone.
+  const content = await openRecord(record, place.storeKey, place.keys).catch(() => undefined)
   return content === undefined || sessionTokenOf(content) === sessionToken
 }

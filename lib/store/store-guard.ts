@@ -12,27 +12,27 @@ export interface StoreGuardOptions {
   readonly random: Random
 }
 
-/** What became of an operation: `value` comes in time or not at all; `settled` when the store itself has done with it. */
+/** The result of an operation: `value` comes in time or is undefined; `settled` comes when the store itself is done. */
 export interface StoreOutcome {
   readonly value: Promise<unknown>
   readonly settled: Promise<unknown>
 }
 
-/** What one operation may take before it is given up. */
+/** How long an operation is waited for. */
 const TIMEOUT_MS = 100
 const FAILURES_TO_PAUSE = 2
 /** From half to the whole of a time that doubles: many processes lost the same store at the same moment. */
 const PAUSES: Backoff = { firstMs: 1_000, longestMs: 30_000, jitter: 0.5 }
-/** How many writes that the store has not done with are kept track of. */
+/** How many writes that the store is not done with are tracked. */
 const MAX_PENDING_WRITES = 1_000
 const NOTHING: StoreOutcome = { value: Promise.resolve(undefined), settled: Promise.resolve(undefined) }
 
 /**
- * Makes a store of somebody else's harmless: it never rejects, never takes longer than 100 ms, and is left alone for a
- * while after one of its operations has failed twice in a row, until that operation succeeds.
+ * Isolates the calls from a store in trouble: an operation never rejects, never takes longer than 100 ms, and is paused for a
+ * while after it has failed twice in a row, until it succeeds.
  *
- * So two calls, one after the other, pay for a store in trouble, 100 ms each; of calls at the same time every one that
- * began before the second failure. While the store is paused, and while it is tried again, nobody waits for it.
+ * So two calls, one after the other, pay 100 ms each for a store in trouble; of concurrent calls, each that began before the
+ * second failure. While the store is paused, and during a probe, no call waits for it.
  */
 export class StoreGuard {
   readonly #store: TokenStore
@@ -52,7 +52,7 @@ export class StoreGuard {
     this.#random = random
   }
 
-  /** What the store holds, or undefined where it does not say so in time. */
+  /** What the store holds, or undefined if it does not respond in time. */
   get(key: string, signal: AbortSignal): Promise<unknown> {
     return this.#run('get', () => this.#store.get(key), signal).value
   }
@@ -61,64 +61,64 @@ export class StoreGuard {
     return this.#run('set', () => this.#store.set(key, value, ttlMs))
   }
 
-  /** Is asked for even while the store is paused: it may yet hear of it, and nobody waits. */
+  /** Sent even while the store is paused: it may still arrive, and no call waits for it. */
   delete(key: string): StoreOutcome {
     return this.#run('delete', () => this.#store.delete(key))
   }
 
   #run(operation: Operation, task: () => unknown, signal?: AbortSignal): StoreOutcome {
     const pause = this.#pause
-    const isTrial = pause !== undefined && this.#isTrial(operation, pause)
-    if (pause && !isTrial && operation !== 'delete') return NOTHING
-    if (!isTrial && operation === 'set' && this.#pending.size >= MAX_PENDING_WRITES) return NOTHING
-    // Set now and not when the trial fails: one that never settles must not be the last.
-    if (isTrial) this.#startPause(pause.cause)
+    const isProbe = pause !== undefined && this.#isProbe(operation, pause)
+    if (pause && !isProbe && operation !== 'delete') return NOTHING
+    if (!isProbe && operation === 'set' && this.#pending.size >= MAX_PENDING_WRITES) return NOTHING
+    // Set now and not when the probe fails: one that never settles must not be the last.
+    if (isProbe) this.#startPause(pause.cause)
     // `new Promise`, for the store may well throw where it should reject.
     const settled = new Promise<unknown>(resolve => resolve(task()))
-    const value = this.#inTime(operation, settled, { signal, isTrial })
+    const value = this.#withTimeout(operation, settled, { signal, isProbe })
     return { value: pause ? NOTHING.value : value, settled: operation === 'get' ? settled : this.#track(settled) }
   }
 
-  /** Removals may be rare: where they are the trouble, any operation may end the pause. */
-  #isTrial(operation: Operation, { until, cause }: { until: number; cause: Operation }): boolean {
+  /** Removals may be rare: where they failed, any operation may end the pause. */
+  #isProbe(operation: Operation, { until, cause }: { until: number; cause: Operation }): boolean {
     return this.#clock.monotonic() >= until && (operation === cause || cause === 'delete')
   }
 
-  /** Until the store has done with it, or too many have come since. */
+  /** Until the store is done with it, or too many have come since. */
   #track(settled: Promise<unknown>): Promise<unknown> {
     const tracked = new Promise<unknown>((resolve, reject) => {
-      const giveUp = (): void => {
-        this.#pending.delete(giveUp)
+      const stopTracking = (): void => {
+        this.#pending.delete(stopTracking)
         resolve(undefined)
       }
       const [oldest] = this.#pending
       if (this.#pending.size >= MAX_PENDING_WRITES) oldest?.()
-      this.#pending.add(giveUp)
-      const done = (): boolean => this.#pending.delete(giveUp)
+      this.#pending.add(stopTracking)
+      const done = (): boolean => this.#pending.delete(stopTracking)
       settled.then(done, done)
       settled.then(resolve, reject)
     })
-    // Whoever asks for it handles it; nobody need ask.
+    // A caller who wants the failure handles it.
     tracked.catch(() => undefined)
     return tracked
   }
 
-  async #inTime(operation: Operation, settled: Promise<unknown>, { signal, isTrial }: Watch): Promise<unknown> {
+  async #withTimeout(operation: Operation, settled: Promise<unknown>, { signal, isProbe }: Watch): Promise<unknown> {
     const timer = new AbortController()
     const stop = (): void => timer.abort()
     signal?.addEventListener('abort', stop)
     const startedAt = this.#clock.monotonic()
-    // A turn of the event loop more: where it was this process that was busy, the answer has long been there.
-    const late = this.#clock
+    // One more turn of the event loop: if this process was busy, the response has been there for long.
+    const timeout = this.#clock
       .sleep(TIMEOUT_MS, timer.signal)
-      .then(aTurn)
-      .then(() => LATE)
+      .then(nextTurn)
+      .then(() => TIMED_OUT)
     try {
-      const value = await Promise.race([settled, late])
+      const value = await Promise.race([settled, timeout])
       // The call or the client has ended: that says nothing of the store.
-      if (value === LATE && signal?.aborted) return undefined
-      if (value === LATE) return this.#fail(operation, 'timeout', startedAt)
-      this.#recover(operation, isTrial)
+      if (value === TIMED_OUT && signal?.aborted) return undefined
+      if (value === TIMED_OUT) return this.#fail(operation, 'timeout', startedAt)
+      this.#recover(operation, isProbe)
       return value
     } catch {
       return this.#fail(operation, 'error', startedAt)
@@ -144,10 +144,10 @@ export class StoreGuard {
     this.#events.emit({ type: 'store-pause', durationMs })
   }
 
-  #recover(operation: Operation, isTrial: boolean): void {
+  #recover(operation: Operation, isProbe: boolean): void {
     this.#health[operation].failures = 0
     const isCause = operation === this.#pause?.cause
-    if (!this.#pause || !(isCause || isTrial)) return
+    if (!this.#pause || !(isCause || isProbe)) return
     this.#pause = undefined
     // Else the next failed removal pauses it for longer.
     if (isCause) this.#pauses = 0
@@ -157,15 +157,15 @@ export class StoreGuard {
 
 interface Watch {
   readonly signal: AbortSignal | undefined
-  readonly isTrial: boolean
+  readonly isProbe: boolean
 }
 
 function healthy(): { failures: number; failedAt: number } {
   return { failures: 0, failedAt: -Infinity }
 }
 
-const LATE = Symbol('late')
+const TIMED_OUT = Symbol('timed out')
 
-function aTurn(): Promise<void> {
+function nextTurn(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }

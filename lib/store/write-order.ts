@@ -1,25 +1,25 @@
-/** Hands a change to a store; its result tells when the store itself has done with it, which may be never. */
-export type Mutation = () => Promise<{ readonly settled: Promise<unknown> } | undefined>
+/** Hands a change to a store; its result says when the store itself is done with it, which may be never. */
+export type Write = () => Promise<{ readonly settled: Promise<unknown> } | undefined>
 
 /**
- * The change asked for last is the one that holds, however late an earlier one of the same key comes to its end.
+ * The change asked for last is the one that holds, however late an earlier one of the same key ends.
  *
- * A store may be slow to apply a write that nobody waits for any longer: a removal that came after it is then repeated.
+ * A store may apply a write after its caller has stopped waiting: a removal that came after it is then repeated.
  */
-export class MutationOrder {
-  readonly #lanes = new Map<string, { latest: Mutation; running: number }>()
+export class WriteOrder {
+  readonly #queues = new Map<string, { latest: Write; running: number }>()
 
-  /** Resolves when `mutation` has been handed over. */
-  async run(key: string, mutation: Mutation): Promise<void> {
-    const lane = this.#lanes.get(key) ?? { latest: mutation, running: 0 }
-    this.#lanes.set(key, lane)
-    lane.latest = mutation
-    lane.running++
-    const handed = await mutation().catch(() => undefined)
+  /** Resolves when `write` has been handed to the store. */
+  async run(key: string, write: Write): Promise<void> {
+    const queue = this.#queues.get(key) ?? { latest: write, running: 0 }
+    this.#queues.set(key, queue)
+    queue.latest = write
+    queue.running++
+    const handed = await write().catch(() => undefined)
     const end = (): void => {
-      lane.running--
-      if (lane.latest !== mutation) void this.run(key, lane.latest)
-      if (lane.running === 0) this.#lanes.delete(key)
+      queue.running--
+      if (queue.latest !== write) void this.run(key, queue.latest)
+      if (queue.running === 0) this.#queues.delete(key)
     }
     if (handed) void handed.settled.then(end, end)
     else end()

@@ -4,7 +4,7 @@ import { TokenCache } from '../../../lib/cache/token-cache.js'
 import { Deadline } from '../../../lib/core/deadline.js'
 import { Events } from '../../../lib/core/events.js'
 import { SecretSource } from '../../../lib/secret/secret-source.js'
-import { SealedStore } from '../../../lib/store/encrypted-store.js'
+import { EncryptedStore } from '../../../lib/store/encrypted-store.js'
 import type { TokenStore } from '../../../lib/store/shared-store.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
@@ -43,7 +43,7 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     const token = Object.freeze({ sessionToken: `token-${random()}-${++mints}`, expiresAt, ...asked })
     return { token, lifetime: { start, ms: process.lifetimeMs } }
   }
-  const sharedStore = new SealedStore({
+  const sharedStore = new EncryptedStore({
     store,
     secret: process.source,
     endpoint: () => ENDPOINT,
@@ -78,7 +78,7 @@ async function costOf(clock: FakeClock, promise: Promise<unknown>): Promise<numb
   }
 }
 
-async function untilWritten(process: { sharedStore: SealedStore }): Promise<void> {
+async function untilWritten(process: { sharedStore: EncryptedStore }): Promise<void> {
   await process.sharedStore.flush()
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { MutationOrder } from '../../../lib/store/write-order.js'
+import { WriteOrder } from '../../../lib/store/write-order.js'
 
 /** A store of one value that applies a change when it is told to. */
 class LateStore {
@@ -28,9 +28,9 @@ class LateStore {
   }
 }
 
-describe('MutationOrder', () => {
+describe('WriteOrder', () => {
   it('repeats a removal when a write that came before it is applied after it', async () => {
-    const [order, store] = [new MutationOrder(), new LateStore()]
+    const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('key', store.change('old'))
     await order.run('key', store.change(undefined))
     await store.apply(1)
@@ -43,7 +43,7 @@ describe('MutationOrder', () => {
   })
 
   it('repeats nothing that was applied in order', async () => {
-    const [order, store] = [new MutationOrder(), new LateStore()]
+    const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('key', store.change('old'))
     await store.apply(0)
     await order.run('key', store.change('new'))
@@ -52,7 +52,7 @@ describe('MutationOrder', () => {
   })
 
   it('keeps keys apart', async () => {
-    const [order, store] = [new MutationOrder(), new LateStore()]
+    const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('one', store.change('one'))
     await order.run('two', store.change('two'))
     await store.apply(1)
@@ -61,7 +61,7 @@ describe('MutationOrder', () => {
   })
 
   it('takes a change that fails for one that has ended', async () => {
-    const [order, store] = [new MutationOrder(), new LateStore()]
+    const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('key', () => Promise.reject(new Error('no secret')))
     await order.run('key', () => Promise.resolve({ settled: Promise.reject(new Error('no store')) }))
     await order.run('key', store.change('new'))

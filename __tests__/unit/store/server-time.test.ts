@@ -1,0 +1,30 @@
+import { describe, expect, it } from '@jest/globals'
+import { instant } from '../../../lib/core/instant.js'
+import { ServerTime } from '../../../lib/store/server-time.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+
+const HOUR_MS = 3_600_000
+
+describe('the time of the gateway', () => {
+  it('is not known before a token was minted', () => {
+    const clock = new FakeClock()
+    expect(new ServerTime(clock).read()).toEqual({ now: instant(clock), serverNowMs: undefined })
+  })
+
+  it('is what a token said, and goes on with our clocks', async () => {
+    const clock = new FakeClock()
+    const time = new ServerTime(clock)
+    const aheadMs = 5 * 60_000
+    const expiresAt = new Date(clock.now() + aheadMs + HOUR_MS).toISOString()
+    time.learn(expiresAt, { start: instant(clock), ms: HOUR_MS })
+    await clock.advance(1_000)
+    expect(time.read().serverNowMs).toBe(clock.now() + aheadMs)
+  })
+
+  it('stays what it was where an expiry cannot be read', () => {
+    const clock = new FakeClock()
+    const time = new ServerTime(clock)
+    time.learn('tomorrow', { start: instant(clock), ms: HOUR_MS })
+    expect(time.read().serverNowMs).toBeUndefined()
+  })
+})
