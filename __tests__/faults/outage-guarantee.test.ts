@@ -80,10 +80,10 @@ interface Simulation {
 
 /** Many users who each call once in every `gapMs`, at moments of their own. */
 function simulate(plan: Plan): Simulation {
+  const random = seededRandom()
   const clock = new FakeClock()
   const gateway = new SimulatedGateway(clock, plan)
   const events = new Events()
-  const random = seededRandom()
   const secret = new SecretSource({ rotates: false, read: () => Promise.resolve('the-app-secret') })
   const transport = gateway as unknown as Transport
   const minter = new TokenMinter({ secret, maxRetries: 2, deadlineMs: DEADLINE_MS, transport, clock, events, random })

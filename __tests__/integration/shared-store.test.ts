@@ -67,7 +67,7 @@ function testStore(open: Kind['open']): void {
       const client = makeClient(gateway, { clock, cache: { store }, onEvent: told.onEvent, ...options })
       return Object.assign(client, { told })
     }
-    return { clock, gateway, store, process, user: `END_USER_${++identities}_${Math.random()}` }
+    return { clock, gateway, store, process, user: `END_USER_${++identities}_of_a_customer` }
   }
 
   /** One process has minted, and the store holds it. */

@@ -1,10 +1,17 @@
-import type { Random } from '../../lib/core/backoff.js'
+/** What tests draw random numbers from. The same in every run, unless VKIT_TEST_SEED says otherwise. */
+export const SEED = readSeed(process.env['VKIT_TEST_SEED'])
 
-/** A source of random numbers that gives the same ones in every run: mulberry32. */
-export function seededRandom(seed = 1): Random {
-  let state = seed >>> 0
+function readSeed(text = '1'): number {
+  const seed = Number(text)
+  if (!Number.isInteger(seed)) throw new Error('VKIT_TEST_SEED must be an integer')
+  return seed
+}
+
+/** Numbers from 0 to 1, as `Math.random` returns, but the same ones for the same seed (mulberry32). */
+export function seededRandom(seed = SEED): () => number {
+  let state = seed | 0
   return () => {
-    state = (state + 0x6d2b79f5) >>> 0
+    state = (state + 0x6d2b79f5) | 0
     let mixed = Math.imul(state ^ (state >>> 15), state | 1)
     mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32

@@ -15,11 +15,13 @@ import { seededRandom } from '../../support/random.js'
 import { RecordingStore } from '../../support/recording-store.js'
 
 const HOUR = 3_600_000
-/** One for all processes, so that no two tokens are equal. */
 const random = seededRandom()
 const request: TokenRequest = { identity: 'user', scopes: [] }
 const call: TokenCall = { mode: 'default', deadlineMs: 15_000 }
 const ENDPOINT = new URL('https://gateway.video.io/v1/sessions')
+
+/** Of all processes together: no two tokens are the same. */
+let minted = 0
 
 /** One process: a cache with a shared store, and a mint that answers at once. */
 function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string | Promise<string> => 'secret' } = {}) {
@@ -40,7 +42,8 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     await process.source.read(deadline)
     const start = { wall: clock.now(), monotonic: clock.monotonic() }
     const expiresAt = new Date(clock.now() + process.lifetimeMs).toISOString()
-    const token = Object.freeze({ sessionToken: `token-${random()}-${++mints}`, expiresAt, ...asked })
+    mints++
+    const token = Object.freeze({ sessionToken: `token-${++minted}`, expiresAt, ...asked })
     return { token, lifetime: { start, ms: process.lifetimeMs } }
   }
   const sharedStore = new EncryptedStore({
