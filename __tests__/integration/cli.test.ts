@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import manifest from '../../package.json' with { type: 'json' }
@@ -37,7 +37,11 @@ describe('vkit', () => {
   })
 
   it('carries no manifest in its bundle', async () => {
-    expect(await readFile(bundlePath(), 'utf8')).not.toContain('devDependencies')
+    const folder = path.dirname(bundlePath())
+    const files = await readdir(folder)
+    const texts = await Promise.all(files.map(file => readFile(path.join(folder, file), 'utf8')))
+    expect(texts.join('')).toContain('VKIT_APP_SECRET')
+    expect(texts.join('')).not.toContain('devDependencies')
   })
 
   it.each([

