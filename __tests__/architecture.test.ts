@@ -120,6 +120,11 @@ describe('the house', () => {
     expect(breach(edge)).toBeDefined()
   })
 
+  it('imports got by its types only, so that it is loaded at the first mint', () => {
+    const eager = /^(?:import|export)(?! type)[^'"\n]* from ['"]got['"]/m
+    expect(files.filter(file => eager.test(readFileSync(path.join(LIB, file), 'utf8')))).toEqual([])
+  })
+
   it('has no cycles', () => {
     expect(findCycle(imports)).toBeUndefined()
   })

@@ -1,7 +1,7 @@
 import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
-import { Options, type Got, type Request } from 'got'
+import type { Got, Options, Request } from 'got'
 import { callAfter, type Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import { VKitConnectionError, VKitResponseError, VKitTimeoutError } from '../core/errors.js'
