@@ -8,7 +8,7 @@ import { onAbort } from './core/on-abort.js'
 import { ProcessHold } from './core/process-hold.js'
 import { copyError } from './core/vkit-error.js'
 import type { CircuitState } from './gateway/circuit-breaker.js'
-import { Transport } from './gateway/got-transport.js'
+import { GotTransport } from './gateway/got-transport.js'
 import { TokenMinter } from './gateway/token-minter.js'
 import { resolveBatch, resolveCall, resolveInvalidation, resolveRequest } from './options/call-options.js'
 import { resolveClientOptions, type ResolvedOptions } from './options/client-options.js'
@@ -62,7 +62,7 @@ export interface ClientStats {
 export class VKitClient {
   readonly #options: ResolvedOptions
   readonly #events: Events
-  readonly #transport: Transport
+  readonly #transport: GotTransport
   readonly #minter: TokenMinter
   readonly #sharedStore: SharedStore | undefined
   readonly #cache: TokenCache
@@ -75,7 +75,7 @@ export class VKitClient {
     const events = new Events(resolved.onEvent)
     this.#options = resolved
     this.#events = events
-    this.#transport = new Transport({ ...resolved, events })
+    this.#transport = new GotTransport({ ...resolved, events })
     this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
     this.#sharedStore = resolved.store && new EncryptedStore({ ...resolved, store: resolved.store, events })
     this.#cache = this.#makeCache()

@@ -5,7 +5,7 @@ import { SecretSource } from '../../lib/secret/secret-source.js'
 import { FakeClock } from '../../lib/testing/index.js'
 import { TokenCache } from '../../lib/cache/token-cache.js'
 import { TokenMinter } from '../../lib/gateway/token-minter.js'
-import type { Transport } from '../../lib/gateway/got-transport.js'
+import type { Transport } from '../../lib/gateway/transport.js'
 import { seededRandom } from '../support/random.js'
 
 const SECOND_MS = 1_000
@@ -28,7 +28,7 @@ interface Plan {
 }
 
 /** The gateway on a fake clock: counts what reaches it. */
-class SimulatedGateway {
+class SimulatedGateway implements Transport {
   readonly requestsAt: number[] = []
   readonly successesAt: number[] = []
   isDown = false
@@ -85,8 +85,15 @@ function simulate(plan: Plan): Simulation {
   const gateway = new SimulatedGateway(clock, plan)
   const events = new Events()
   const secret = new SecretSource({ rotates: false, read: () => Promise.resolve('the-app-secret') })
-  const transport = gateway as unknown as Transport
-  const minter = new TokenMinter({ secret, maxRetries: 2, deadlineMs: DEADLINE_MS, transport, clock, events, random })
+  const minter = new TokenMinter({
+    secret,
+    maxRetries: 2,
+    deadlineMs: DEADLINE_MS,
+    transport: gateway,
+    clock,
+    events,
+    random,
+  })
   const cache = new TokenCache({
     mint: (request, deadline) => minter.mint(request, deadline),
     maxEntries: plan.users,

@@ -2,7 +2,7 @@ import { describe, expect, it, jest } from '@jest/globals'
 import { systemClock as clock } from '../../lib/core/clock.js'
 import { Deadline } from '../../lib/core/deadline.js'
 import { Events, type VKitEvent } from '../../lib/core/events.js'
-import { Transport } from '../../lib/gateway/got-transport.js'
+import { GotTransport } from '../../lib/gateway/got-transport.js'
 import { loadGot } from '../../lib/gateway/load-got.js'
 import { TokenMinter } from '../../lib/gateway/token-minter.js'
 import { SecretSource } from '../../lib/secret/secret-source.js'
@@ -24,7 +24,7 @@ async function setUp(load: typeof loadGot) {
     random: seededRandom(),
   }
   const endpoint = (): URL => new URL('/v1/sessions', gateway.url)
-  const transport = new Transport({ ...common, endpoint, loadGot: load })
+  const transport = new GotTransport({ ...common, endpoint, loadGot: load })
   afterThisTest(async () => transport.close())
   const secret = new SecretSource({ rotates: false, read: async () => gateway.appSecret })
   const minter = new TokenMinter({ ...common, secret, transport })

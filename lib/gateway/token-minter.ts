@@ -10,10 +10,10 @@ import type { SecretSource } from '../secret/secret-source.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { Circuit, type CircuitState } from './circuit-breaker.js'
-import type { ExchangeRequest, Transport } from './got-transport.js'
 import { isForeignPage } from './response-errors.js'
 import { retry, RetryBudget } from './retry.js'
 import { parseSessionToken } from './session-response.js'
+import type { ExchangeRequest, Transport } from './transport.js'
 
 export interface TokenMinterOptions {
   readonly secret: SecretSource
