@@ -32,9 +32,9 @@ export class CachedToken {
   readonly #expiresAt: Instant
   readonly #minValidityMs: number
   readonly #random: Random
-  #nextTryAt!: Instant
-  /** Until then it is served without a further thought. */
-  #quietUntil!: Instant
+  #nextRefreshAt!: Instant
+  /** Until then it is served, and nothing else is done. */
+  #freshUntil!: Instant
   #failures = 0
   #failure: VKitError | undefined
 
@@ -44,57 +44,57 @@ export class CachedToken {
     this.#lifetimeMs = ms
     this.#expiresAt = later(start, ms)
     const byDefault = Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_PART * ms)
-    this.#minValidityMs = this.#orWhatCanBe(policy.minValidityMs, byDefault)
-    this.#tryNextAt(later(start, ms * policy.refreshAhead * (1 - REFRESH_SPREAD * policy.random())))
+    this.#minValidityMs = this.#achievableOr(policy.minValidityMs, byDefault)
+    this.#scheduleRefresh(later(start, ms * policy.refreshAhead * (1 - REFRESH_SPREAD * policy.random())))
   }
 
-  /** Whether it can be served, and nothing else need be done. Allocates nothing, for most calls end here. */
-  isQuiet(clock: Clock): boolean {
-    return clock.now() < this.#quietUntil.wall && clock.monotonic() < this.#quietUntil.monotonic
+  /** Whether it can be served and need not be refreshed. Allocates nothing, because most calls end here. */
+  isFresh(clock: Clock): boolean {
+    return clock.now() < this.#freshUntil.wall && clock.monotonic() < this.#freshUntil.monotonic
   }
 
   remainingMs(now: Instant): number {
     return untilMs(this.#expiresAt, now)
   }
 
-  /** Whether a call that wants it valid for another `minValidityMs` may have it without waiting for a new one. */
+  /** Whether a call with this `minValidityMs` can be served without waiting for a new token. */
   isServable(now: Instant, minValidityMs?: number): boolean {
     const remaining = this.remainingMs(now)
-    return remaining > 0 && remaining >= this.#orWhatCanBe(minValidityMs, this.#minValidityMs)
+    return remaining > 0 && remaining >= this.#achievableOr(minValidityMs, this.#minValidityMs)
   }
 
-  /** Whether it is time for another, and nobody is at it. */
-  isDue(now: Instant): boolean {
-    return !isBefore(now, this.#nextTryAt)
+  /** Whether it is time for a refresh, and none is in flight. */
+  shouldRefresh(now: Instant): boolean {
+    return !isBefore(now, this.#nextRefreshAt)
   }
 
-  /** Somebody is fetching another. */
-  rest(): void {
+  /** A refresh is in flight. */
+  markRefreshing(): void {
     this.#failure = undefined
-    this.#tryNextAt(NEVER)
+    this.#scheduleRefresh(NEVER)
   }
 
-  /** No other came of it: the next try waits, with full jitter, and never less than the gateway asked for. */
-  noteFailure(now: Instant, error?: VKitError): void {
+  /** A refresh failed: the next one waits, with full jitter, and never less than the gateway asked for. */
+  recordFailure(now: Instant, error?: VKitError): void {
     const waitMs = backoffMs(this.#failures++, BACKOFF, this.#random)
     this.#failure = error
-    this.#tryNextAt(later(now, Math.max(waitMs, error?.retryAfterMs ?? 0)))
+    this.#scheduleRefresh(later(now, Math.max(waitMs, error?.retryAfterMs ?? 0)))
   }
 
-  /** What the last try failed with, while it is too early for the next. */
+  /** What the last refresh failed with, while it is too early for the next. */
   failureAt(now: Instant): VKitError | undefined {
-    return isBefore(now, this.#nextTryAt) ? this.#failure : undefined
+    return isBefore(now, this.#nextRefreshAt) ? this.#failure : undefined
   }
 
-  /** What no token of this lifetime can fulfil would make every call mint. */
-  #orWhatCanBe(wishMs: number | undefined, otherwiseMs: number): number {
-    return wishMs !== undefined && wishMs < this.#lifetimeMs ? wishMs : otherwiseMs
+  /** A `minValidityMs` that no token of this lifetime can meet would make every call mint. */
+  #achievableOr(askedMs: number | undefined, otherwiseMs: number): number {
+    return askedMs !== undefined && askedMs < this.#lifetimeMs ? askedMs : otherwiseMs
   }
 
-  #tryNextAt(moment: Instant): void {
+  #scheduleRefresh(moment: Instant): void {
     const validUntil = later(this.#expiresAt, -this.#minValidityMs)
-    this.#nextTryAt = moment
-    this.#quietUntil = {
+    this.#nextRefreshAt = moment
+    this.#freshUntil = {
       wall: Math.min(moment.wall, validUntil.wall),
       monotonic: Math.min(moment.monotonic, validUntil.monotonic),
     }

@@ -5,8 +5,8 @@ import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'
 
-/** By when, and by whose leave, a caller waits. */
-export interface Patience {
+/** How long a caller waits, and what aborts the wait. */
+export interface WaitOptions {
   readonly deadlineMs: number
   readonly signal?: AbortSignal | undefined
 }
@@ -14,7 +14,7 @@ export interface Patience {
 /** What a flight knows of itself. */
 export interface Flight {
   readonly deadline: Deadline
-  /** False once the flight has been forgotten: what it brings is for those who waited, and not to be kept. */
+  /** False once the flight has been forgotten: its result is for those who waited, and is not kept. */
   readonly isCurrent: () => boolean
   /** Whether its request has been sent. Until then its result is as new as that of any later request. */
   isSent: boolean
@@ -36,7 +36,7 @@ export class Flights<T> {
     this.#clock = clock
   }
 
-  /** How many are under way, with those that were forgotten. */
+  /** How many are pending, including those that were forgotten. */
   get size(): number {
     return this.#inFlight.size
   }
@@ -47,8 +47,8 @@ export class Flights<T> {
     return flight && this.#inFlight.get(flight)
   }
 
-  /** Joins the flight of this key, or starts one. Nobody need wait for it: its failure is handled. */
-  launch(key: string, deadlineMs: number, task: (flight: Flight) => Promise<T>): Promise<T> {
+  /** Joins the flight of this key, or starts one. Its failure is handled even if no call waits for it. */
+  join(key: string, deadlineMs: number, task: (flight: Flight) => Promise<T>): Promise<T> {
     const running = this.#flights.get(key)
     if (running) return running
     const deadline = this.#startDeadline(deadlineMs)
@@ -58,8 +58,8 @@ export class Flights<T> {
     return flight
   }
 
-  /** A flight that nobody can join, and that ends when its one caller leaves. */
-  async launchAlone({ signal, deadlineMs }: Patience, task: (deadline: Deadline) => Promise<T>): Promise<T> {
+  /** Runs a flight that no other caller can join, and that ends when its caller leaves. */
+  async runUnshared({ signal, deadlineMs }: WaitOptions, task: (deadline: Deadline) => Promise<T>): Promise<T> {
     if (signal?.aborted) throw signal.reason
     const deadline = this.#startDeadline(deadlineMs)
     const flight = task(deadline)
@@ -76,11 +76,11 @@ export class Flights<T> {
   }
 
   /** The outcome of a flight; a failure as an error object of this caller's own. Leaving it does not end it. */
-  wait(flight: Promise<T>, { signal, deadlineMs }: Patience): Promise<T> {
+  wait(flight: Promise<T>, { signal, deadlineMs }: WaitOptions): Promise<T> {
     // A listener to events may have aborted it since the call began.
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
     const flightEndsFirst = (this.#inFlight.get(flight)?.deadline.remainingMs() ?? 0) <= deadlineMs
-    // Most have no wish of their own, and thousands of them may wait.
+    // Most callers set no signal or deadline, and thousands of them may wait.
     if (!signal && flightEndsFirst) return flight.catch(throwCopy)
     const own = flightEndsFirst ? undefined : this.#startDeadline(deadlineMs)
     return new Promise<T>((resolve, reject) => {
@@ -116,11 +116,11 @@ export class Flights<T> {
 
   #track(flight: Promise<T>, state: Flight): void {
     this.#inFlight.set(flight, state)
-    const land = (): void => {
+    const cleanUp = (): void => {
       state.deadline.clear()
       this.#inFlight.delete(flight)
     }
-    flight.then(land, land)
+    flight.then(cleanUp, cleanUp)
   }
 }
 

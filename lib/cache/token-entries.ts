@@ -1,0 +1,115 @@
+import type { LRUCache } from 'lru-cache'
+import type { Clock } from '../core/clock.js'
+import type { Events } from '../core/events.js'
+import { instant } from '../core/instant.js'
+import { DEFAULTS, makeLru } from '../core/lru.js'
+import { VKitError } from '../core/vkit-error.js'
+import type { MintedToken, SessionToken } from '../token/session-token.js'
+import { CachedToken, type FreshnessPolicy } from './cached-token.js'
+
+export interface TokenEntriesOptions extends FreshnessPolicy {
+  readonly maxEntries: number
+  readonly clock: Clock
+  readonly events: Events
+}
+
+/** In the contract's format these say that the user may no longer have what was granted before. */
+const REVOKED_STATUSES = new Set([403, 410])
+
+/** The tokens that are kept, and which of them replaces which. */
+export class TokenEntries {
+  readonly #options: TokenEntriesOptions
+  readonly #clock: Clock
+  readonly #entries: LRUCache<string, CachedToken>
+
+  constructor(options: TokenEntriesOptions) {
+    this.#options = options
+    this.#clock = options.clock
+    this.#entries = makeLru({
+      max: options.maxEntries,
+      // After, and not while: a listener may call the client, and so this cache.
+      disposeAfter: (_entry, _key, reason) => {
+        if (reason === 'evict') options.events.emit({ type: 'eviction', reason: 'capacity' })
+      },
+    })
+  }
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  /** The entry that a call is about to be served from: it counts as used. */
+  use(key: string): CachedToken | undefined {
+    return this.#entries.get(key, DEFAULTS)
+  }
+
+  peek(key: string): CachedToken | undefined {
+    return this.#entries.peek(key, DEFAULTS)
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key)
+  }
+
+  clear(): void {
+    this.#entries.clear()
+  }
+
+  /** Returns whether there was anything to keep. */
+  keep(key: string, { token, lifetime }: MintedToken): boolean {
+    const now = instant(this.#clock)
+    const entry = lifetime && new CachedToken(token, lifetime, this.#options)
+    const remainingMs = entry?.remainingMs(now) ?? 0
+    if (entry && remainingMs > 0 && remainingMs < Infinity) {
+      this.#entries.set(key, entry, DEFAULTS)
+      return true
+    }
+    // Otherwise every call would start another refresh.
+    this.peek(key)?.recordFailure(now)
+    return false
+  }
+
+  /** Notes why no new token came for an entry. Returns whether the gateway has revoked the entry, which is then gone. */
+  recordFailure(key: string, error: unknown): boolean {
+    const entry = this.peek(key)
+    if (!entry) return false
+    const known = error instanceof VKitError ? error : undefined
+    if (!isRevocation(known)) {
+      entry.recordFailure(instant(this.#clock), known)
+      return false
+    }
+    this.#entries.delete(key)
+    return true
+  }
+
+  meetsMinValidity({ token, lifetime }: MintedToken, minValidityMs?: number): boolean {
+    return !lifetime || new CachedToken(token, lifetime, this.#options).isServable(instant(this.#clock), minValidityMs)
+  }
+
+  /** Whether another process's token can be served, and for longer than the one that is kept. */
+  isBetterThanCached(key: string, { token, lifetime }: MintedToken, minValidityMs?: number): boolean {
+    if (!lifetime) return false
+    const now = instant(this.#clock)
+    const theirs = new CachedToken(token, lifetime, this.#options)
+    if (!theirs.isServable(now, minValidityMs)) return false
+    const ours = this.peek(key)
+    // Our own token is not newer when it comes back, whatever the clocks of other processes say.
+    if (ours?.token.sessionToken === token.sessionToken) return false
+    return !ours || theirs.remainingMs(now) > ours.remainingMs(now)
+  }
+
+  /** The token that is kept now, if it has not expired and the failure to replace it is retryable. */
+  staleFallback(key: string, error: unknown): SessionToken | undefined {
+    if (!(error instanceof VKitError) || !error.retryable) return undefined
+    const entry = this.peek(key)
+    const remainingMs = entry?.remainingMs(instant(this.#clock)) ?? 0
+    if (remainingMs <= 0) return undefined
+    this.#options.events.emit({ type: 'served-while-failing', code: error.code, remainingMs })
+    return entry?.token
+  }
+}
+
+/** A response in another format, such as a proxy's page, says nothing about the user. */
+function isRevocation(error: VKitError | undefined): boolean {
+  return error?.status !== undefined && REVOKED_STATUSES.has(error.status) && error.code !== 'VKIT_INVALID_RESPONSE'
+}
