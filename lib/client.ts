@@ -150,7 +150,7 @@ export class VKitClient {
         const request = { ...resolveRequest(identity, undefined), scopes }
         return cache.get(request, { mode: 'default', deadlineMs, minValidityMs: undefined, signal: cancel })
       },
-      quietUntil: () => this.#minter.quietUntil,
+      rateLimitedUntil: () => this.#minter.rateLimitedUntil,
       deadlineMs,
       signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],
       clock,

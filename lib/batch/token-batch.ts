@@ -1,40 +1,33 @@
-import type { Clock } from '../core/clock.js'
 import { onAbort } from '../core/on-abort.js'
 import type { ProcessHold } from '../core/process-hold.js'
 import { VKitError } from '../core/vkit-error.js'
 import { isForeignPage } from '../gateway/response-errors.js'
-import type { OutageMode, SessionTokenResult } from '../options/types.js'
+import type { SessionTokenResult } from '../options/types.js'
 import type { SessionToken } from '../token/session-token.js'
+import { IdentitySource } from './identity-source.js'
+import { OutagePolicy, type OutagePolicyOptions } from './outage-policy.js'
 
-export interface TokenBatchOptions {
+export interface TokenBatchOptions extends OutagePolicyOptions {
   readonly concurrency: number
-  readonly onOutage: OutageMode
-  readonly maxOutageMs: number
-  /** Rejects with a `VKitError`, also where the identity is none. */
+  /** Rejects with a `VKitError`, also where the identity is not one. */
   readonly getToken: (identity: string, signal: AbortSignal) => Promise<SessionToken>
-  /** Until when, by the monotonic clock, the gateway asked to be left alone with `Retry-After`. */
-  readonly quietUntil: () => number
-  /** The longest wait for `quietUntil` where outages are not waited for. */
-  readonly deadlineMs: number
   /** Any of them ends the run with its reason. */
   readonly signals: readonly AbortSignal[]
-  readonly clock: Clock
   readonly hold: ProcessHold
 }
 
-/** Tries of one identity after which, if others succeed, the fault is held to be its own. */
-const MAX_TRIES = 5
-/** A tenth of the life of the shortest-lived token that is cached to any use: so much it has left when it is got. */
+/** The shortest-lived token worth caching has a tenth of its life left when a call gets it, and lives about a second. */
 const MAX_WAIT_MS = 100
-/** With these no other identity would fare better. */
+/** These failures affect every identity. */
 const ENDS_RUN = new Set<string>(['VKIT_CONFIG', 'VKIT_CLOSED'])
 
-/** One identity on its way; `error` is what it failed with last. */
+/** An identity that has no result yet. */
 interface Work {
   readonly identity: string
-  tries: number
+  attempts: number
   /** How many others had succeeded by the time it first failed. */
   successesBefore: number
+  /** What it failed with last. */
   error?: VKitError
 }
 
@@ -44,36 +37,28 @@ interface Ready {
   readonly since: number
 }
 
-type Source = Iterator<string> | AsyncIterator<string>
-
 /**
  * Gets a token for each of many identities, a bounded number at a time.
  *
- * The source is pulled only when there is room: under way, waiting to be tried again and waiting to be consumed are
+ * The source is pulled only when there is room: the identities in flight, waiting for a retry and waiting to be consumed are
  * never more than a small multiple of `concurrency`, however long the source is and however slow the consumer.
  */
 export class TokenBatch {
   readonly #options: TokenBatchOptions
+  readonly #outage: OutagePolicy
   readonly #ready: Ready[] = []
-  /** Fresh ones that found no room, before those to be tried again. */
+  /** New ones that found no room, before those to be retried. */
   readonly #queue: Work[] = []
   readonly #cancel = new AbortController()
   #inFlight = 0
-  #source: Source | undefined
-  #isPulling = false
-  #isExhausted = false
-  #sourceError: { readonly reason: unknown } | undefined
+  #source!: IdentitySource
   #fatal: { readonly reason: unknown } | undefined
   #isSleeping = false
-  /** Since when, without a success, mints have failed for reasons that may pass. */
-  #failingSince: number | undefined
-  #successes = 0
-  /** Until when the circuit lets no probe through. */
-  #resumeAt = -Infinity
   #wake: () => void = () => undefined
 
   constructor(options: TokenBatchOptions) {
     this.#options = options
+    this.#outage = new OutagePolicy(options)
   }
 
   async *run(
@@ -82,7 +67,10 @@ export class TokenBatch {
     const { signals, hold } = this.#options
     for (const signal of signals) if (signal.aborted) throw signal.reason
     const leave = signals.map(signal => onAbort(signal, () => this.#end(signal.reason)))
-    this.#source = iteratorOf(identities)
+    this.#source = new IdentitySource(identities, {
+      onIdentity: identity => this.#queue.unshift(newWork(identity)),
+      onChange: () => this.#wake(),
+    })
     try {
       for (;;) {
         this.#fill()
@@ -98,7 +86,7 @@ export class TokenBatch {
       this.#cancel.abort()
       await this.#closeSource()
     }
-    const failure = this.#fatal ?? this.#sourceError
+    const failure = this.#fatal ?? this.#source.failure
     if (failure) throw failure.reason
   }
 
@@ -112,7 +100,7 @@ export class TokenBatch {
   }
 
   #isDone(): boolean {
-    return this.#isExhausted && this.#inFlight === 0 && this.#queue.length === 0
+    return this.#source.isExhausted && this.#inFlight === 0 && this.#queue.length === 0
   }
 
   #nextChange(): Promise<void> {
@@ -126,36 +114,19 @@ export class TokenBatch {
 
   #fill(): void {
     while (!this.#fatal && this.#hasRoom()) {
-      const pauseMs = this.#pauseMs()
+      const pauseMs = this.#outage.pauseMs()
       if (pauseMs > 0) return this.#sleep(pauseMs)
       // Those that failed come last, so that one bad identity does not pass for an outage.
-      if (!this.#isPulling && !this.#isExhausted && this.#queue.length <= this.#options.concurrency) this.#pull()
+      if (this.#queue.length <= this.#options.concurrency) this.#source.pull()
       const work = this.#queue.shift()
       if (work) this.#start(work)
-      else if (this.#isPulling || this.#isExhausted) return
+      else if (this.#source.isPulling || this.#source.isExhausted) return
     }
   }
 
-  /** While nothing succeeds, one at a time finds out whether something does again. */
   #hasRoom(): boolean {
-    const isProbing = this.#failingSince !== undefined && this.#isPatient()
-    return this.#inFlight + this.#ready.length < (isProbing ? 1 : this.#options.concurrency)
-  }
-
-  /** Whether an outage is to be waited for, and has not lasted longer than agreed. */
-  #isPatient(): boolean {
-    const { clock, onOutage, maxOutageMs } = this.#options
-    if (onOutage === 'fail') return false
-    const now = clock.monotonic()
-    return Math.max(now, this.#resumeAt) - (this.#failingSince ?? now) <= maxOutageMs
-  }
-
-  #pauseMs(): number {
-    const { clock, quietUntil, maxOutageMs, deadlineMs } = this.#options
-    const isPatient = this.#isPatient()
-    const pauseMs = Math.max(quietUntil(), isPatient ? this.#resumeAt : -Infinity) - clock.monotonic()
-    // What is not worth waiting for is tried: it fails by the open circuit, without a request.
-    return pauseMs > (isPatient ? maxOutageMs : deadlineMs) ? 0 : pauseMs
+    const most = this.#outage.isProbing ? 1 : this.#options.concurrency
+    return this.#inFlight + this.#ready.length < most
   }
 
   #sleep(ms: number): void {
@@ -165,32 +136,6 @@ export class TokenBatch {
       this.#isSleeping = false
       this.#wake()
     })
-  }
-
-  #pull(): void {
-    const failed = (reason: unknown): void => {
-      this.#isExhausted = true
-      this.#sourceError = { reason }
-    }
-    const received = ({ done, value }: IteratorResult<string, unknown>): void => {
-      if (done) this.#isExhausted = true
-      else this.#queue.unshift(newWork(value))
-    }
-    try {
-      const step = this.#source?.next()
-      if (step === undefined) return
-      if (!isPromise(step)) return received(step)
-      this.#isPulling = true
-      void Promise.resolve(step)
-        .then(received)
-        .catch(failed)
-        .finally(() => {
-          this.#isPulling = false
-          this.#wake()
-        })
-    } catch (error) {
-      failed(error)
-    }
   }
 
   #start(work: Work): void {
@@ -208,9 +153,7 @@ export class TokenBatch {
   }
 
   #succeed({ identity }: Work, token: SessionToken): void {
-    this.#successes++
-    this.#failingSince = undefined
-    this.#resumeAt = -Infinity
+    this.#outage.recordSuccess()
     this.#makeReady({ identity, token })
   }
 
@@ -218,40 +161,32 @@ export class TokenBatch {
     if (this.#cancel.signal.aborted) return
     if (!(error instanceof VKitError) || ENDS_RUN.has(error.code)) return this.#end(error)
     const { identity } = work
-    // A page of a proxy or a firewall is no outage, and may be for this identity only.
+    // A page of a proxy or a firewall is not an outage, and may be for this identity only.
     const isFinal = !error.retryable || isForeignPage(error)
     if (isFinal || this.#options.onOutage === 'fail') return this.#makeReady({ identity, error })
 
-    const now = this.#options.clock.monotonic()
-    this.#failingSince ??= now
-    this.#resumeAt = Math.max(this.#resumeAt, now + (error.retryAfterMs ?? 0))
-    if (work.error === undefined) work.successesBefore = this.#successes
+    this.#outage.recordFailure(error)
+    if (work.error === undefined) work.successesBefore = this.#outage.successes
     work.error = error
     // An open circuit has sent nothing: that says nothing of this identity.
-    if (error.attempts > 0) work.tries++
+    if (error.attempts > 0) work.attempts++
     this.#queue.push(work)
-    this.#giveUp()
+    this.#rejectExhausted()
   }
 
-  /** Yields the errors of those not to be tried again: the fault is their own, or the outage longer than agreed. */
-  #giveUp(): void {
-    const isPatient = this.#isPatient()
+  /** Yields the errors of those that are not retried: the failure is their own, or the outage longer than agreed. */
+  #rejectExhausted(): void {
+    const { canWait } = this.#outage
     for (const work of this.#queue.splice(0)) {
-      const { identity, error, tries, successesBefore } = work
-      const isOwnFault = tries >= MAX_TRIES && this.#successes > successesBefore
-      if (error && (isOwnFault || !isPatient)) this.#makeReady({ identity, error })
+      const { identity, error } = work
+      if (error && (!canWait || this.#outage.isOwnFault(work))) this.#makeReady({ identity, error })
       else this.#queue.push(work)
     }
   }
 
-  /** Tells the source that no more is wanted of it, as `for … of` does. */
   async #closeSource(): Promise<void> {
-    if (this.#isExhausted) return
     try {
-      const closing = this.#source?.return?.()
-      // A source in the middle of a pull that may never end cannot close before it does.
-      if (this.#isPulling) Promise.resolve(closing).catch(() => undefined)
-      else await closing
+      await this.#source.close()
     } catch (error) {
       // What ended the run says more than what went wrong afterwards.
       if (!this.#fatal) throw error
@@ -260,13 +195,5 @@ export class TokenBatch {
 }
 
 function newWork(identity: string): Work {
-  return { identity, tries: 0, successesBefore: 0 }
-}
-
-function iteratorOf(identities: Iterable<string> | AsyncIterable<string>): Source {
-  return Symbol.asyncIterator in identities ? identities[Symbol.asyncIterator]() : identities[Symbol.iterator]()
-}
-
-function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value
+  return { identity, attempts: 0, successesBefore: 0 }
 }

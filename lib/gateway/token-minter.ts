@@ -36,7 +36,7 @@ export class TokenMinter {
   readonly #options: TokenMinterOptions
   readonly #circuit: Circuit
   readonly #budget = new RetryBudget()
-  #quietUntil = -Infinity
+  #rateLimitedUntil = -Infinity
 
   constructor(options: TokenMinterOptions) {
     this.#options = options
@@ -48,8 +48,8 @@ export class TokenMinter {
   }
 
   /** Until when, by the monotonic clock, the gateway asked with `Retry-After` to be spared (429). */
-  get quietUntil(): number {
-    return this.#quietUntil
+  get rateLimitedUntil(): number {
+    return this.#rateLimitedUntil
   }
 
   /** Calls `onSent` when a request has a connection. */
@@ -104,7 +104,7 @@ export class TokenMinter {
 
   #noteRateLimit(error: unknown): void {
     if (!(error instanceof VKitRateLimitError) || error.retryAfterMs === undefined) return
-    this.#quietUntil = Math.max(this.#quietUntil, this.#options.clock.monotonic() + error.retryAfterMs)
+    this.#rateLimitedUntil = Math.max(this.#rateLimitedUntil, this.#options.clock.monotonic() + error.retryAfterMs)
   }
 
   async #attempt(request: TokenRequest, exchange: Omit<ExchangeRequest, 'body'>): Promise<MintedToken> {

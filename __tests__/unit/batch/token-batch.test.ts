@@ -20,7 +20,7 @@ function makeBatch(options: Partial<TokenBatchOptions>): TokenBatch {
     maxOutageMs: 60_000,
     deadlineMs: 15_000,
     getToken: async identity => tokenFor(identity),
-    quietUntil: () => -Infinity,
+    rateLimitedUntil: () => -Infinity,
     signals: [],
     clock,
     hold: new ProcessHold(),
@@ -169,21 +169,24 @@ describe('a batch', () => {
 
 describe('a rate limit', () => {
   it('makes every worker wait for as long as the gateway asked', async () => {
-    const quietUntil = clock.monotonic() + 10_000
+    const rateLimitedUntil = clock.monotonic() + 10_000
     const startedAt: number[] = []
     const getToken = async (identity: string): Promise<SessionToken> => {
       startedAt.push(clock.monotonic())
       return tokenFor(identity)
     }
-    const batch = makeBatch({ getToken, quietUntil: () => quietUntil, onOutage: 'fail' })
+    const batch = makeBatch({ getToken, rateLimitedUntil: () => rateLimitedUntil, onOutage: 'fail' })
     await whileTimePasses(collect(batch.run(count({ pulled: 0 }, 8))))
     expect(startedAt).toHaveLength(8)
-    expect(Math.min(...startedAt)).toBeGreaterThanOrEqual(quietUntil)
+    expect(Math.min(...startedAt)).toBeGreaterThanOrEqual(rateLimitedUntil)
   })
 
   it('of a day is not waited for', async () => {
     const error = unavailable(1, 86_400_000)
-    const batch = makeBatch({ getToken: () => Promise.reject(error), quietUntil: () => clock.monotonic() + 86_400_000 })
+    const batch = makeBatch({
+      getToken: () => Promise.reject(error),
+      rateLimitedUntil: () => clock.monotonic() + 86_400_000,
+    })
     expect(new Set((await collect(batch.run(count({ pulled: 0 }, 50)))).values())).toEqual(
       new Set(['VKIT_UNAVAILABLE']),
     )
