@@ -6,7 +6,7 @@ import path from 'node:path'
 import { looksLikeSecret, readDuration } from '../../lib/cli/arguments.js'
 import { checkClock } from '../../lib/cli/doctor/network.js'
 import { checkExposure } from '../../lib/cli/doctor/settings.js'
-import { Faults } from '../../lib/cli/emulator/fault-rules.js'
+import { FaultRules } from '../../lib/cli/emulator/fault-rules.js'
 import { countLines } from '../../lib/cli/token/identity-list.js'
 import { IdentitySet } from '../../lib/cli/token/identity-set.js'
 import { MAX_LINE_BYTES, readLines, textOf } from '../../lib/cli/token/lines.js'
@@ -137,14 +137,14 @@ describe('arguments', () => {
   )
 
   it('a fault rule applies as often as it says, then the next one does', () => {
-    const faults = new Faults(['429,retry-after=2,x2', 'delay=800ms'])
+    const faults = new FaultRules(['429,retry-after=2,x2', 'delay=800ms'])
     const met = Array.from({ length: 3 }, () => faults.next())
     expect(met[1]).toMatchObject({ status: 429, headers: { 'Retry-After': '2' } })
     expect(met[2]).toEqual({ delayMs: 800 })
   })
 
   it('a fault rule applies to a part of the requests', () => {
-    const faults = new Faults(['503,20%'])
+    const faults = new FaultRules(['503,20%'])
     const met = Array.from({ length: 10_000 }, () => faults.next()).filter(Boolean).length
     expect(met).toBeGreaterThan(1_500)
     expect(met).toBeLessThan(2_500)

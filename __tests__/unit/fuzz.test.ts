@@ -4,11 +4,11 @@ import { VKitArgumentError, VKitConfigError } from '../../lib/core/errors.js'
 import { Events } from '../../lib/core/events.js'
 import { VKitError } from '../../lib/core/vkit-error.js'
 import { networkError } from '../../lib/gateway/response-errors.js'
-import { readAnswer, type RawAnswer } from '../../lib/gateway/response.js'
-import { parseSessionToken } from '../../lib/gateway/session-response.js'
+import { parseResponse, type RawResponse } from '../../lib/gateway/response.js'
+import { parseSessionResponse } from '../../lib/gateway/session-response.js'
 import { resolveCall } from '../../lib/options/call-options.js'
 import { resolveClientOptions } from '../../lib/options/client-options.js'
-import { scrub } from '../../lib/secret/redact.js'
+import { redact } from '../../lib/secret/redact.js'
 import { assertNoSecret } from '../../lib/testing/index.js'
 import type { MintedToken } from '../../lib/token/session-token.js'
 
@@ -92,7 +92,7 @@ describe('scrub', () => {
   it('leaves no spelling of the secret in any text, on one line of at most 300 characters', () => {
     fc.assert(
       fc.property(repeated, given => {
-        const clean = scrub(textOf(given), given.secret)
+        const clean = redact(textOf(given), given.secret)
         assertNoSecret(clean, given.secret)
         expect(clean.length).toBeLessThanOrEqual(301)
         // eslint-disable-next-line no-control-regex
@@ -105,7 +105,7 @@ describe('scrub', () => {
   it('takes any text and any secret', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.stringMatching(/^[!-~]+$/), (text, secret) => {
-        expect(typeof scrub(text, secret)).toBe('string')
+        expect(typeof redact(text, secret)).toBe('string')
       }),
       { numRuns: 200 },
     )
@@ -117,16 +117,16 @@ const EVENTS = new Events()
 const START = { wall: NOW, monotonic: 0 }
 const END = { wall: NOW + 100, monotonic: 100 }
 
-function mintFrom(raw: RawAnswer, secret: string): MintedToken {
+function mintFrom(raw: RawResponse, secret: string): MintedToken {
   const request = { identity: 'user', scopes: [] }
-  return parseSessionToken(readAnswer(raw, { secret, place: () => PLACE, nowMs: NOW }), request, {
+  return parseSessionResponse(parseResponse(raw, { secret, place: () => PLACE, nowMs: NOW }), request, {
     start: START,
     end: END,
     events: EVENTS,
   })
 }
 
-function expectTokenOrSafeError(raw: RawAnswer, secret: string): void {
+function expectTokenOrSafeError(raw: RawResponse, secret: string): void {
   const outcome = attempt(() => mintFrom(raw, secret))
   if ('result' in outcome) {
     const { token, lifetime } = outcome.result
@@ -153,7 +153,7 @@ const headerNames = fc.constantFrom(
   '__proto__',
 )
 
-function headersOf(values: fc.Arbitrary<string | string[] | undefined>): fc.Arbitrary<RawAnswer['headers']> {
+function headersOf(values: fc.Arbitrary<string | string[] | undefined>): fc.Arbitrary<RawResponse['headers']> {
   return fc.array(fc.tuple(headerNames, values), { maxLength: 4 }).map(entries => Object.fromEntries(entries))
 }
 

@@ -11,8 +11,8 @@ const LAST_WRITE_MS = 1_000
  * that has been minted should be written; at the second one it is left.
  */
 export class Interruption {
-  readonly #soft = new AbortController()
-  readonly #hard = new AbortController()
+  readonly #stop = new AbortController()
+  readonly #abort = new AbortController()
   readonly #listeners = new Map<NodeJS.Signals, () => void>()
   #timer: ReturnType<typeof setTimeout> | undefined
   readonly #onFirst: (() => void) | undefined
@@ -29,13 +29,13 @@ export class Interruption {
   }
 
   /** Aborts when no more is to be begun. */
-  get soft(): AbortSignal {
-    return this.#soft.signal
+  get stopSignal(): AbortSignal {
+    return this.#stop.signal
   }
 
   /** Aborts when nothing is to be waited for any longer. */
-  get hard(): AbortSignal {
-    return this.#hard.signal
+  get abortSignal(): AbortSignal {
+    return this.#abort.signal
   }
 
   /** What the process is to end with, if it was interrupted. */
@@ -46,8 +46,8 @@ export class Interruption {
   /** Leaves at once, for a reason of one's own. */
   abort(exitCode: number): void {
     this.#exitCode ??= exitCode
-    this.#soft.abort()
-    this.#hard.abort()
+    this.#stop.abort()
+    this.#abort.abort()
     // A reader of the output that reads no more would hold the process for good.
     setTimeout(() => process.exit(this.#exitCode), LAST_WRITE_MS).unref()
   }
@@ -59,9 +59,9 @@ export class Interruption {
   }
 
   #interrupt(exitCode: number): void {
-    if (this.#soft.signal.aborted) return this.abort(exitCode)
+    if (this.#stop.signal.aborted) return this.abort(exitCode)
     this.#exitCode = exitCode
-    this.#soft.abort()
+    this.#stop.abort()
     this.#onFirst?.()
     this.#timer = setTimeout(() => this.abort(exitCode), GRACE_MS)
   }

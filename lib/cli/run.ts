@@ -5,7 +5,7 @@ import { doctorCommand } from './doctor/command.js'
 import { emulatorCommand } from './emulator/command.js'
 import { CommandError, EXIT, exitCodeOf } from './exit-codes.js'
 import { HELP } from './help.js'
-import { complain } from './terminal.js'
+import { printError } from './terminal.js'
 import { tokenCommand } from './token/command.js'
 
 const COMMANDS = { token: tokenCommand, emulator: emulatorCommand, doctor: doctorCommand } as const
@@ -55,15 +55,15 @@ function print(text: string): number {
 
 function explain(error: unknown): number {
   if (error instanceof CommandError) {
-    complain(error.message)
+    printError(error.message)
     return error.exitCode
   }
   if (error instanceof VKitError) {
-    complain(`${error.code}: ${error.message}`)
+    printError(`${error.code}: ${error.message}`)
     return exitCodeOf(error)
   }
   // Whatever else it is may hold what was typed, or the secret: its place is told, not its words.
   const { name, stack = '' } = error instanceof Error ? error : new Error('unknown')
-  complain(`Something went wrong inside vkit (${name}).`, ...stack.split('\n').filter(line => /^\s+at /.test(line)))
+  printError(`Something went wrong inside vkit (${name}).`, ...stack.split('\n').filter(line => /^\s+at /.test(line)))
   return EXIT.failed
 }

@@ -37,17 +37,17 @@ export function writeLine(stream: NodeJS.WritableStream, line: string, label = '
 }
 
 /** Lines for a person, on standard error: standard output is for what was asked for. */
-export function tell(...lines: readonly string[]): void {
+export function printInfo(...lines: readonly string[]): void {
   for (const line of lines) writeLine(process.stderr, line)
 }
 
-export function warn(line: string): void {
+export function printWarning(line: string): void {
   writeLine(process.stderr, line, `${paint('warning', 'yellow', process.stderr)}: `)
 }
 
-export function complain(line: string, ...more: readonly string[]): void {
+export function printError(line: string, ...more: readonly string[]): void {
   writeLine(process.stderr, line, `${paint('error', 'red', process.stderr)}: `)
-  tell(...more)
+  printInfo(...more)
 }
 
 /** `text` in quotes, where what is shown is not ours. */
@@ -74,9 +74,9 @@ export function watchOutput(): { readonly exitCode: number | undefined } {
     if (state.exitCode !== undefined) return
     state.exitCode = exitCodeForOutput(error)
     process.exitCode = state.exitCode
-    if (state.exitCode !== NO_READER) complain(fileError('The output cannot be written', error).message)
+    if (state.exitCode !== NO_READER) printError(fileError('The output cannot be written', error).message)
   })
-  // There is nowhere to complain to.
+  // Nothing is left to write the error to.
   process.stderr.on('error', () => undefined)
   return state
 }

@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache'
-import { ownMembers } from './own-properties.js'
+import { ownProperties } from './own-properties.js'
 
 /** An lru-cache with no other options than these, whatever stands on `Object.prototype`. Give `DEFAULTS` to its methods. */
 export function makeLru<V extends object>(options: LRUCache.OptionsMaxLimit<string, V, unknown>): LRUCache<string, V> {
-  return new LRUCache<string, V>(ownMembers(options))
+  return new LRUCache<string, V>(ownProperties(options))
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The own members alone, without a prototype: what somebody put on `Object.prototype` says nothing here. */
-export function ownMembers<T extends object>(given: T): T {
+export function ownProperties<T extends object>(given: T): T {
   return Object.assign(Object.create(null) as T, given)
 }
 
@@ -13,7 +13,7 @@ export function readOwn(given: object, key: string): unknown {
  *
  * What stands on `Object.prototype` is not meant for it, and does not count.
  */
-export function inheritedMember(given: object, names: ReadonlySet<string>): string | undefined {
+export function inheritedProperty(given: object, names: ReadonlySet<string>): string | undefined {
   let owner = prototypeOf(given)
   // Most are plain objects, and each call of a hit with options comes here.
   if (!owner || isRoot(owner)) return undefined

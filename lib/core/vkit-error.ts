@@ -1,4 +1,4 @@
-import { ownMembers } from './own-properties.js'
+import { ownProperties } from './own-properties.js'
 import { sanitizeCause, type SanitizedCause } from './sanitize-cause.js'
 
 /** What a `VKitError` says in `code`: stable, documented, safe to `switch` over. */
@@ -107,7 +107,7 @@ export abstract class VKitError extends Error {
   /** For the classes below. Make one of those in tests of your own error handling: `new VKitServerError('down')`. */
   protected constructor(message: string, details: VKitErrorDetails & { code: VKitErrorCode; retryable: boolean }) {
     super(message)
-    const own = ownMembers(details)
+    const own = ownProperties(details)
     this.code = own.code
     this.retryable = own.retryable
     this.attempts = own.attempts ?? 0

@@ -12,7 +12,7 @@ const PROBES: Backoff = { firstMs: FIRST_PROBE_MS, longestMs: LONGEST_PROBE_MS }
 /** `closed`: mints go through. `open`: they fail at once. `half-open`: the next one is a probe. */
 export type CircuitState = 'closed' | 'open' | 'half-open'
 
-export interface CircuitOptions {
+export interface CircuitBreakerOptions {
   readonly clock: Clock
   readonly events: Events
   readonly random: Random
@@ -24,7 +24,7 @@ export interface CircuitOptions {
  * Five retryable failures in a row open it. While it is open a call fails at once, but for one probe after each
  * full-jitter backoff; any answer that is no such failure closes it.
  */
-export class Circuit {
+export class CircuitBreaker {
   readonly #clock: Clock
   readonly #events: Events
   readonly #random: Random
@@ -33,7 +33,7 @@ export class Circuit {
   #probes = 0
   #nextProbeAt = 0
 
-  constructor({ clock, events, random }: CircuitOptions) {
+  constructor({ clock, events, random }: CircuitBreakerOptions) {
     this.#clock = clock
     this.#events = events
     this.#random = random
@@ -41,12 +41,12 @@ export class Circuit {
 
   get state(): CircuitState {
     if (!this.#open) return 'closed'
-    return this.#untilProbeMs() > 0 ? 'open' : 'half-open'
+    return this.#msUntilProbe() > 0 ? 'open' : 'half-open'
   }
 
   /** Throws the error that `run` would, without using up the probe. */
   check(): void {
-    const retryAfterMs = this.#untilProbeMs()
+    const retryAfterMs = this.#msUntilProbe()
     if (!this.#open || retryAfterMs <= 0) return
     throw new VKitServerError('The gateway has failed repeatedly and is given a pause. Try again after retryAfterMs.', {
       retryAfterMs: Math.ceil(retryAfterMs),
@@ -54,7 +54,7 @@ export class Circuit {
   }
 
   /** `isOurs` tells of a failure that it was made on this side, and says nothing of the gateway. */
-  async run<T>(task: () => Promise<T>, isOurs: (error: VKitError) => boolean = () => false): Promise<T> {
+  async run<T>(task: () => Promise<T>, isLocalFailure: (error: VKitError) => boolean = () => false): Promise<T> {
     this.check()
     const isProbe = this.#open
     // Set now and not when the probe fails: a probe that never settles must not be the last one.
@@ -64,11 +64,11 @@ export class Circuit {
       this.#close()
       return result
     } catch (error) {
-      const isKnown = error instanceof VKitError && !isOurs(error)
+      const isKnown = error instanceof VKitError && !isLocalFailure(error)
       if (isKnown && error.retryable) this.#fail(error.retryAfterMs)
       // A refusal is an answer: the gateway is there.
       else if (isKnown && error.status !== undefined) this.#close()
-      else if (isProbe) this.#returnProbe()
+      else if (isProbe) this.#releaseProbe()
       throw error
     }
   }
@@ -85,7 +85,7 @@ export class Circuit {
     const pauseMs = Math.min(retryAfterMs, LONGEST_PROBE_MS)
     this.#nextProbeAt = Math.max(this.#nextProbeAt, this.#clock.monotonic() + pauseMs)
     if (this.#failures === FAILURES_TO_OPEN) {
-      this.#events.emit({ type: 'circuit-open', retryAfterMs: Math.ceil(this.#untilProbeMs()) })
+      this.#events.emit({ type: 'circuit-open', retryAfterMs: Math.ceil(this.#msUntilProbe()) })
     }
   }
 
@@ -101,13 +101,13 @@ export class Circuit {
   }
 
   /** It found out nothing, so the next call may. */
-  #returnProbe(): void {
+  #releaseProbe(): void {
     if (!this.#open) return
     this.#probes = Math.max(0, this.#probes - 1)
     this.#nextProbeAt = Math.min(this.#nextProbeAt, this.#clock.monotonic())
   }
 
-  #untilProbeMs(): number {
+  #msUntilProbe(): number {
     return this.#nextProbeAt - this.#clock.monotonic()
   }
 }

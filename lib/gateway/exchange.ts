@@ -6,7 +6,7 @@ import { VKitResponseError, VKitTimeoutError } from '../core/errors.js'
 import { hostOf } from '../core/url-parts.js'
 import { openRequest, StaleSocketError, type Connection } from './connection.js'
 import { networkError, placeOf } from './response-errors.js'
-import type { RawAnswer } from './response.js'
+import type { RawResponse } from './response.js'
 import { isCertificateRejected } from './secure-socket.js'
 import type { ExchangeRequest } from './transport.js'
 
@@ -29,7 +29,7 @@ export class Exchange {
   readonly #chunks: Buffer[] = []
   #length = 0
   #isSettled = false
-  #resolve!: (response: RawAnswer) => void
+  #resolve!: (response: RawResponse) => void
   #reject!: (error: Error) => void
   #stopTimer: (() => void) | undefined
   #stopWatching: (() => void) | undefined
@@ -41,9 +41,9 @@ export class Exchange {
   }
 
   /** Rejects with a StaleSocketError where the request may be sent once more. */
-  async run(): Promise<RawAnswer> {
+  async run(): Promise<RawResponse> {
     this.#request.deadline.throwIfAborted()
-    return await new Promise<RawAnswer>((resolve, reject) => {
+    return await new Promise<RawResponse>((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
       this.#start()

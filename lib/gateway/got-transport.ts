@@ -3,7 +3,7 @@ import type { Options } from 'got'
 import type { Clock } from '../core/clock.js'
 import { VKitConnectionError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
-import { ownMembers } from '../core/own-properties.js'
+import { ownProperties } from '../core/own-properties.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { VKitError } from '../core/vkit-error.js'
 import {
@@ -17,7 +17,7 @@ import {
 import { Exchange } from './exchange.js'
 import { loadGot } from './load-got.js'
 import { networkError, placeOf } from './response-errors.js'
-import { readAnswer, type GatewayAnswer, type RawAnswer } from './response.js'
+import { parseResponse, type GatewayResponse, type RawResponse } from './response.js'
 import type { ExchangeRequest, Transport } from './transport.js'
 
 export interface GotTransportOptions {
@@ -42,10 +42,10 @@ export class GotTransport implements Transport {
   constructor(options: GotTransportOptions) {
     this.#options = options
     // Own members only: an option that is usually missing may stand on Object.prototype.
-    this.#loadGot = ownMembers(options).loadGot ?? loadGot
+    this.#loadGot = ownProperties(options).loadGot ?? loadGot
   }
 
-  async exchange(request: ExchangeRequest): Promise<GatewayAnswer> {
+  async exchange(request: ExchangeRequest): Promise<GatewayResponse> {
     const { endpoint, clock } = this.#options
     const { deadline, secret } = request
     const url = endpoint()
@@ -53,7 +53,11 @@ export class GotTransport implements Transport {
     const connection = await (this.#connection ??= this.#connect(url))
     await connection.slots.acquire(deadline)
     try {
-      return readAnswer(await this.#sendRetryingStaleSocket(connection, request), { secret, place, nowMs: clock.now() })
+      return parseResponse(await this.#sendRetryingStaleSocket(connection, request), {
+        secret,
+        place,
+        nowMs: clock.now(),
+      })
     } catch (error) {
       // Other errors come from code that is not ours, and may hold what it knew.
       throw error instanceof VKitError || deadline.aborted ? error : networkError(error, place())
@@ -79,7 +83,7 @@ export class GotTransport implements Transport {
     }
   }
 
-  async #sendRetryingStaleSocket(connection: Connection, request: ExchangeRequest): Promise<RawAnswer> {
+  async #sendRetryingStaleSocket(connection: Connection, request: ExchangeRequest): Promise<RawResponse> {
     try {
       return await new Exchange(connection, request, this.#options).run()
     } catch (error) {

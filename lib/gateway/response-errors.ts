@@ -10,7 +10,7 @@ import {
 import { sanitizeCause, type SanitizedCause } from '../core/sanitize-cause.js'
 import { portOf } from '../core/url-parts.js'
 import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
-import { repeats } from '../secret/redact.js'
+import { containsSecret } from '../secret/redact.js'
 
 /** OpenSSL's names for what is wrong with a certificate, and Node's and OpenSSL's for a failed handshake. */
 const TLS_CODE =
@@ -19,7 +19,7 @@ const TLS_CODE =
 /** Where a request went, for messages: scheme, host, port and path. */
 export function placeOf(url: URL, secret: string): string {
   const place = `${url.protocol}//${url.hostname}:${portOf(url)}${url.pathname}`
-  return repeats(place, secret) ? 'the gateway' : place
+  return containsSecret(place, secret) ? 'the gateway' : place
 }
 
 /** The typed error for what Node reports of the connection to `place`; nothing of the original but its code is kept. */
@@ -36,13 +36,13 @@ export function networkError(error: unknown, place: string, isCertificateRejecte
   if (isCertificateRejected || TLS_CODE.test(code)) {
     return new VKitConnectionError(`No secure connection to ${place} (${code}).`, { code: 'VKIT_TLS', cause })
   }
-  const why = cause && explainInterception(cause)
+  const why = cause && interceptionMessage(cause)
   if (why !== undefined) return new VKitConnectionError(`POST ${place}: ${why} (${code}).`, { cause, retryable: false })
   return new VKitConnectionError(`The connection to ${place} failed (${code}).`, { cause })
 }
 
 /** What a test tool that intercepts HTTP did. Its own message is not repeated: nock's has the headers, so the secret. */
-function explainInterception({ code, name }: SanitizedCause): string | undefined {
+function interceptionMessage({ code, name }: SanitizedCause): string | undefined {
   if (code === 'ERR_NOCK_NO_MATCH') return 'nock intercepted the request, and none of its interceptors matches'
   if (name === 'NetConnectNotAllowedError') return 'nock does not allow connections to this host'
   if (name === 'InternalError' && code === undefined)
@@ -58,13 +58,13 @@ export function isForeignPage({ code, status = 0 }: VKitError): boolean {
   return code === 'VKIT_INVALID_RESPONSE' && NEEDS_THE_CONTRACT.has(status)
 }
 
-interface FailureContext {
+interface ErrorContext {
   readonly place: string
   readonly details: VKitErrorDetails
 }
 
 /** `reason`: what the response says in the contract's format, ready to end a sentence; undefined in any other format. */
-export function failure(status: number, reason: string | undefined, { place, details }: FailureContext): VKitError {
+export function toError(status: number, reason: string | undefined, { place, details }: ErrorContext): VKitError {
   if (reason === undefined && NEEDS_THE_CONTRACT.has(status)) {
     return new VKitResponseError(
       `${place} responded with ${status} in a format that is not the gateway's: it may come from a proxy or a firewall.`,

@@ -3,18 +3,18 @@ import { parseHttpDate } from '../core/dates.js'
 import { VKitRequestError, VKitResponseError } from '../core/errors.js'
 import { readOwn } from '../core/own-properties.js'
 import type { VKitErrorDetails } from '../core/vkit-error.js'
-import { repeats, scrub } from '../secret/redact.js'
-import { failure } from './response-errors.js'
+import { containsSecret, redact } from '../secret/redact.js'
+import { toError } from './response-errors.js'
 
 /** An answer as it came over the wire, whole. */
-export interface RawAnswer {
+export interface RawResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly bytes: Buffer
 }
 
 /** A successful answer: a JSON object without an `error`. */
-export interface GatewayAnswer {
+export interface GatewayResponse {
   readonly body: object
   /** `Date`, epoch milliseconds; missing where an `Age` says that the answer lay in a cache. */
   readonly dateMs: number | undefined
@@ -24,7 +24,7 @@ export interface GatewayAnswer {
 const BYTE_ORDER_MARK = /^\ufeff/
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
-export interface ReadContext {
+export interface ParseContext {
   readonly secret: string
   /** Where the request went, for messages. */
   readonly place: () => string
@@ -36,7 +36,7 @@ export interface ReadContext {
  *
  * What the gateway says in an `error` member goes into the message, redacted; no other text of the response does.
  */
-export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext): GatewayAnswer {
+export function parseResponse(raw: RawResponse, { secret, place, nowMs }: ParseContext): GatewayResponse {
   const dateMs = parseHttpDate(header(raw, 'date'))
   const { status } = raw
   const details = (): VKitErrorDetails => ({
@@ -50,7 +50,7 @@ export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext
       code: 'VKIT_REDIRECT',
     })
   }
-  if (status >= 400) throw failure(status, explanation(raw, secret), { place: place(), details: details() })
+  if (status >= 400) throw toError(status, gatewayMessage(raw, secret), { place: place(), details: details() })
   // A gateway may respond with 201 to a POST; only the body can show that any other status is a success.
   if (status !== 200 && status !== 201) {
     throw new VKitResponseError(`${place()} responded with ${status}.`, details())
@@ -59,16 +59,16 @@ export function readAnswer(raw: RawAnswer, { secret, place, nowMs }: ReadContext
   const error = readError(body, secret)
   if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
   // What it holds goes on to the client of an end user.
-  if (isSentOn(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
+  if (sendsSecretOn(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
   return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
 /** A shorter secret, such as one of a test, may be a part of a token or a date by chance. */
-const MIN_TELLING_SECRET = 12
+const MIN_DISTINCT_SECRET = 12
 
 /** Whether a member that goes on to an end user holds the secret. The identity is the caller's own text. */
-function isSentOn(body: object, secret: string): boolean {
-  if (secret.length < MIN_TELLING_SECRET) return false
+function sendsSecretOn(body: object, secret: string): boolean {
+  if (secret.length < MIN_DISTINCT_SECRET) return false
   return ['sessionToken', 'expiresAt'].some(name => {
     const value = readOwn(body, name)
     return typeof value === 'string' && value.includes(secret)
@@ -76,7 +76,7 @@ function isSentOn(body: object, secret: string): boolean {
 }
 
 /** What the gateway says of a failure, where the body is in the contract's format: JSON with an `error`. */
-function explanation(raw: RawAnswer, secret: string): string | undefined {
+function gatewayMessage(raw: RawResponse, secret: string): string | undefined {
   try {
     return readError(parseObject(raw), secret)
   } catch {
@@ -84,7 +84,7 @@ function explanation(raw: RawAnswer, secret: string): string | undefined {
   }
 }
 
-function parseObject(raw: RawAnswer, details: () => VKitErrorDetails = () => ({})): object {
+function parseObject(raw: RawResponse, details: () => VKitErrorDetails = () => ({})): object {
   const encoding = header(raw, 'content-encoding')
   if (encoding !== undefined && encoding !== 'identity') {
     throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details())
@@ -112,7 +112,7 @@ function readError(body: object, secret: string): string | undefined {
   const error = readOwn(body, 'error')
   if (!error) return undefined
   const text = typeof error === 'string' ? error : describe(error)
-  const clean = text === undefined ? '' : scrub(text, secret)
+  const clean = text === undefined ? '' : redact(text, secret)
   return clean === '' ? '.' : `: ${/[.!?…]$/.test(clean) ? clean : `${clean}.`}`
 }
 
@@ -126,19 +126,19 @@ function describe(error: unknown): string | undefined {
 }
 
 /** The usual names: what Video.io's own is called is not documented. */
-function readRequestId(raw: RawAnswer, secret: string): string | undefined {
+function readRequestId(raw: RawResponse, secret: string): string | undefined {
   const id = header(raw, 'x-request-id') ?? header(raw, 'request-id')
   if (id === undefined || !/^[\w.:-]{1,64}$/.test(id)) return undefined
-  return isFreeOf(secret, id) ? id : undefined
+  return isSafeToShow(secret, id) ? id : undefined
 }
 
 /** Beside the secret itself no long opaque text is let through but a UUID: it may be the secret, encoded somehow. */
-function isFreeOf(secret: string, text: string): boolean {
-  if (repeats(text, secret)) return false
-  return UUID.test(text) || scrub(`${text} `, secret).startsWith(text)
+function isSafeToShow(secret: string, text: string): boolean {
+  if (containsSecret(text, secret)) return false
+  return UUID.test(text) || redact(`${text} `, secret).startsWith(text)
 }
 
-function header(raw: RawAnswer, name: string): string | undefined {
+function header(raw: RawResponse, name: string): string | undefined {
   const value = readOwn(raw.headers, name)
   return typeof value === 'string' ? value : undefined
 }

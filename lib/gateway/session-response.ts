@@ -7,7 +7,7 @@ import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 
 /** What of the gateway's answer a token is made from. */
-export interface TokenAnswer {
+export interface SessionResponse {
   readonly body: object
   /** The answer's `Date`, where it has one that no cache on the way has aged. */
   readonly dateMs?: number | undefined
@@ -33,7 +33,7 @@ const DATE_RESOLUTION_MS = 1_000
  *
  * @throws VKitResponseError if the answer is for another identity (which is not named), holds no token, or one that has expired.
  */
-export function parseSessionToken(answer: TokenAnswer, request: TokenRequest, exchange: Exchange): MintedToken {
+export function parseSessionResponse(answer: SessionResponse, request: TokenRequest, exchange: Exchange): MintedToken {
   const { start, end, events } = exchange
   const sessionToken = readToken(answer.body)
   checkIdentity(readOwn(answer.body, 'identity'), request.identity)

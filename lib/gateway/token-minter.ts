@@ -9,10 +9,10 @@ import { copyError, VKitError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
-import { Circuit, type CircuitState } from './circuit-breaker.js'
+import { CircuitBreaker, type CircuitState } from './circuit-breaker.js'
 import { isForeignPage } from './response-errors.js'
 import { retry, RetryBudget } from './retry.js'
-import { parseSessionToken } from './session-response.js'
+import { parseSessionResponse } from './session-response.js'
 import type { ExchangeRequest, Transport } from './transport.js'
 
 export interface TokenMinterOptions {
@@ -34,13 +34,13 @@ interface MintCall {
 /** Gets a token from the gateway: secret, then circuit, then attempts, then the parsed answer. */
 export class TokenMinter {
   readonly #options: TokenMinterOptions
-  readonly #circuit: Circuit
+  readonly #circuit: CircuitBreaker
   readonly #budget = new RetryBudget()
   #rateLimitedUntil = -Infinity
 
   constructor(options: TokenMinterOptions) {
     this.#options = options
-    this.#circuit = new Circuit(options)
+    this.#circuit = new CircuitBreaker(options)
   }
 
   get circuit(): CircuitState {
@@ -89,20 +89,20 @@ export class TokenMinter {
       }
       return this.#attempt(request, { secret, deadline, onDispatch }).catch((error: unknown) => {
         hasFailed ||= !deadline.aborted
-        this.#noteRateLimit(error)
+        this.#recordRateLimit(error)
         throw error
       })
     }
     // A short deadline of the caller, our own queue and the page of a proxy or a firewall say nothing of the gateway.
-    const isOurs = (error: VKitError): boolean =>
+    const isLocalFailure = (error: VKitError): boolean =>
       isForeignPage(error) ||
       (deadline.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs))
-    const minted = await this.#circuit.run(() => retry(attempt, policy, deadline), isOurs)
+    const minted = await this.#circuit.run(() => retry(attempt, policy, deadline), isLocalFailure)
     events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
     return minted
   }
 
-  #noteRateLimit(error: unknown): void {
+  #recordRateLimit(error: unknown): void {
     if (!(error instanceof VKitRateLimitError) || error.retryAfterMs === undefined) return
     this.#rateLimitedUntil = Math.max(this.#rateLimitedUntil, this.#options.clock.monotonic() + error.retryAfterMs)
   }
@@ -111,7 +111,7 @@ export class TokenMinter {
     const { clock, events, transport } = this.#options
     const start = instant(clock)
     const body = plainJson({ identity: request.identity, scopes: request.scopes })
-    const answer = await transport.exchange({ ...exchange, body })
-    return parseSessionToken(answer, request, { start, end: instant(clock), events })
+    const response = await transport.exchange({ ...exchange, body })
+    return parseSessionResponse(response, request, { start, end: instant(clock), events })
   }
 }

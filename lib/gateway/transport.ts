@@ -1,5 +1,5 @@
 import type { Deadline } from '../core/deadline.js'
-import type { GatewayAnswer } from './response.js'
+import type { GatewayResponse } from './response.js'
 
 export interface ExchangeRequest {
   readonly secret: string
@@ -13,5 +13,5 @@ export interface ExchangeRequest {
 /** Exactly one HTTP exchange: bytes in, a validated JSON object or a typed error out. */
 export interface Transport {
   /** @throws VKitError on any failure; `deadline.reason` if that comes first. */
-  exchange(request: ExchangeRequest): Promise<GatewayAnswer>
+  exchange(request: ExchangeRequest): Promise<GatewayResponse>
 }

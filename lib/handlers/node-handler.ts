@@ -69,11 +69,11 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
   return async (req, res, next) => {
     // At once, for the app's error hook or a timeout of its own may answer instead.
     if (isOpen(res)) setHeaders(res, SAFE_HEADERS)
-    const hangUp = watchForHangUp(res)
-    const { answer, failure } = await endpoint.answer(req, hangUp.signal)
-    hangUp.stop()
+    const disconnect = watchForDisconnect(res)
+    const { answer, failure } = await endpoint.answer(req, disconnect.signal)
+    disconnect.stop()
 
-    const raise = failure?.ofApp && isOpen(res) ? next : undefined
+    const raise = failure?.fromAuthenticate && isOpen(res) ? next : undefined
     if (failure) endpoint.report(failure.error, req, raise && ignore)
     if (raise) return raise(failure?.error)
     if (!answer || !isOpen(res)) return
@@ -83,7 +83,7 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
   }
 }
 
-function watchForHangUp(res: NodeResponse): { readonly signal: AbortSignal; readonly stop: () => void } {
+function watchForDisconnect(res: NodeResponse): { readonly signal: AbortSignal; readonly stop: () => void } {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
   if (res.destroyed) abort()

@@ -1,7 +1,7 @@
 import type { VKitClient } from '../client.js'
 import { callListener } from '../core/call-listener.js'
 import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
-import { inheritedMember, ownMembers } from '../core/own-properties.js'
+import { inheritedProperty, ownProperties } from '../core/own-properties.js'
 import { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
@@ -44,7 +44,7 @@ export interface Outcome {
   readonly failure?: {
     readonly error: unknown
     /** `authenticate` threw it: the app's own error hook may answer instead. */
-    readonly ofApp: boolean
+    readonly fromAuthenticate: boolean
   }
 }
 
@@ -72,7 +72,7 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
   constructor(vkit: TokenSource, options: TokenHandlerOptions<Req>) {
     checkArguments(vkit, options)
     this.#vkit = vkit
-    const { authenticate, scopes, onError } = ownMembers<TokenHandlerOptions<Req>>(options)
+    const { authenticate, scopes, onError } = ownProperties<TokenHandlerOptions<Req>>(options)
     this.#options = { authenticate, scopes: scopes && [...scopes], onError }
   }
 
@@ -85,14 +85,14 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     try {
       user = await this.#options.authenticate(request)
     } catch (error) {
-      return { answer: refusal(500, 'INTERNAL'), failure: { error: asObject(error), ofApp: true } }
+      return { answer: refusal(500, 'INTERNAL'), failure: { error: asObject(error), fromAuthenticate: true } }
     }
     if (user === null || user === undefined) return { answer: refusal(401, 'UNAUTHENTICATED') }
     try {
       return { answer: success(await this.#getSessionToken(user, signal)) }
     } catch (error) {
       if (signal?.aborted && error === signal.reason) return {}
-      return { answer: failure(error), failure: { error, ofApp: false } }
+      return { answer: failure(error), failure: { error, fromAuthenticate: false } }
     }
   }
 
@@ -104,13 +104,13 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
 
   async #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {
     const given = typeof user === 'object' ? user : { identity: user }
-    const inherited = inheritedMember(given, USER_MEMBERS)
+    const inherited = inheritedProperty(given, USER_MEMBERS)
     if (inherited !== undefined) {
       throw new VKitArgumentError(
         'authenticate must return own members: identity and scopes that are inherited are not read.',
       )
     }
-    const { identity, scopes = this.#options.scopes } = ownMembers<{
+    const { identity, scopes = this.#options.scopes } = ownProperties<{
       identity?: unknown
       scopes?: readonly Scope[] | undefined
     }>(given)
@@ -130,7 +130,7 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (unknown !== undefined) {
     throw new VKitConfigError(`A token handler has no option "${unknown}". Known are: ${OPTION_NAMES.join(', ')}.`)
   }
-  const { authenticate, scopes, onError } = ownMembers(options as Record<keyof TokenHandlerOptions<never>, unknown>)
+  const { authenticate, scopes, onError } = ownProperties(options as Record<keyof TokenHandlerOptions<never>, unknown>)
   if (typeof authenticate !== 'function') {
     throw new VKitConfigError('A token handler needs authenticate, a function that says who is asking.')
   }

@@ -1,15 +1,15 @@
-import { isUnsetText, describeType } from '../core/describe-type.js'
+import { describeType, isUnsetText } from '../core/describe-type.js'
 import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import {
   argument,
   duration,
+  guardGetters,
   hasMethods,
   isIterable,
   knownKeys,
-  optional,
-  pickOwn,
-  readable,
+  optionalDuration,
   readMember,
+  readOptions,
 } from './checks.js'
 import type { ResolvedOptions } from './client-options.js'
 import type { GetSessionTokenOptions, GetSessionTokensOptions, InvalidateOptions, OutageMode } from './types.js'
@@ -25,12 +25,12 @@ export function resolveCall(
   given: readonly Scope[] | GetSessionTokenOptions | undefined,
   defaults: CallDefaults,
 ): { request: TokenRequest; call: TokenCall } {
-  return readable(argument, () => resolveWishes(identity, given, defaults))
+  return guardGetters(argument, () => resolveCallOptions(identity, given, defaults))
 }
 
 type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'>
 
-function resolveWishes(
+function resolveCallOptions(
   identity: unknown,
   given: readonly Scope[] | GetSessionTokenOptions | undefined,
   defaults: CallDefaults,
@@ -38,7 +38,7 @@ function resolveWishes(
   // A string is told of the array that is meant, and not of an object.
   const isList = Array.isArray(given) || typeof given === 'string'
   const bag = isList ? { scopes: given as readonly Scope[] } : (given ?? {})
-  const options = pickOwn<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
+  const options = readOptions<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
   const { signal, cache = 'default' } = options
   if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
   if (!CACHE_MODES.has(cache)) throw argument("cache must be 'default', 'reload' or 'no-store'")
@@ -49,7 +49,7 @@ function resolveWishes(
       mode,
       signal,
       deadlineMs: duration(options.deadlineMs ?? defaults.deadlineMs, 'deadlineMs', argument),
-      minValidityMs: optional(options.minValidityMs, 'minValidityMs', argument),
+      minValidityMs: optionalDuration(options.minValidityMs, 'minValidityMs', argument),
     },
   }
 }
@@ -65,15 +65,15 @@ export interface ResolvedBatch {
 
 /** @throws VKitArgumentError */
 export function resolveBatch(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
-  return readable(argument, () => resolveBatchWishes(identities, given))
+  return guardGetters(argument, () => resolveBatchOptions(identities, given))
 }
 
-function resolveBatchWishes(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
+function resolveBatchOptions(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
   // A string is iterable too, by its characters.
   if (typeof identities !== 'object' || identities === null || !isIterable(identities)) {
     throw argument(`identities must be an array, an iterable or an async iterable, not ${describeType(identities)}`)
   }
-  const options = pickOwn<GetSessionTokensOptions>(given ?? {}, BATCH_KEYS, argument)
+  const options = readOptions<GetSessionTokensOptions>(given ?? {}, BATCH_KEYS, argument)
   const { concurrency = 16, signal, onOutage = 'wait' } = options
   if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
     throw argument(`concurrency must be a whole number from 1 to ${MAX_CONCURRENCY}`)
@@ -94,8 +94,8 @@ export function resolveInvalidation(
   identity: unknown,
   given: InvalidateOptions | undefined,
 ): { request: TokenRequest; sessionToken: string | undefined } {
-  return readable(argument, () => {
-    const { scopes, token } = pickOwn<InvalidateOptions>(given ?? {}, INVALIDATE_KEYS, argument)
+  return guardGetters(argument, () => {
+    const { scopes, token } = readOptions<InvalidateOptions>(given ?? {}, INVALIDATE_KEYS, argument)
     if (token !== undefined && (typeof token !== 'string' || token === '')) {
       throw argument('token must be the text of a session token')
     }
@@ -105,7 +105,7 @@ export function resolveInvalidation(
 
 /** @throws VKitArgumentError */
 export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest {
-  return readable(argument, () => ({
+  return guardGetters(argument, () => ({
     identity: checkIdentity(identity),
     scopes: scopes === undefined ? NO_SCOPES : checkScopes(scopes),
   }))

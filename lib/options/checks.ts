@@ -1,6 +1,6 @@
 import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
 import { nearestName } from '../core/nearest-name.js'
-import { inheritedMember, ownMembers } from '../core/own-properties.js'
+import { inheritedProperty, ownProperties } from '../core/own-properties.js'
 import { VKitError } from '../core/vkit-error.js'
 
 /** Node's timers take no more than a signed 32-bit number of milliseconds. */
@@ -9,29 +9,30 @@ const LONGEST_MS = 2 ** 31 - 1
 /** The cache takes its room in advance, 40 bytes an entry: more than this is no number of users but a slip. */
 const MAX_COUNT = 10_000_000
 
-type Complain = (what: string) => Error
+type MakeError = (what: string) => Error
 
-export const config: Complain = what => new VKitConfigError(`${what}.`)
-export const argument: Complain = what => new VKitArgumentError(`${what}.`)
+export const config: MakeError = what => new VKitConfigError(`${what}.`)
+export const argument: MakeError = what => new VKitArgumentError(`${what}.`)
 
 /** Getters and proxies of the customer's may throw, and what they throw may hold anything. */
-export function readable<T>(complain: Complain, read: () => T): T {
+export function guardGetters<T>(makeError: MakeError, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    throw error instanceof VKitError ? error : complain('The options cannot be read: a getter or a proxy throws')
+    throw error instanceof VKitError ? error : makeError('The options cannot be read: a getter or a proxy throws')
   }
 }
 
-export function pickOwn<T extends object>(given: unknown, { prefix, keys }: KnownKeys, complain: Complain): T {
+export function readOptions<T extends object>(given: unknown, { prefix, keys }: KnownKeys, makeError: MakeError): T {
   const what = prefix === '' ? 'The options' : prefix.slice(0, -1)
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw complain(`${what} must be an object`)
-  if (isIterable(given)) throw complain(`${what} must be a plain object, not an iterable; scopes are given as an array`)
-  const own = ownMembers(given)
-  for (const key of Object.keys(own)) if (!keys.has(key)) throw complain(unknownOption(key, prefix, keys))
-  const inherited = inheritedMember(given, keys)
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw makeError(`${what} must be an object`)
+  if (isIterable(given))
+    throw makeError(`${what} must be a plain object, not an iterable; scopes are given as an array`)
+  const own = ownProperties(given)
+  for (const key of Object.keys(own)) if (!keys.has(key)) throw makeError(unknownOption(key, prefix, keys))
+  const inherited = inheritedProperty(given, keys)
   if (inherited !== undefined) {
-    throw complain(`${what} must have members of their own: an inherited one${nameOf(inherited, prefix)} is not read`)
+    throw makeError(`${what} must have members of their own: an inherited one${nameOf(inherited, prefix)} is not read`)
   }
   return own as T
 }
@@ -72,14 +73,14 @@ export function isIterable(value: object): boolean {
   return Symbol.asyncIterator in value || Symbol.iterator in value
 }
 
-export function duration(value: unknown, name: string, complain: Complain): number {
+export function duration(value: unknown, name: string, makeError: MakeError): number {
   if (typeof value === 'number' && value > 0 && value <= LONGEST_MS) return value
-  throw complain(`${name} must be a number of milliseconds above 0 and at most ${LONGEST_MS}`)
+  throw makeError(`${name} must be a number of milliseconds above 0 and at most ${LONGEST_MS}`)
 }
 
-export function optional(value: unknown, name: string, complain: Complain): number | undefined {
+export function optionalDuration(value: unknown, name: string, makeError: MakeError): number | undefined {
   if (value === undefined || (typeof value === 'number' && value >= 0 && Number.isFinite(value))) return value
-  throw complain(`${name} must be a number of milliseconds, 0 or more`)
+  throw makeError(`${name} must be a number of milliseconds, 0 or more`)
 }
 
 export function integer(value: unknown, name: string, min: number): number {
@@ -87,12 +88,12 @@ export function integer(value: unknown, name: string, min: number): number {
   throw config(`${name} must be a whole number from ${min} to ${MAX_COUNT}`)
 }
 
-export function part(value: unknown, name: string): number {
+export function fraction(value: unknown, name: string): number {
   if (typeof value === 'number' && value > 0 && value <= 1) return value
   throw config(`${name} must be a number above 0 and at most 1`)
 }
 
-export function func<F>(value: F, name: string): F {
+export function functionOption<F>(value: F, name: string): F {
   if (typeof value === 'function') return value
   throw config(`${name} must be a function`)
 }

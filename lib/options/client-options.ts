@@ -2,7 +2,7 @@ import http from 'node:http'
 import type { Random } from '../core/backoff.js'
 import { systemClock, type Clock } from '../core/clock.js'
 import type { VKitEventListener } from '../core/events.js'
-import { ownMembers } from '../core/own-properties.js'
+import { ownProperties } from '../core/own-properties.js'
 import { refuseBrowser } from '../core/server-only.js'
 import type { Agents } from '../gateway/connection.js'
 import { resolveSecret } from '../secret/app-secret.js'
@@ -11,15 +11,15 @@ import type { TokenStore } from '../store/shared-store.js'
 import {
   config,
   duration,
-  func,
+  fraction,
+  functionOption,
+  guardGetters,
   hasMethods,
   integer,
   knownKeys,
-  optional,
-  part,
-  pickOwn,
-  readable,
+  optionalDuration,
   readMember,
+  readOptions,
 } from './checks.js'
 import { environment } from './environment.js'
 import type { CacheOptions, VKitClientOptions } from './types.js'
@@ -47,12 +47,12 @@ export interface ResolvedOptions {
 /** @throws VKitConfigError naming the option, never its value: it may be the secret, put in the wrong place. */
 export function resolveClientOptions(given: VKitClientOptions | undefined): ResolvedOptions {
   refuseBrowser()
-  return readable(config, () => resolveClient(given))
+  return guardGetters(config, () => resolveClient(given))
 }
 
 function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
-  const options = pickOwn<VKitClientOptions>(given ?? {}, CLIENT_KEYS, config)
-  const cache = options.cache === false ? {} : pickOwn<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config)
+  const options = readOptions<VKitClientOptions>(given ?? {}, CLIENT_KEYS, config)
+  const cache = options.cache === false ? {} : readOptions<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config)
   return Object.freeze({
     secret: resolveSecret(options.appSecret, () => environment()['VKIT_APP_SECRET']),
     endpoint: resolveEndpoint(options.baseUrl),
@@ -61,11 +61,11 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     maxRetries: integer(options.maxRetries ?? 2, 'maxRetries', 0),
     caching: options.cache !== false,
     maxEntries: integer(cache.maxEntries ?? 10_000, 'cache.maxEntries', 1),
-    refreshAhead: part(cache.refreshAhead ?? 0.5, 'cache.refreshAhead'),
-    minValidityMs: optional(cache.minValidityMs, 'cache.minValidityMs', config),
+    refreshAhead: fraction(cache.refreshAhead ?? 0.5, 'cache.refreshAhead'),
+    minValidityMs: optionalDuration(cache.minValidityMs, 'cache.minValidityMs', config),
     store: resolveStore(cache.store),
     agents: resolveAgents(options.agent),
-    onEvent: options.onEvent === undefined ? undefined : func(options.onEvent, 'onEvent'),
+    onEvent: options.onEvent === undefined ? undefined : functionOption(options.onEvent, 'onEvent'),
     clock: resolveClock(options.clock),
     random: Math.random,
   })
@@ -130,9 +130,9 @@ function resolveStore(store: unknown): TokenStore | undefined {
 }
 
 function resolveAgents(given: unknown): Agents {
-  if (given === undefined) return ownMembers<Agents>({})
+  if (given === undefined) return ownProperties<Agents>({})
   if (hasMethods(given, ['addRequest'])) throw config('agent must be an object { http, https } of agents, not an agent')
-  const agents = pickOwn<Agents>(given, AGENT_KEYS, config)
+  const agents = readOptions<Agents>(given, AGENT_KEYS, config)
   for (const [name, agent] of Object.entries(agents)) {
     if (agent === undefined) continue
     if (!hasMethods(agent, ['addRequest'])) throw config(`agent.${name} must be a Node agent`)

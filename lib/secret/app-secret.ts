@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { decodeJwt } from 'jose/jwt/decode'
 import { describeType, isUnsetText } from '../core/describe-type.js'
 import { VKitConfigError } from '../core/errors.js'
-import { ownMembers } from '../core/own-properties.js'
+import { ownProperties } from '../core/own-properties.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { SecretSource } from './secret-source.js'
 
@@ -94,7 +94,7 @@ export function isVisibleAscii(secret: string): boolean {
 /** App secrets are JWTs with `role: "app"` and without `exp` (contract.md). Text that is not a JWT is no session token. */
 export function isSessionToken(secret: string): boolean {
   try {
-    const { exp, role } = ownMembers(decodeJwt(secret))
+    const { exp, role } = ownProperties(decodeJwt(secret))
     return exp !== undefined || (role !== undefined && role !== 'app')
   } catch {
     return false

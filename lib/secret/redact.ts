@@ -19,7 +19,7 @@ const MAX_LENGTH = 300
  * consecutive characters of it (of a JWT: of its signature), without any long opaque run (a token, or the secret in an
  * encoding not listed here), on one line, and short.
  */
-export function scrub(text: string, secret: string): string {
+export function redact(text: string, secret: string): string {
   const forms = [...formsOf(secret)]
   const fragments = fragmentsOf(secret)
   let clean = text.slice(0, MAX_READ)
@@ -36,7 +36,7 @@ export function scrub(text: string, secret: string): string {
  * Whether `text` repeats the secret in any usual encoding, or 12 consecutive characters of it; in letters of whatever
  * case, as ids are often rewritten.
  */
-export function repeats(text: string, secret: string): boolean {
+export function containsSecret(text: string, secret: string): boolean {
   const folded = text.toLowerCase()
   if ([...formsOf(secret)].some(form => folded.includes(form.toLowerCase()))) return true
   const fragments = [...fragmentsOf(secret)].map(fragment => fragment.toLowerCase())

@@ -1,5 +1,5 @@
 import type { Instant, Lifetime } from '../core/instant.js'
-import { ownMembers } from '../core/own-properties.js'
+import { ownProperties } from '../core/own-properties.js'
 import { plainJson } from '../core/plain-json.js'
 import { parseExpiry } from '../token/expiry.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
@@ -110,7 +110,7 @@ function parse(content: string): ReadRecord {
 function parseObject(content: string): Record<string, unknown> {
   try {
     // A null prototype: what is not the record's own is not there.
-    return ownMembers(JSON.parse(content) as Record<string, unknown>)
+    return ownProperties(JSON.parse(content) as Record<string, unknown>)
   } catch {
     throw new UnusableRecord('corrupt')
   }

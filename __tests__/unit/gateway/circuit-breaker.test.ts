@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { Circuit } from '../../../lib/gateway/circuit-breaker.js'
+import { CircuitBreaker } from '../../../lib/gateway/circuit-breaker.js'
 import { VKitRequestError, VKitServerError } from '../../../lib/core/errors.js'
 import { Events, type VKitEventType } from '../../../lib/core/events.js'
 import { FakeClock } from '../../../lib/testing/index.js'
@@ -8,14 +8,14 @@ import { seededRandom } from '../../support/random.js'
 const LONGEST_PROBE_MS = 30_000
 
 function setUp(): {
-  circuit: Circuit
+  circuit: CircuitBreaker
   clock: FakeClock
   told: VKitEventType[]
   fail: (error?: Error) => Promise<void>
 } {
   const clock = new FakeClock()
   const told: VKitEventType[] = []
-  const circuit = new Circuit({
+  const circuit = new CircuitBreaker({
     clock,
     events: new Events(event => void told.push(event.type)),
     random: seededRandom(),

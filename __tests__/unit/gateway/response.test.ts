@@ -1,13 +1,13 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { parseRetryAfter, readAnswer } from '../../../lib/gateway/response.js'
+import { parseRetryAfter, parseResponse } from '../../../lib/gateway/response.js'
 
 const SECRET = '1b4e28ba-2fa1-41d2-883f-0016d3cca427'
 
 function requestIdOf(id: string): unknown {
   try {
     const raw = { status: 400, headers: { 'x-request-id': id }, bytes: Buffer.alloc(0) }
-    return readAnswer(raw, { secret: SECRET, place: () => 'the gateway', nowMs: 0 })
+    return parseResponse(raw, { secret: SECRET, place: () => 'the gateway', nowMs: 0 })
   } catch (error) {
     return (error as { requestId?: string }).requestId
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { VKitError } from '../../../lib/core/vkit-error.js'
-import { parseSessionToken } from '../../../lib/gateway/session-response.js'
+import { parseSessionResponse } from '../../../lib/gateway/session-response.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
 
 const NOW = Date.parse('2030-01-01T00:00:00Z')
@@ -20,7 +20,7 @@ interface Case {
 function parse({ body = {}, dateMs, identity = 'user', tookMs = 100 }: Case): MintedToken & { events: VKitEvent[] } {
   const events: VKitEvent[] = []
   const answer = { sessionToken: 'opaque', expiresAt: iso(NOW + HOUR), identity: 'user', ...body }
-  const minted = parseSessionToken(
+  const minted = parseSessionResponse(
     { body: answer, dateMs },
     { identity, scopes: [] },
     {
@@ -192,7 +192,7 @@ describe("the server's time", () => {
         const server = NOW + fraction + 50 + skewMs
         const trueLifetime = 10_000
         const start = { wall: NOW + fraction, monotonic: 0 }
-        const { lifetime } = parseSessionToken(
+        const { lifetime } = parseSessionResponse(
           {
             body: { sessionToken: 'opaque', identity: 'user', expiresAt: iso(server + trueLifetime) },
             dateMs: Math.floor(server / 1000) * 1000,
@@ -257,6 +257,6 @@ describe('the token of an answer', () => {
   it('is read from own properties alone', () => {
     const body = Object.create({ sessionToken: 'opaque', identity: 'user', expiresAt: iso(NOW + HOUR) }) as object
     const ends = { start: { wall: NOW, monotonic: 0 }, end: { wall: NOW, monotonic: 0 }, events: new Events() }
-    expect(() => parseSessionToken({ body }, { identity: 'user', scopes: [] }, ends)).toThrow(/no sessionToken/)
+    expect(() => parseSessionResponse({ body }, { identity: 'user', scopes: [] }, ends)).toThrow(/no sessionToken/)
   })
 })

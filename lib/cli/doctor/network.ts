@@ -5,7 +5,7 @@ import { isIP } from 'node:net'
 import tls from 'node:tls'
 import { hostOf, portOf } from '../../core/url-parts.js'
 import type { Finding } from './report.js'
-import { inTime } from './with-timeout.js'
+import { withTimeout } from './with-timeout.js'
 
 const SKEW_WARNING_MS = 5_000
 const SKEW_FAILURE_MS = 300_000
@@ -24,7 +24,7 @@ async function checkDns(url: URL): Promise<Finding> {
   const { hostname } = url
   const startedAt = performance.now()
   try {
-    const addresses = await inTime(lookup(hostOf(url), { all: true }))
+    const addresses = await withTimeout(lookup(hostOf(url), { all: true }))
     const list = addresses.map(({ address }) => address).join(', ')
     return { check: 'dns', severity: 'ok', found: `${hostname} is ${list} (${since(startedAt)})` }
   } catch (error) {
@@ -45,7 +45,7 @@ async function checkTls(url: URL): Promise<Finding> {
   const servername = isIP(host) ? {} : { servername: host }
   const socket = tls.connect({ host, port: Number(portOf(url)), ...servername, rejectUnauthorized: true })
   try {
-    await inTime(settled(socket, 'secureConnect'))
+    await withTimeout(settled(socket, 'secureConnect'))
     const { valid_to: validTo, issuer } = socket.getPeerCertificate()
     const isOld = Date.parse(validTo) - Date.now() < EXPIRES_SOON_MS
     const found = `${socket.getProtocol() ?? ''}, certificate by ${String(issuer.O ?? issuer.CN)}, valid until ${validTo}`
@@ -75,7 +75,7 @@ async function checkReachable(url: URL): Promise<Finding[]> {
   const startedAt = performance.now()
   const request = (url.protocol === 'https:' ? https : http).request(url, { method: 'GET', agent: false })
   try {
-    const [response] = (await inTime(settled(request.end(), 'response'))) as [http.IncomingMessage]
+    const [response] = (await withTimeout(settled(request.end(), 'response'))) as [http.IncomingMessage]
     const answeredAt = Date.now()
     const status = response.statusCode ?? 0
     const found = `${url.origin} answers ${status} to a request without the secret (${since(startedAt)})`

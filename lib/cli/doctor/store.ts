@@ -3,7 +3,7 @@ import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { TokenStore } from '../../store/shared-store.js'
 import type { Finding } from './report.js'
-import { inTime } from './with-timeout.js'
+import { withTimeout } from './with-timeout.js'
 
 const SLOW_STORE_MS = 100
 
@@ -14,12 +14,12 @@ export async function checkStore(file: string): Promise<Finding> {
   const value = randomUUID()
   let store: DoctorStore | undefined
   try {
-    store = await inTime(loadStore(file))
+    store = await withTimeout(loadStore(file))
     const startedAt = performance.now()
-    await inTime(store.set(key, value, 10_000))
-    const read = await inTime(store.get(key))
-    await inTime(store.delete(key))
-    const left = await inTime(store.get(key))
+    await withTimeout(store.set(key, value, 10_000))
+    const read = await withTimeout(store.get(key))
+    await withTimeout(store.delete(key))
+    const left = await withTimeout(store.get(key))
     const tripMs = Math.round((performance.now() - startedAt) / 4)
     if (read !== value)
       return storeFailure('what was written is not what is read', 'Is it one store, and not a cache of each process?')
@@ -43,7 +43,7 @@ export async function checkStore(file: string): Promise<Finding> {
 type DoctorStore = TokenStore & { readonly disconnect?: () => unknown }
 
 async function disconnect(store: DoctorStore | undefined): Promise<void> {
-  await inTime(store?.disconnect?.())
+  await withTimeout(store?.disconnect?.())
 }
 
 async function loadStore(file: string): Promise<DoctorStore> {

@@ -6,8 +6,8 @@ import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.
 import { CommandError, EXIT, usageError } from '../exit-codes.js'
 import { Interruption } from '../interruption.js'
 import { findSecret } from '../secret.js'
-import { count, paint, quote, tell, warn, writeLine } from '../terminal.js'
-import { Faults } from './fault-rules.js'
+import { count, paint, printInfo, printWarning, quote, writeLine } from '../terminal.js'
+import { FaultRules } from './fault-rules.js'
 
 const FLAGS = {
   help: COMMON_FLAGS.help,
@@ -23,7 +23,7 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
   const { values, positionals } = parseFlags(args, FLAGS)
   if (positionals.length > 0) throw usageError('The emulator takes options alone.')
   const appSecret = await ownSecret(values['secret-file'])
-  const faults = new Faults(values.fault ?? [])
+  const faults = new FaultRules(values.fault ?? [])
   const emulator = new GatewayEmulator({
     ...(appSecret !== undefined && { appSecret }),
     port: readWhole(values.port ?? '8787', '--port', [0, 65_535]),
@@ -37,8 +37,8 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
   try {
     await emulator.start().catch(explainPort)
     introduce(emulator, appSecret === undefined)
-    if (!interruption.soft.aborted) await once(interruption.soft, 'abort')
-    tell('', `${count(emulator.mints, 'token')} minted.`)
+    if (!interruption.stopSignal.aborted) await once(interruption.stopSignal, 'abort')
+    printInfo('', `${count(emulator.mints, 'token')} minted.`)
     return EXIT.ok
   } finally {
     interruption.dispose()
@@ -50,7 +50,7 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
 async function ownSecret(secretFile: string | undefined): Promise<string | undefined> {
   if (secretFile === undefined && !environment()['VKIT_APP_SECRET']) return undefined
   const { secret, warning } = await findSecret(secretFile)
-  if (warning) warn(warning)
+  if (warning) printWarning(warning)
   return secret
 }
 
@@ -63,11 +63,11 @@ function explainPort(error: NodeJS.ErrnoException): never {
 }
 
 function introduce(emulator: GatewayEmulator, isOwnSecret: boolean): void {
-  tell('A gateway on this machine. Give your application:', '')
+  printInfo('A gateway on this machine. Give your application:', '')
   const secretLine = isOwnSecret ? `export VKIT_APP_SECRET=${emulator.appSecret}\n` : ''
   process.stdout.write(`export VKIT_BASE_URL=${emulator.url}\n${secretLine}`)
-  if (!isOwnSecret) tell('(It accepts the app secret that you gave.)')
-  tell('', 'Ctrl-C ends it.', '')
+  if (!isOwnSecret) printInfo('(It accepts the app secret that you gave.)')
+  printInfo('', 'Ctrl-C ends it.', '')
 }
 
 function logRequest({ receivedAt, status, method, path, body }: RecordedRequest): void {

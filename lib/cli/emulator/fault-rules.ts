@@ -13,7 +13,7 @@ interface FaultRule {
 }
 
 /** Says which fault a request meets, by rules like `429,retry-after=2,x3` or `503,10%`; the first that applies. */
-export class Faults {
+export class FaultRules {
   readonly #rules: FaultRule[]
   readonly #random: Random
 

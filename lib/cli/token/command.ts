@@ -6,7 +6,7 @@ import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.
 import { CommandError, EXIT, exitCodeOf, usageError } from '../exit-codes.js'
 import { Interruption } from '../interruption.js'
 import { findSecret, printsRequests } from '../secret.js'
-import { complain, count, exitCodeForOutput, quote, tell, warn } from '../terminal.js'
+import { count, exitCodeForOutput, printError, printInfo, printWarning, quote } from '../terminal.js'
 import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
 import { isSameFile, TokenFile } from './output-file.js'
@@ -49,7 +49,7 @@ export async function tokenCommand(args: readonly string[]): Promise<number> {
     throw new CommandError('NODE_DEBUG would make Node print the app secret to standard error. Unset it.', EXIT.config)
   }
   const { secret, warning } = await findSecret(plan.secretFile)
-  if (warning) warn(warning)
+  if (warning) printWarning(warning)
   return new TokenRun(plan, secret).run()
 }
 
@@ -130,7 +130,7 @@ class TokenRun {
 
   async #mintAll(identities: Iterable<string> | AsyncIterable<string>, sink: TokenSink): Promise<void> {
     const { concurrency, scopes, onOutage, maxOutageMs } = this.#plan
-    const { hard } = this.#interruption
+    const { abortSignal: hard } = this.#interruption
     const options = { concurrency, scopes, onOutage, maxOutageMs, signal: hard }
     try {
       for await (const result of this.#client.getSessionTokens(identities, options)) {
@@ -160,25 +160,26 @@ class TokenRun {
 
   #log(line: string): void {
     if (this.#progress) this.#progress.log(line)
-    else tell(line)
+    else printInfo(line)
   }
 
   async #openSink(): Promise<TokenSink> {
     const { out, from, json, resume, scopes, identities, secretFile } = this.#plan
-    const { soft, hard } = this.#interruption
+    const { stopSignal: soft, abortSignal: hard } = this.#interruption
     if (out === undefined) return json || from !== undefined ? jsonSink(hard) : plainSink(identities, hard)
     if (isSameFile(out, from)) throw usageError('--out and --from name the same file.')
     if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file name the same file.')
     if (!resume) return fileSink(TokenFile.create(out))
     const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes, signal: soft })
-    if (resumed?.isExposed) warn('Others than its owner can read the output file. Close it: chmod 600 <file>')
-    if (resumed && resumed.expired > 0) warn(`${count(resumed.expired, 'token')} in the output file expired already.`)
+    if (resumed?.isExposed) printWarning('Others than its owner can read the output file. Close it: chmod 600 <file>')
+    if (resumed && resumed.expired > 0)
+      printWarning(`${count(resumed.expired, 'token')} in the output file expired already.`)
     return fileSink(file)
   }
 
   async #openIdentities(): Promise<Iterable<string> | AsyncIterable<string>> {
     const { from, out, identities } = this.#plan
-    const { soft } = this.#interruption
+    const { stopSignal: soft } = this.#interruption
     if (from === undefined) {
       return until(soft, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
     }
@@ -201,10 +202,10 @@ class TokenRun {
       `${failed.toLocaleString('en')} failed`,
       `${formatSeconds(ms / 1_000)}, ${Math.round(minted / (ms / 1_000)).toLocaleString('en')}/s`,
     ]
-    tell(`${parts.join(', ')}.`)
-    if (this.#stop) complain('Stopped: no other identity would fare better.')
+    printInfo(`${parts.join(', ')}.`)
+    if (this.#stop) printError('Stopped: no other identity would fare better.')
     const isIncomplete = failed > 0 || this.#stop !== undefined || this.#interruption.exitCode !== undefined
-    if (isIncomplete && this.#plan.out) tell('The same command with --resume goes on from here.')
+    if (isIncomplete && this.#plan.out) printInfo('The same command with --resume goes on from here.')
   }
 
   #exitCode(): number {

@@ -1,6 +1,6 @@
 import { Presets, SingleBar } from 'cli-progress'
 import { environment } from '../../options/environment.js'
-import { tell, wantsColour } from '../terminal.js'
+import { printInfo, wantsColour } from '../terminal.js'
 
 /** How far a run has come. */
 export interface Tally {
@@ -58,7 +58,7 @@ export class Progress {
   /** Writes a line above the bar. */
   log(line: string): void {
     if (this.#bar) process.stderr.write('\r\u001b[2K')
-    tell(line)
+    printInfo(line)
   }
 
   #update(): void {
