@@ -6,10 +6,6 @@
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Promise<T>>()
 
-  get size(): number {
-    return this.#flights.size
-  }
-
   /** The flight that a call with this key would join. */
   get(key: string): Promise<T> | undefined {
     return this.#flights.get(key)

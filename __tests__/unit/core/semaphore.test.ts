@@ -2,75 +2,95 @@ import { describe, expect, it } from '@jest/globals'
 import { Deadline } from '../../../lib/core/deadline.js'
 import { Semaphore } from '../../../lib/core/semaphore.js'
 import { FakeClock } from '../../../lib/testing/index.js'
-import { reasonOf } from '../../support/failure.js'
 
 const makeDeadline = (): Deadline => new Deadline(new FakeClock(), 1_000, () => new Error('late'))
 
-/** What has its place, in the order of arrival. */
-async function queueUp(semaphore: Semaphore, names: readonly string[], log: string[]): Promise<void> {
-  for (const name of names) void semaphore.acquire(makeDeadline())?.then(() => log.push(name))
-  await Promise.resolve()
+/** Who was let in or turned away, in the order in which it happened. */
+class Door {
+  readonly log: string[] = []
+  readonly #semaphore: Semaphore
+
+  constructor(size: number) {
+    this.#semaphore = new Semaphore(size)
+  }
+
+  async arrive(name: string, deadline = makeDeadline()): Promise<void> {
+    void this.#enter(name, deadline)
+    await settle()
+  }
+
+  async leave(): Promise<void> {
+    this.#semaphore.release()
+    await settle()
+  }
+
+  async #enter(name: string, deadline: Deadline): Promise<void> {
+    try {
+      await this.#semaphore.acquire(deadline)
+      this.log.push(name)
+    } catch (reason) {
+      this.log.push(`${name}: ${String(reason)}`)
+    }
+  }
+}
+
+function settle(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
 }
 
 describe('Semaphore', () => {
-  it('lets as many in at once as it has places, without a wait', () => {
-    const semaphore = new Semaphore(2)
-    expect(semaphore.acquire(makeDeadline())).toBeUndefined()
-    expect(semaphore.acquire(makeDeadline())).toBeUndefined()
-    expect(semaphore.acquire(makeDeadline())).toBeInstanceOf(Promise)
+  it('lets in as many at once as it has places', async () => {
+    const door = new Door(2)
+    for (const name of ['a', 'b', 'c']) await door.arrive(name)
+    expect(door.log).toEqual(['a', 'b'])
   })
 
-  it('gives each place that is given back to who has waited longest', async () => {
-    const semaphore = new Semaphore(1)
-    const log: string[] = []
-    void semaphore.acquire(makeDeadline())
-    await queueUp(semaphore, ['first', 'second'], log)
-    expect(log).toEqual([])
-    semaphore.release()
-    await Promise.resolve()
-    expect(log).toEqual(['first'])
-    semaphore.release()
-    await Promise.resolve()
-    expect(log).toEqual(['first', 'second'])
+  it('gives a place that becomes free to the one who has waited longest', async () => {
+    const door = new Door(1)
+    for (const name of ['a', 'b', 'c']) await door.arrive(name)
+    await door.leave()
+    expect(door.log).toEqual(['a', 'b'])
+    await door.leave()
+    expect(door.log).toEqual(['a', 'b', 'c'])
   })
 
-  it('rejects who has waited until the deadline, and gives the place to the next', async () => {
-    const semaphore = new Semaphore(1)
-    const log: string[] = []
-    void semaphore.acquire(makeDeadline())
+  it('turns away the one whose deadline ends, and gives the place to the next', async () => {
+    const door = new Door(1)
     const deadline = makeDeadline()
-    const waiting = reasonOf(semaphore.acquire(deadline) ?? Promise.resolve())
-    await queueUp(semaphore, ['next'], log)
+    await door.arrive('a')
+    await door.arrive('b', deadline)
+    await door.arrive('c')
     deadline.cancel('gone')
-    expect(await waiting).toBe('gone')
-    semaphore.release()
-    await Promise.resolve()
-    expect(log).toEqual(['next'])
+    await settle()
+    await door.leave()
+    expect(door.log).toEqual(['a', 'b: gone', 'c'])
   })
 
-  it('rejects at once who comes when the deadline is over', async () => {
-    const semaphore = new Semaphore(1)
-    void semaphore.acquire(makeDeadline())
+  it('turns away at once the one whose deadline is over, and keeps the place', async () => {
+    const door = new Door(1)
     const deadline = makeDeadline()
     deadline.cancel('gone')
-    expect(await reasonOf(semaphore.acquire(deadline) ?? Promise.resolve())).toBe('gone')
-    semaphore.release()
-    expect(semaphore.acquire(makeDeadline())).toBeUndefined()
+    await door.arrive('a')
+    await door.arrive('b', deadline)
+    await door.leave()
+    await door.arrive('c')
+    expect(door.log).toEqual(['a', 'b: gone', 'c'])
   })
 
-  it('has all its places again when all are given back', () => {
-    const semaphore = new Semaphore(2)
-    void semaphore.acquire(makeDeadline())
-    void semaphore.acquire(makeDeadline())
-    semaphore.release()
-    semaphore.release()
-    expect([1, 2, 3].map(() => semaphore.acquire(makeDeadline()) === undefined)).toEqual([true, true, false])
+  it('has all its places again when all are free', async () => {
+    const door = new Door(2)
+    await door.arrive('a')
+    await door.arrive('b')
+    await door.leave()
+    await door.leave()
+    for (const name of ['c', 'd', 'e']) await door.arrive(name)
+    expect(door.log).toEqual(['a', 'b', 'c', 'd'])
   })
 
-  it('does not wait at all where it has no bound', () => {
-    const semaphore = new Semaphore(Infinity)
-    expect(Array.from({ length: 1_000 }, () => semaphore.acquire(makeDeadline()))).toEqual(
-      new Array(1_000).fill(undefined),
-    )
+  it('lets everyone in where it has no bound', async () => {
+    const door = new Door(Infinity)
+    const names = Array.from({ length: 1_000 }, (_, i) => `caller ${i}`)
+    await Promise.all(names.map(name => door.arrive(name)))
+    expect(door.log).toEqual(names)
   })
 })

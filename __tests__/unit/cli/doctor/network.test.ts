@@ -1,0 +1,21 @@
+import { describe, expect, it } from '@jest/globals'
+import { checkClock } from '../../../../lib/cli/doctor/network.js'
+
+describe('the clock check', () => {
+  const noon = Date.parse('2030-01-01T12:00:00Z')
+  const date = new Date(noon).toUTCString()
+
+  it.each([
+    [noon + 500, noon + 700, 'ok'],
+    [noon - 3_000, noon + 3_000, 'ok'],
+    [noon + 60_000, noon + 60_100, 'warning'],
+    [noon - 60_100, noon - 60_000, 'warning'],
+    [noon + 3_600_000, noon + 3_600_100, 'failure'],
+  ])('sent at %i, answered at %i: %s', (sentAt, answeredAt, severity) => {
+    expect(checkClock(date, sentAt, answeredAt).severity).toBe(severity)
+  })
+
+  it('has nothing to say without a Date', () => {
+    expect(checkClock(undefined, noon, noon).severity).toBe('note')
+  })
+})

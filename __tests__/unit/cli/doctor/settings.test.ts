@@ -1,0 +1,17 @@
+import { describe, expect, it } from '@jest/globals'
+import { checkExposure } from '../../../../lib/cli/doctor/settings.js'
+
+describe('the exposure check', () => {
+  const off = { reportOnUncaughtException: false, reportOnFatalError: false, reportOnSignal: false }
+
+  it.each(['reportOnUncaughtException', 'reportOnFatalError', 'reportOnSignal'])('warns of %s', setting => {
+    const [finding] = checkExposure({}, { ...off, [setting]: true })
+    expect(finding).toMatchObject({ severity: 'warning', found: expect.stringContaining('VKIT_APP_SECRET') as unknown })
+    expect(finding?.advice).toContain('--report-exclude-env')
+  })
+
+  it('accepts report files without the environment, and none', () => {
+    expect(checkExposure({}, { ...off, reportOnSignal: true, excludeEnv: true })).toMatchObject([{ severity: 'ok' }])
+    expect(checkExposure({}, off)).toMatchObject([{ severity: 'ok' }])
+  })
+})

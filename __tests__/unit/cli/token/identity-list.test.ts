@@ -1,0 +1,33 @@
+import { describe, expect, it } from '@jest/globals'
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { countLines } from '../../../../lib/cli/token/identity-list.js'
+import { IdentitySet } from '../../../../lib/cli/token/identity-set.js'
+import { formatToken, TokenFile } from '../../../../lib/cli/token/output-file.js'
+
+describe('a file that is read before the first mint', () => {
+  it('is not counted to its end once the run is interrupted', async () => {
+    const fd = openSync('package-lock.json', 'r')
+    const source = { fd, isFile: true, isPipe: false }
+    expect(await countLines(source, new AbortController().signal)).toBeGreaterThan(100)
+    expect(await countLines(source, AbortSignal.abort())).toBe(0)
+    closeSync(fd)
+  })
+
+  it('is not searched for identities once the run is interrupted', async () => {
+    const file = path.join(mkdtempSync(path.join(tmpdir(), 'vkit-test-')), 'tokens.ndjson')
+    writeFileSync(
+      file,
+      formatToken({ identity: 'anna', sessionToken: 't', expiresAt: '2020-01-01T00:00:00Z', scopes: [] }),
+    )
+    const read = async (signal: AbortSignal): Promise<number | undefined> => {
+      const { file: opened, resumed } = await TokenFile.resume(file, { done: new IdentitySet(), scopes: [], signal })
+      opened.close()
+      return resumed?.tokens
+    }
+    expect(await read(new AbortController().signal)).toBe(1)
+    expect(await read(AbortSignal.abort())).toBe(0)
+    rmSync(path.dirname(file), { recursive: true })
+  })
+})

@@ -1,0 +1,25 @@
+import { describe, expect, it } from '@jest/globals'
+import fc from 'fast-check'
+import { IdentitySet } from '../../../../lib/cli/token/identity-set.js'
+
+describe('a set of identities', () => {
+  it('is a set', () => {
+    fc.assert(
+      fc.property(fc.array(fc.string()), identities => {
+        const [ours, theirs] = [new IdentitySet(), new Set<string>()]
+        for (const identity of identities) {
+          expect(ours.add(identity)).toBe(!theirs.has(identity))
+          theirs.add(identity)
+        }
+        expect(ours.size).toBe(theirs.size)
+      }),
+    )
+  })
+
+  it('grows, and forgets nobody', () => {
+    const set = new IdentitySet()
+    for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(true)
+    for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(false)
+    expect(set.size).toBe(20_000)
+  })
+})
