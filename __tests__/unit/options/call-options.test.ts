@@ -1,0 +1,114 @@
+import { describe, expect, it } from '@jest/globals'
+import { resolveBatch, resolveCall, resolveInvalidation, resolveRequest } from '../../../lib/options/call-options.js'
+
+const defaults = { caching: true, deadlineMs: 15_000 }
+
+describe('the options of a call', () => {
+  it('default to those of the client', () => {
+    expect(resolveCall('user', undefined, defaults)).toEqual({
+      request: { identity: 'user', scopes: [] },
+      call: { mode: 'default', signal: undefined, deadlineMs: 15_000, minValidityMs: undefined },
+    })
+  })
+
+  it('may be the scopes alone, which are sorted, each once', () => {
+    const { request } = resolveCall('user', ['b', 'a', 'b'], defaults)
+    expect(request.scopes).toEqual(['a', 'b'])
+    expect(Object.isFrozen(request.scopes)).toBe(true)
+  })
+
+  it('mint each time for a client without a cache', () => {
+    expect(resolveCall('user', { cache: 'reload' }, { ...defaults, caching: false }).call.mode).toBe('no-store')
+  })
+
+  it.each<[string, object, string]>([
+    ['a misspelled name', { deadline: 1 }, 'did you mean "deadlineMs"?'],
+    ['a deadline of 0', { deadlineMs: 0 }, 'deadlineMs must be a number of milliseconds above 0'],
+    ['a deadline that no timer takes', { deadlineMs: 2 ** 31 }, 'at most 2147483647'],
+    ['a validity below 0', { minValidityMs: -1 }, 'minValidityMs must be a number of milliseconds, 0 or more'],
+    ['another cache mode', { cache: 'never' }, "cache must be 'default', 'reload' or 'no-store'"],
+    ['a signal of no signal', { signal: {} }, 'signal must be an AbortSignal'],
+    ['inherited options', Object.create({ scopes: ['a'] }) as object, 'must have members of their own'],
+    ['an iterable', new Set(['a']), 'must be a plain object, not an iterable'],
+  ])('refuse %s', (_, options, message) => {
+    expect(() => resolveCall('user', options, defaults)).toThrow(message)
+    expect(() => resolveCall('user', options, defaults)).toThrow(
+      expect.objectContaining({ code: 'VKIT_INVALID_ARGUMENT' }),
+    )
+  })
+
+  it('whose getter throws are refused without what it throws', () => {
+    const options = {
+      get scopes(): never {
+        throw new Error('the secret is 42')
+      },
+    }
+    expect(() => resolveCall('user', options, defaults)).toThrow(
+      new Error('The options cannot be read: a getter or a proxy throws.'),
+    )
+  })
+})
+
+describe('an identity', () => {
+  it.each(['user', 'ü', '__proto__', ' ', 'a'.repeat(1024), '[object', 'nullable'])('may be %j', identity => {
+    expect(resolveRequest(identity, undefined).identity).toBe(identity)
+  })
+
+  it.each<[unknown, string]>([
+    [42, 'must be a string, not of type number'],
+    [null, 'must be a string, not null'],
+    [['user'], 'must be a string, not an array'],
+    ['', 'must not be empty'],
+    ['ü'.repeat(513), 'must not be longer than 1 KiB'],
+    ['a\0b', 'must be well-formed Unicode without NUL'],
+    ['a\ud800', 'must be well-formed Unicode without NUL'],
+    ['undefined', 'must not be the text undefined'],
+    ['NaN', 'must not be the text NaN'],
+    ['[object Object]', 'must not be the text [object …]'],
+  ])('is refused: %j', (identity, message) => {
+    expect(() => resolveRequest(identity, undefined)).toThrow(`identity ${message}`)
+  })
+})
+
+describe('scopes', () => {
+  it.each<[string, unknown, string]>([
+    ['a string', 'videos.read', 'scopes must be an array of strings'],
+    ['an empty one', ['a', ''], 'scopes must be non-empty strings'],
+    ['a hole', new Array(1), 'scopes must be non-empty strings'],
+    ['one that is too long', ['a'.repeat(257)], 'scopes must be non-empty strings'],
+    ['too many', Array.from({ length: 101 }, (_, i) => `s${i}`), 'scopes must be no more than 100'],
+  ])('are refused: %s', (_, scopes, message) => {
+    expect(() => resolveRequest('user', scopes)).toThrow(message)
+  })
+})
+
+describe('the options of a run over many identities', () => {
+  it('have defaults', () => {
+    expect(resolveBatch([], undefined)).toEqual({
+      concurrency: 16,
+      scopes: [],
+      signal: undefined,
+      onOutage: 'wait',
+      maxOutageMs: 600_000,
+    })
+  })
+
+  it.each<[string, unknown, object, string]>([
+    ['a string of identities', 'user', {}, 'identities must be an array, an iterable or an async iterable'],
+    ['no place at all', [], { concurrency: 0 }, 'concurrency must be a whole number from 1 to 1000'],
+    ['too many at once', [], { concurrency: 1_001 }, 'concurrency must be a whole number from 1 to 1000'],
+    ['another mode', [], { onOutage: 'stop' }, "onOutage must be 'wait' or 'fail'"],
+  ])('refuse %s', (_, identities, options, message) => {
+    expect(() => resolveBatch(identities, options)).toThrow(message)
+  })
+})
+
+describe('the options of invalidate', () => {
+  it('may name one token', () => {
+    expect(resolveInvalidation('user', { token: 'text' }).sessionToken).toBe('text')
+  })
+
+  it.each([[''], [42]])('refuse %j as a token', token => {
+    expect(() => resolveInvalidation('user', { token: token as string })).toThrow('token must be the text')
+  })
+})
