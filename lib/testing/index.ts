@@ -1,5 +1,5 @@
 export { assertNoSecret } from './assert-no-secret.js'
 export { FakeClock } from './fake-clock.js'
 export { GatewayEmulator } from './gateway-emulator.js'
-export { type GatewayEmulatorOptions, type RecordedRequest } from './emulator-options.js'
-export { type GatewayFault } from './emulator-fault.js'
+export type { GatewayEmulatorOptions, RecordedRequest } from './emulator-options.js'
+export type { GatewayFault } from './emulator-fault.js'
