@@ -2,12 +2,12 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Got, Options } from 'got'
+import { sanitizeCause } from '../core/sanitize-cause.js'
 import { Semaphore } from '../core/semaphore.js'
 import { hostOf, portOf } from '../core/url-parts.js'
 import { VERSION } from '../core/version.js'
 import { SecureSockets } from './secure-socket.js'
 
-const MAX_HEADER_BYTES = 16 * 1024
 /** Firewalls refuse requests without one, and support reads the versions; it says nothing else about the machine. */
 const USER_AGENT = `videokit-nodejs/${VERSION} node/${Number.parseInt(process.versions.node, 10)}`
 
@@ -67,22 +67,23 @@ export function makeAgent({ protocol }: URL): http.Agent {
  */
 const OWN_CONNECTIONS = { session: undefined, sessionIdContext: 'videokit-nodejs' }
 
-/** Opens Node's own request, without the bearer and without its body. */
-export function openRequest({ url, agent, callersAgent }: Connection, body: string): http.ClientRequest {
-  const headers = {
+export function makeHeaders(body: string): Record<string, string> {
+  return {
     'content-type': 'application/json',
     accept: 'application/json',
     'accept-encoding': 'identity',
-    'content-length': Buffer.byteLength(body),
+    'content-length': String(Buffer.byteLength(body)),
     'user-agent': USER_AGENT,
   }
-  const options = { method: 'POST', headers, agent, maxHeaderSize: MAX_HEADER_BYTES }
+}
+
+/** Opens Node's request with the options that got makes for it. */
+export function openRequest({ url, callersAgent }: Connection, options: http.RequestOptions): http.ClientRequest {
   // As text: Node does not recognize a URL object while `path` or `auth` stands on Object.prototype.
   const { href, protocol } = url
   const request =
     protocol === 'https:'
-      ? // Explicit, because NODE_TLS_REJECT_UNAUTHORIZED=0 changes the default.
-        https.request(href, { ...options, rejectUnauthorized: true, ...(callersAgent && OWN_CONNECTIONS) })
+      ? https.request(href, callersAgent ? { ...options, ...OWN_CONNECTIONS } : options)
       : http.request(href, options)
   return request.on('socket', socket => {
     socket.removeListener('data', destroySocket)
@@ -93,9 +94,10 @@ export function openRequest({ url, agent, callersAgent }: Connection, body: stri
 /** A kept-alive socket that turned out to be closed before any byte of a response came. */
 export class StaleSocketError extends Error {
   readonly code: string | undefined
-  constructor(cause: NodeJS.ErrnoException) {
+
+  constructor(cause: unknown) {
     super('stale socket')
-    this.code = cause.code
+    this.code = sanitizeCause(cause)?.code
   }
 }
 

@@ -4,7 +4,7 @@ import type { Request } from 'got'
 import { callAfter, type Clock } from '../core/clock.js'
 import { VKitResponseError, VKitTimeoutError } from '../core/errors.js'
 import { hostOf } from '../core/url-parts.js'
-import { openRequest, StaleSocketError, type Connection } from './connection.js'
+import { makeHeaders, openRequest, StaleSocketError, type Connection } from './connection.js'
 import { networkError, placeOf } from './response-errors.js'
 import type { RawResponse } from './response.js'
 import { isCertificateRejected } from './secure-socket.js'
@@ -52,26 +52,24 @@ export class Exchange {
 
   #start(): void {
     const { got, template } = this.#connection
-    const { deadline } = this.#request
+    const { deadline, body } = this.#request
     // One template for all: got copies it before it returns.
-    template.request = () => new Promise<http.IncomingMessage>(answer => this.#open(answer))
-    const stream = (this.#stream = got(undefined, undefined, template) as Request)
-    this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
-    stream
-      .on('error', error => this.#onError(error))
+    template.headers = makeHeaders(body)
+    template.request = (_, options) => this.#open(options)
+    this.#stream = (got(undefined, undefined, template) as Request)
+      .on('request', dropInheritedListeners)
+      .on('response', (response: http.IncomingMessage) => (this.#response = response))
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#onEnd())
-      .end()
+      .on('error', ({ cause }) => this.#onError(cause))
+    this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
   }
 
-  /** got is given Node's *response*, so that the secret stays below it. (docs/decisions/0042) */
-  #open(answer: (response: http.IncomingMessage) => void): void {
-    this.#opened = openRequest(this.#connection, this.#request.body)
+  /** got sends headers and body when the body is written to its stream. */
+  #open(options: http.RequestOptions): http.ClientRequest {
+    return (this.#opened = openRequest(this.#connection, options)
       .on('socket', socket => this.#onSocket(socket))
-      .on('upgrade', (_, socket) => this.#onUpgrade(socket))
-      .on('error', error => this.#onError(error))
-      .on('response', response => this.#onResponse(response))
-      .on('response', answer)
+      .on('upgrade', (_, socket) => this.#onUpgrade(socket)))
   }
 
   #onSocket(socket: Socket): void {
@@ -89,21 +87,15 @@ export class Exchange {
 
   #send(): void {
     const { secret, body } = this.#request
-    if (!this.#isSettled) this.#opened?.setHeader('authorization', `Bearer ${secret}`).end(body)
+    if (this.#isSettled) return
+    // Below got, which prints its own headers in errors and publishes them.
+    this.#opened?.setHeader('authorization', `Bearer ${secret}`)
+    this.#stream?.end(body)
   }
 
   #onUpgrade(socket: Socket): void {
     socket.destroy()
     this.#fail(new VKitResponseError(`${this.#place()} sent an unexpected 101 response.`, { status: 101 }))
-  }
-
-  #onResponse(response: http.IncomingMessage): void {
-    this.#response = response
-    if ('aborted' in Object.prototype) dropInheritedListeners(response)
-    // got starts to listen a moment later, and misses an end that comes at once.
-    response.once('close', () => {
-      if (!response.complete) this.#fail(this.#cutShort())
-    })
   }
 
   #onData(chunk: Buffer): void {
@@ -115,26 +107,25 @@ export class Exchange {
   }
 
   #onEnd(): void {
-    if (!this.#response?.complete) return this.#fail(this.#cutShort())
+    if (!this.#response?.complete) return this.#onError({ code: 'ECONNRESET' })
     const { statusCode, headers } = this.#response
     this.#settle()
     this.#resolve({ status: statusCode ?? 0, headers, bytes: Buffer.concat(this.#chunks) })
   }
 
-  #onError(error: Error): void {
+  #onError(cause: unknown): void {
     const request = this.#opened
     const isStale = !this.#response && request?.reusedSocket && request.socket?.bytesRead === this.#bytesReadBefore
     this.#fail(
       isStale
-        ? new StaleSocketError(error)
-        : networkError(error, this.#place(), isCertificateRejected(request?.socket)),
+        ? new StaleSocketError(cause)
+        : networkError(cause, this.#place(), isCertificateRejected(request?.socket)),
     )
   }
 
   #fail(error: Error): void {
     if (this.#isSettled) return
     this.#settle()
-    this.#opened?.destroy()
     // Without an error: got would read the rest of the body first, however long.
     this.#stream?.destroy()
     this.#reject(error)
@@ -146,18 +137,17 @@ export class Exchange {
     this.#stopWatching?.()
   }
 
-  #cutShort(): Error {
-    return networkError({ code: 'ECONNRESET' }, this.#place())
-  }
-
   #place(): string {
     return placeOf(this.#connection.url, this.#request.secret)
   }
 }
 
 /** Node keeps a response's listeners by name in an object that inherits; got would add one to what it finds there. */
-function dropInheritedListeners(response: http.IncomingMessage): void {
-  const own = response.eventNames().map(name => [name, response.rawListeners(name)] as const)
-  response.removeAllListeners()
-  for (const [name, listeners] of own) for (const each of listeners) response.on(name, each as () => void)
+function dropInheritedListeners(request: http.ClientRequest): void {
+  if (!('aborted' in Object.prototype)) return
+  request.prependListener('response', response => {
+    const own = response.eventNames().map(name => [name, response.rawListeners(name)] as const)
+    response.removeAllListeners()
+    for (const [name, listeners] of own) for (const each of listeners) response.on(name, each as () => void)
+  })
 }

@@ -6,19 +6,14 @@ import type { Events } from '../core/events.js'
 import { ownProperties } from '../core/own-properties.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { VKitError } from '../core/vkit-error.js'
-import {
-  dropIdleSockets,
-  makeAgent,
-  makeConnection,
-  StaleSocketError,
-  type Agents,
-  type Connection,
-} from './connection.js'
+import { dropIdleSockets, makeAgent, makeConnection, StaleSocketError, type Agents, type Connection } from './connection.js'
 import { Exchange } from './exchange.js'
 import { loadGot } from './load-got.js'
 import { networkError, placeOf } from './response-errors.js'
 import { parseResponse, type GatewayResponse, type RawResponse } from './response.js'
 import type { ExchangeRequest, Transport } from './transport.js'
+
+const MAX_HEADER_BYTES = 16 * 1024
 
 export interface GotTransportOptions {
   /** Where sessions are minted; a function, because the environment is read at the first call. */
@@ -75,7 +70,8 @@ export class GotTransport implements Transport {
     try {
       const { got, Options } = await this.#loadGot().catch(throwLoadError)
       const makeOwnAgent = (): http.Agent => (this.#ownAgent ??= makeAgent(url))
-      return { ...makeConnection(url, this.#options.agents, makeOwnAgent), got, template: makeTemplate(Options, url) }
+      const shared = makeConnection(url, this.#options.agents, makeOwnAgent)
+      return { ...shared, got, template: makeTemplate(Options, shared) }
     } catch (error) {
       // Otherwise every later call would get this failure.
       this.#connection = undefined
@@ -96,13 +92,16 @@ export class GotTransport implements Transport {
   }
 }
 
-function makeTemplate(Options: new () => Options, url: URL): Options {
+function makeTemplate(Options: new () => Options, { url, agent }: Pick<Connection, 'url' | 'agent'>): Options {
   // By setters: got walks an object of options with `for in`, and fails on a polluted Object.prototype.
   const template = new Options()
   template.url = url
   template.isStream = true
   template.method = 'POST'
-  template.headers = {}
+  template.agent = ownProperties({ ...template.agent, [url.protocol === 'https:' ? 'https' : 'http']: agent })
+  template.maxHeaderSize = MAX_HEADER_BYTES
+  // Explicit, because NODE_TLS_REJECT_UNAUTHORIZED=0 changes the default.
+  template.https = ownProperties({ ...template.https, rejectUnauthorized: true })
   template.followRedirect = false
   template.throwHttpErrors = false
   template.decompress = false

@@ -15,7 +15,7 @@ const LIMITS = [
   ['scopes of one call', 'options/call-options', 'MAX_SCOPES', 'count'],
   ['characters of a scope', 'options/call-options', 'MAX_SCOPE_LENGTH', 'count'],
   ['the body of an answer', 'gateway/exchange', 'MAX_BODY_BYTES', 'bytes'],
-  ['the headers of an answer', 'gateway/connection', 'MAX_HEADER_BYTES', 'bytes'],
+  ['the headers of an answer', 'gateway/got-transport', 'MAX_HEADER_BYTES', 'bytes'],
   ['a session token', 'gateway/session-response', 'MAX_TOKEN_BYTES', 'bytes'],
   ['clock difference that is believed', 'gateway/session-response', 'PLAUSIBLE_SKEW_MS', 'ms'],
   ['first wait before a retry, at most', 'gateway/retry', 'FIRST_WAIT_MS', 'ms'],
