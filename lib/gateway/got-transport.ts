@@ -6,7 +6,14 @@ import type { Events } from '../core/events.js'
 import { ownProperties } from '../core/own-properties.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { VKitError } from '../core/vkit-error.js'
-import { dropIdleSockets, makeAgent, makeConnection, StaleSocketError, type Agents, type Connection } from './connection.js'
+import {
+  dropIdleSockets,
+  makeAgent,
+  makeConnection,
+  StaleSocketError,
+  type Agents,
+  type Connection,
+} from './connection.js'
 import { Exchange } from './exchange.js'
 import { loadGot } from './load-got.js'
 import { networkError, placeOf } from './response-errors.js'
