@@ -1,12 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
-import { createServer } from 'node:net'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
-import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import type { GatewayEmulator } from '../../lib/testing/index.js'
 import { makeCertificate } from '../support/certificates.js'
 import { envFor, makeFolder, runCli, useCli } from '../support/cli.js'
+import { freePort } from '../support/free-port.js'
 import { startGateway } from '../support/gateway.js'
 
 useCli()
@@ -29,15 +27,6 @@ async function diagnose(
 
 /** What no output may hold except line feeds: control characters, and those that reorder text. */
 const UNSAFE = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
-
-async function unusedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 function expectNoSecret(text: string, gateway: GatewayEmulator): void {
   for (const part of gateway.appSecret.split('.')) expect(text).not.toContain(part)
@@ -110,7 +99,7 @@ describe('vkit doctor', () => {
 
   it('notices that nobody answers', async () => {
     const gateway = await startGateway()
-    const url = `http://127.0.0.1:${await unusedPort()}`
+    const url = `http://127.0.0.1:${await freePort()}`
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: url })
     expect([code, of('gateway')?.found]).toEqual([1, `${url} does not answer (ECONNREFUSED)`])
   })

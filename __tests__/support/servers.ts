@@ -1,10 +1,11 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chownSync, existsSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
-import net, { type AddressInfo } from 'node:net'
+import net from 'node:net'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
+import { freePort } from './free-port.js'
 import type { Need } from './needs.js'
 
 /** A server of its own on a free loopback port, with its files in a temporary folder. */
@@ -111,15 +112,6 @@ async function startServer(name: string, prepare: (folder: string) => Recipe): P
     throw error
   }
   return server
-}
-
-async function freePort(): Promise<number> {
-  const probe = net.createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  probe.close()
-  await once(probe, 'close')
-  return port
 }
 
 async function untilReady(port: number, child: ChildProcess, isReady: Recipe['isReady']): Promise<void> {
