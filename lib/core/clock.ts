@@ -47,5 +47,6 @@ export function callAfter(clock: Clock, ms: number, task: () => void): () => voi
   void clock.sleep(ms, cancel.signal).then(() => {
     if (!cancel.signal.aborted) task()
   })
-  return () => cancel.abort()
+  // With a reason, because abort() would make a DOMException with a stack.
+  return () => cancel.abort('stopped')
 }
