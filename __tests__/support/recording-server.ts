@@ -47,7 +47,8 @@ export async function startRecordingServer(secure?: tls.TlsOptions): Promise<Rec
     requests: [],
     respond: respondWithToken,
     closed: async () => {
-      await Promise.all([...open].map(socket => once(socket, 'close')))
+      // Not `once`, which rejects where a client resets its connection.
+      await Promise.all([...open].map(socket => new Promise(resolve => socket.once('close', resolve))))
     },
   }
   afterThisTest(async () => {
