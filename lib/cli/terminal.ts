@@ -60,7 +60,7 @@ export function count(n: number, one: string, many = `${one}s`): string {
 }
 
 /** As if SIGPIPE, which Node ignores, had ended us. */
-export const NO_READER = 141
+const NO_READER = 141
 
 /** What the process is to end with where its output could not be written. */
 export function exitCodeForOutput(error: Error): number {
