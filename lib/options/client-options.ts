@@ -67,7 +67,8 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     agents: resolveAgents(options.agent),
     onEvent: options.onEvent === undefined ? undefined : functionOption(options.onEvent, 'onEvent'),
     clock: resolveClock(options.clock),
-    random: Math.random,
+    // Looked up at each call, so that a test can replace it, and restore it, at any time.
+    random: () => Math.random(),
   })
 }
 

@@ -1,6 +1,6 @@
 import http from 'node:http'
 import https from 'node:https'
-import { afterEach, describe, expect, it } from '@jest/globals'
+import { afterEach, describe, expect, it, jest } from '@jest/globals'
 import { resolveClientOptions } from '../../../lib/options/client-options.js'
 import type { VKitClientOptions } from '../../../lib/options/types.js'
 
@@ -58,6 +58,16 @@ describe('the options of a client', () => {
     expect(() => resolveClientOptions(options as VKitClientOptions)).toThrow(
       expect.objectContaining({ code: 'VKIT_CONFIG' }),
     )
+  })
+
+  it('leave random numbers to Math.random, also where a test replaces it later', () => {
+    const { random } = resolveClientOptions({ appSecret: 'an-app-secret' })
+    const spy = jest.spyOn(Math, 'random').mockReturnValue(0.25)
+    try {
+      expect(random()).toBe(0.25)
+    } finally {
+      spy.mockRestore()
+    }
   })
 
   it('that are unknown and may be the secret are not repeated', () => {
