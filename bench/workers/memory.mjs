@@ -29,10 +29,10 @@ export const contenders = {
 
 /** To mint a million tokens over HTTP takes minutes: this is what keeps them, given answers as the others are. */
 async function createOurCache({ mint, capacity }) {
-  const modules = ['token-cache', 'session-token', 'events', 'clock'].map(
+  const modules = ['cache/token-cache', 'gateway/session-response', 'core/events', 'core/clock'].map(
     name => import(new URL(`../../dist/esm/${name}.js`, import.meta.url)),
   )
-  const [{ TokenCache }, { parseSessionToken }, { Events }, { systemClock: clock }] = await Promise.all(modules)
+  const [{ TokenCache }, { parseSessionResponse }, { Events }, { systemClock: clock }] = await Promise.all(modules)
   const events = new Events()
   const scopes = Object.freeze([])
   const cache = new TokenCache({
@@ -41,9 +41,10 @@ async function createOurCache({ mint, capacity }) {
     deadlineMs: 15_000,
     clock,
     events,
+    random: Math.random,
     mint: async request => {
       const now = { wall: clock.now(), monotonic: clock.monotonic() }
-      return parseSessionToken({ body: await mint(request.identity) }, request, { start: now, end: now, events })
+      return parseSessionResponse({ body: await mint(request.identity) }, request, { start: now, end: now, events })
     },
   })
   return identity => cache.get({ identity, scopes }, { mode: 'default', deadlineMs: 15_000 })
