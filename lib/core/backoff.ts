@@ -10,8 +10,8 @@ export interface Backoff {
   readonly jitter?: number
 }
 
-/** How long to wait after `failures` failures before this one: a ceiling that doubles, less the random part. */
+/** How long to wait after `failures` failures before this one: less than a ceiling that doubles, by a random part of it. */
 export function backoffMs(failures: number, { firstMs, longestMs, jitter = 1 }: Backoff, random: Random): number {
   const ceiling = Math.min(longestMs, firstMs * 2 ** failures)
-  return ceiling * (1 - jitter * random())
+  return ceiling * (1 - jitter + jitter * random())
 }
