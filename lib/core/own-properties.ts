@@ -3,7 +3,7 @@ export function ownProperties<T extends object>(given: T): T {
   return Object.assign(Object.create(null) as T, given)
 }
 
-/** As `ownMembers`, of one. */
+/** As `ownProperties`, of one. */
 export function readOwn(given: object, key: string): unknown {
   return Object.hasOwn(given, key) ? (given as Record<string, unknown>)[key] : undefined
 }

@@ -53,7 +53,7 @@ export class CircuitBreaker {
     })
   }
 
-  /** `isOurs` tells of a failure that it was made on this side, and says nothing of the gateway. */
+  /** `isLocalFailure` says whether a failure was made on this side, and so says nothing about the gateway. */
   async run<T>(task: () => Promise<T>, isLocalFailure: (error: VKitError) => boolean = () => false): Promise<T> {
     this.check()
     const isProbe = this.#open
