@@ -92,19 +92,22 @@ export class VKitClient {
    */
   getSessionToken(identity: string, scopes?: readonly Scope[]): Promise<SessionToken>
   getSessionToken(identity: string, options?: GetSessionTokenOptions): Promise<SessionToken>
-  async getSessionToken(identity: string, wishes?: readonly Scope[] | GetSessionTokenOptions): Promise<SessionToken> {
+  async getSessionToken(
+    identity: string,
+    scopesOrOptions?: readonly Scope[] | GetSessionTokenOptions,
+  ): Promise<SessionToken> {
     try {
       VKitClient.#assertClient(this, 'getSessionToken')
-      const scopes = isScopes(wishes) ? wishes : undefined
-      if (scopes === wishes) {
+      const scopes = isScopes(scopesOrOptions) ? scopesOrOptions : undefined
+      if (scopes === scopesOrOptions) {
         const token = this.#peek(identity, scopes)
         if (token !== undefined) return token
       }
-      const { request, call } = resolveCall(identity, wishes, this.#options)
+      const { request, call } = resolveCall(identity, scopesOrOptions, this.#options)
       if (scopes !== undefined && call.mode === 'default') this.#cache.remember(request, scopes)
       return this.#cache.find(request, call) ?? (await this.#hold.during(this.#cache.fetch(request, call)))
     } catch (error) {
-      throw isReason(error, wishes) ? error : atCaller(error, 'getSessionToken')
+      throw isReason(error, scopesOrOptions) ? error : atCaller(error, 'getSessionToken')
     }
   }
 
@@ -242,9 +245,11 @@ function atCaller(error: unknown, method: Exclude<keyof VKitClient, symbol>): un
 }
 
 /** A signal's reason is the caller's own, whatever it is: it is passed on as it came. */
-function isReason(error: unknown, wishes: readonly Scope[] | GetSessionTokenOptions | undefined): boolean {
+function isReason(error: unknown, scopesOrOptions: readonly Scope[] | GetSessionTokenOptions | undefined): boolean {
   try {
-    return !isScopes(wishes) && wishes?.signal?.aborted === true && wishes.signal.reason === error
+    return (
+      !isScopes(scopesOrOptions) && scopesOrOptions?.signal?.aborted === true && scopesOrOptions.signal.reason === error
+    )
   } catch {
     return false
   }
@@ -259,9 +264,11 @@ function resolveOptions(options: VKitClientOptions | undefined): ResolvedOptions
 }
 
 /** `Array.isArray` does not tell TypeScript of readonly arrays, and throws on a revoked proxy, which is then refused. */
-function isScopes(wishes: readonly Scope[] | GetSessionTokenOptions | undefined): wishes is readonly Scope[] {
+function isScopes(
+  scopesOrOptions: readonly Scope[] | GetSessionTokenOptions | undefined,
+): scopesOrOptions is readonly Scope[] {
   try {
-    return Array.isArray(wishes)
+    return Array.isArray(scopesOrOptions)
   } catch {
     return false
   }

@@ -18,7 +18,7 @@ export class Interruption {
   readonly #onFirst: (() => void) | undefined
   #exitCode: number | undefined
 
-  /** `onFirst` is told of the first Ctrl-C. */
+  /** `onFirst` is called at the first Ctrl-C. */
   constructor(onFirst?: () => void) {
     this.#onFirst = onFirst
     for (const [signal, exitCode] of Object.entries(SIGNALS) as [NodeJS.Signals, number][]) {

@@ -1,4 +1,4 @@
-/** Calls a function of the caller's that only listens: what it throws or rejects with concerns nobody else. */
+/** Calls a function of the caller's that only listens; ignores what it throws or rejects with. */
 export function callListener(call: () => unknown): void {
   try {
     const result = call()

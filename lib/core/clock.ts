@@ -29,7 +29,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', done)
         resolve()
       }
-      // Whoever waits for the outcome holds the process open (see process-hold.ts); a timer of ours never does.
+      // A waiting caller holds the process open (see process-hold.ts); a timer of ours never does.
       const timer = setTimeout(done, ms)
       timer.unref()
       signal?.addEventListener('abort', done)

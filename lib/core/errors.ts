@@ -3,7 +3,7 @@ import { brand, VKitError, type VKitErrorDetails } from './vkit-error.js'
 /**
  * `VKIT_CONFIG`: a bad option, no secret, a session token given as the secret, a browser.
  *
- * Mend the set-up; the message says what.
+ * Fix the configuration; the message says what.
  */
 export class VKitConfigError extends VKitError {
   declare readonly name: 'VKitConfigError'
@@ -19,7 +19,7 @@ export class VKitConfigError extends VKitError {
 /**
  * `VKIT_INVALID_ARGUMENT`: a bad identity, scope or option of a call.
  *
- * Mend the call; the message says what.
+ * Fix the arguments; the message says what.
  */
 export class VKitArgumentError extends VKitError {
   declare readonly name: 'VKitArgumentError'

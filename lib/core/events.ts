@@ -5,7 +5,7 @@ import type { VKitErrorCode } from './vkit-error.js'
 /**
  * What happened inside the client, for logs and metrics. No event carries a secret, a token or an identity.
  *
- * Durations are in milliseconds. `background` tells a refresh that nobody waits for from a mint that somebody does.
+ * Durations are in milliseconds. `background` is true for a refresh that no call waits for.
  */
 export type VKitEvent =
   /** A token came from the cache. */
@@ -66,7 +66,7 @@ export type VKitEvent =
 /**
  * `error`: it threw or rejected. `timeout`: nothing came within 100 ms. The rest are records that were refused: `corrupt`
  * (altered, cut short, or sealed under another key), `version` (of another version of this package), `mismatch` (for
- * somebody else), `expired`, `clock-skew` (from the future), `invalidated` (forgotten by this process already).
+ * another request), `expired`, `clock-skew` (from the future), `invalidated` (forgotten by this process already).
  */
 export type StoreFailureReason =
   'error' | 'timeout' | 'corrupt' | 'version' | 'mismatch' | 'expired' | 'clock-skew' | 'invalidated'

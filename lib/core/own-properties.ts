@@ -1,4 +1,4 @@
-/** The own members alone, without a prototype: what somebody put on `Object.prototype` says nothing here. */
+/** The own members alone, without a prototype: what stands on `Object.prototype` is not read. */
 export function ownProperties<T extends object>(given: T): T {
   return Object.assign(Object.create(null) as T, given)
 }

@@ -2,7 +2,7 @@
 const FOREVER_MS = 2 ** 31 - 1
 
 /**
- * Keeps the process alive while somebody waits, and not a moment longer.
+ * Keeps the process alive while a caller waits, and not a moment longer.
  *
  * No timer or socket of the SDK does so by itself: a token being refreshed in the background must not keep a script
  * from ending, and a caller who waits must not see it end under him (Node's exit code 13).

@@ -32,7 +32,7 @@ export interface VKitErrorDetails {
   readonly requestId?: string | undefined
   /** Milliseconds before which trying again is useless. */
   readonly retryAfterMs?: number | undefined
-  /** Kept only if it comes from `sanitizeCause`: an error of somebody else's may carry the secret. */
+  /** Kept only if it comes from `sanitizeCause`: a foreign error may carry the secret. */
   readonly cause?: SanitizedCause | undefined
 }
 

@@ -21,8 +21,8 @@ export interface CircuitBreakerOptions {
 /**
  * Stops asking a gateway that does not answer, and finds out when it does again.
  *
- * Five retryable failures in a row open it. While it is open a call fails at once, but for one probe after each
- * full-jitter backoff; any answer that is no such failure closes it.
+ * Five retryable failures in a row open it. While it is open a call fails at once, except one probe after each
+ * full-jitter backoff; any other response closes it.
  */
 export class CircuitBreaker {
   readonly #clock: Clock

@@ -52,7 +52,7 @@ export function makeConnection(
 export function makeAgent({ protocol }: URL): http.Agent {
   const agent =
     protocol === 'https:' ? new https.Agent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2' }) : new http.Agent(AGENT_OPTIONS)
-  // A response that nobody requested would pass for the response to the next request.
+  // An unrequested response would pass for the response to the next request.
   agent.on('free', (socket: Socket) => {
     // Removed first: a socket can become free again without an assignment that any listener of ours saw.
     socket.removeListener('data', destroySocket).once('data', destroySocket)

@@ -18,7 +18,7 @@ import type { ExchangeRequest, Transport } from './transport.js'
 export interface TokenMinterOptions {
   readonly secret: SecretSource
   readonly maxRetries: number
-  /** The client's; a call in greater haste says less of the gateway. */
+  /** The client's: a call with a shorter deadline says less about the gateway. */
   readonly deadlineMs: number
   readonly transport: Transport
   readonly clock: Clock

@@ -11,7 +11,7 @@ export interface FetchRequest {
 /** Answers a request; never rejects. */
 export type FetchTokenHandler<Req> = (request: Req) => Promise<Response>
 
-/** What nginx logs for a client that did not wait; nobody receives it. */
+/** What nginx logs for a client that did not wait; it is never received. */
 const CLIENT_CLOSED_REQUEST = 499
 
 /**
@@ -21,7 +21,7 @@ const CLIENT_CLOSED_REQUEST = 499
  * export const GET = createFetchTokenHandler(vkit, { authenticate: async request => (await sessionOf(request))?.userId })
  * ```
  *
- * Answers `GET` and `POST` with `{ sessionToken, expiresAt, identity }`; other methods with 405, nobody known with 401,
+ * Answers `GET` and `POST` with `{ sessionToken, expiresAt, identity }`; other methods with 405, a caller who is not authenticated with 401,
  * trouble of the gateway with 503 and `Retry-After`, any other with 500. It stops waiting when `request.signal` aborts.
  * The promise never rejects.
  *

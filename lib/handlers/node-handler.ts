@@ -31,7 +31,7 @@ export interface NodeRequest extends Express.Request {
 export interface NodeResponse {
   /** Set before `end`. */
   statusCode: number
-  /** Somebody else has begun to answer, or has answered. */
+  /** Other code has begun to respond, or has responded. */
   readonly headersSent: boolean
   /** The client has hung up. */
   readonly destroyed: boolean
@@ -55,7 +55,7 @@ export type TokenHandler<Req> = (req: Req, res: NodeResponse, next?: (error?: un
  * app.all('/token', createTokenHandler(vkit, { authenticate: req => req.user?.id }))
  * ```
  *
- * Answers `GET` and `POST` with `{ sessionToken, expiresAt, identity }`; other methods with 405, nobody known with 401,
+ * Answers `GET` and `POST` with `{ sessionToken, expiresAt, identity }`; other methods with 405, a caller who is not authenticated with 401,
  * trouble of the gateway with 503 and `Retry-After`, any other with 500. What `authenticate` throws goes to `next`, where
  * there is one. When the client hangs up nothing more is written. The promise never rejects by itself.
  *

@@ -9,7 +9,7 @@ import type { Scope } from '../token/token-request.js'
 /** What a handler needs of a `VKitClient`. */
 export type TokenSource = Pick<VKitClient, 'getSessionToken'>
 
-/** Who is asking: an identity, with scopes of its own or without; `null` or `undefined` for nobody known. */
+/** Who is asking: an identity, with scopes of its own or without; `null` or `undefined` if not authenticated. */
 export type EndUser =
   { readonly identity: string; readonly scopes?: readonly Scope[] | undefined } | string | null | undefined
 
@@ -17,7 +17,7 @@ export type EndUser =
 export interface TokenHandlerOptions<Req> {
   /**
    * Your own authentication: says who is asking, from a session cookie, a bearer token, or what a middleware of yours
-   * has left on the request. Nobody known: 401. Never take the identity from anything that the client is free to choose.
+   * has left on the request. Not authenticated: 401. Never take the identity from anything that the client is free to choose.
    *
    * The same user must always get the same identity, a string.
    */
@@ -25,7 +25,7 @@ export interface TokenHandlerOptions<Req> {
   /** What every token allows, where `authenticate` names no scopes. Default: none. */
   readonly scopes?: readonly Scope[] | undefined
   /**
-   * Told of everything that was answered with 500 or 503; the answer itself says no more than a code. Default:
+   * Called with each error that was answered with 500 or 503; the response itself holds only a code. Default:
    * `console.error`, unless the error went to `next`. What it throws is ignored.
    */
   readonly onError?: ((error: unknown, request: Req) => void) | undefined
@@ -61,7 +61,7 @@ const OPTION_NAMES: readonly string[] = [
   'scopes',
   'onError',
 ] satisfies (keyof TokenHandlerOptions<never>)[]
-/** Where nobody knows how long it takes: drawn anew each time, so that those who failed together do not return together. */
+/** Where it is not known how long it takes: drawn anew each time, so that those who failed together do not return together. */
 const LONGEST_RETRY_AFTER_S = 5
 
 /** What all handlers have in common: a request and its user in, an answer out. Knows nothing of any server. */
@@ -76,7 +76,7 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     this.#options = { authenticate, scopes: scopes && [...scopes], onError }
   }
 
-  /** Never rejects. Once `signal` aborts nobody waits any longer; the token comes into the cache all the same. */
+  /** Never rejects. Once `signal` aborts no caller waits any longer; the token is still cached. */
   async answer(request: Req, signal: AbortSignal | undefined): Promise<Outcome> {
     if (!METHODS.includes(request.method)) {
       return { answer: refusal(405, 'METHOD_NOT_ALLOWED', { allow: METHODS.join(', ') }) }
@@ -96,7 +96,7 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     }
   }
 
-  /** Tells `onError`, or whoever else would not hear of it: `fallback`. */
+  /** Calls `onError`, or `fallback` where there is none. */
   report(error: unknown, request: Req, fallback: (error: unknown) => void = printError): void {
     const { onError = fallback } = this.#options
     callListener(() => onError(error, request))

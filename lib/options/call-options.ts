@@ -1,4 +1,5 @@
-import { describeType, isUnsetText } from '../core/describe-type.js'
+import { describeType } from '../core/describe-type.js'
+import { isUnsetText } from '../core/unset-text.js'
 import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import {
   argument,
@@ -35,7 +36,7 @@ function resolveCallOptions(
   given: readonly Scope[] | GetSessionTokenOptions | undefined,
   defaults: CallDefaults,
 ): { request: TokenRequest; call: TokenCall } {
-  // A string is told of the array that is meant, and not of an object.
+  // For a string, so that the error names the array that is meant, and not an object.
   const isList = Array.isArray(given) || typeof given === 'string'
   const bag = isList ? { scopes: given as readonly Scope[] } : (given ?? {})
   const options = readOptions<GetSessionTokenOptions>(bag, CALL_KEYS, argument)

@@ -6,7 +6,7 @@ import { VKitError } from '../core/vkit-error.js'
 /** Node's timers take no more than a signed 32-bit number of milliseconds. */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** The cache takes its room in advance, 40 bytes an entry: more than this is no number of users but a slip. */
+/** The cache takes its room in advance, 40 bytes an entry: more than this is a mistake, not a number of users. */
 const MAX_COUNT = 10_000_000
 
 type MakeError = (what: string) => Error
@@ -51,7 +51,7 @@ function nameOf(key: string, prefix: string): string {
 }
 
 interface KnownKeys {
-  /** What stands before each where it is told of. */
+  /** What precedes each name in messages. */
   readonly prefix: string
   readonly keys: ReadonlySet<string>
 }

@@ -49,7 +49,7 @@ export interface VKitClientOptions {
   readonly clock?: Clock | undefined
 }
 
-/** Wishes for one call. */
+/** Options of one call. */
 export interface GetSessionTokenOptions {
   /** What the token allows its bearer to do. Default: none asked for, `[]` is sent. */
   readonly scopes?: readonly Scope[] | undefined
@@ -57,7 +57,7 @@ export interface GetSessionTokenOptions {
   readonly signal?: AbortSignal | undefined
   /** This call's deadline. Default: the client's. */
   readonly deadlineMs?: number | undefined
-  /** The token must be valid for so long yet, if one can be had that is. Default: the client's. */
+  /** The token must be valid for at least this long, if possible. Default: the client's. */
   readonly minValidityMs?: number | undefined
   /** `'reload'`: mint a new one, and keep it. `'no-store'`: mint a new one, and keep nothing. Default: `'default'`. */
   readonly cache?: CacheMode | undefined
@@ -66,7 +66,7 @@ export interface GetSessionTokenOptions {
 /** What a run of `getSessionTokens` does while the gateway does not answer. */
 export type OutageMode = 'wait' | 'fail'
 
-/** Wishes for many tokens. */
+/** Options of a run over many identities. */
 export interface GetSessionTokensOptions {
   /** Identities under way at a time, 1 to 1,000; more than 50 wait for one of the client's 50 connections. Default 16. */
   readonly concurrency?: number | undefined

@@ -1,9 +1,10 @@
 import { AsyncResource } from 'node:async_hooks'
 import { decodeJwt } from 'jose/jwt/decode'
-import { describeType, isUnsetText } from '../core/describe-type.js'
+import { describeType } from '../core/describe-type.js'
 import { VKitConfigError } from '../core/errors.js'
 import { ownProperties } from '../core/own-properties.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
+import { isUnsetText } from '../core/unset-text.js'
 import { SecretSource } from './secret-source.js'
 
 /**
@@ -91,7 +92,7 @@ export function isVisibleAscii(secret: string): boolean {
   return /^[\x21-\x7e]+$/.test(secret)
 }
 
-/** App secrets are JWTs with `role: "app"` and without `exp` (contract.md). Text that is not a JWT is no session token. */
+/** App secrets are JWTs with `role: "app"` and without `exp` (contract.md). Text that is not a JWT is not a session token. */
 export function isSessionToken(secret: string): boolean {
   try {
     const { exp, role } = ownProperties(decodeJwt(secret))

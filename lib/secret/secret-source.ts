@@ -45,7 +45,7 @@ export class SecretSource {
       return (this.#latest = await untilAborted(flight, deadline))
     } catch (error) {
       if (!deadline.aborted) throw copyError(error)
-      // Nobody after us must wait for that answer.
+      // Later callers must not wait for that result.
       if (this.#flight.get(why) === flight) this.#flight.forget(why)
       if (!(error instanceof VKitTimeoutError)) throw error
       throw new VKitTimeoutError('The app secret provider did not answer before the deadline.', { retryable: false })

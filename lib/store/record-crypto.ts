@@ -66,7 +66,7 @@ export async function openRecord(record: unknown, storeKey: string, keys: StoreK
     throw new UnusableRecord('corrupt')
   }
   const { flattenedDecrypt } = await import('jose/jwe/flattened/decrypt')
-  // The header and the store key are ours, not the record's: whoever can write to the store chooses neither.
+  // The header and the store key are ours, not the record's: a writer of the store chooses neither.
   const jwe = { protected: PROTECTED, aad: Buffer.from(storeKey).toString('base64url'), iv, ciphertext, tag }
   try {
     const { plaintext } = await flattenedDecrypt(jwe, recordKey(keys, Buffer.from(salt, 'base64url')))

@@ -37,7 +37,7 @@ export function writeRecord({
 /**
  * The token of a record that was opened, with its lifetime on our own clocks.
  *
- * @throws UnusableRecord if it is for somebody else, or not valid any longer.
+ * @throws UnusableRecord if it is for another request, or no longer valid.
  */
 export function readRecord(content: string, reader: RecordReader): MintedToken {
   const record = parse(content)
@@ -46,7 +46,7 @@ export function readRecord(content: string, reader: RecordReader): MintedToken {
     record.identity === request.identity && isSameList(record.scopes, request.scopes) && record.origin === origin
   if (!isOurs) throw new UnusableRecord('mismatch')
 
-  const ageMs = record.lifetimeMs - remainingMs(record, reader)
+  const ageMs = record.lifetimeMs - readableForMs(record, reader)
   const token: SessionToken = Object.freeze({
     sessionToken: record.sessionToken,
     expiresAt: record.expiresAt,
@@ -67,12 +67,12 @@ export function sessionTokenOf(content: string): unknown {
 }
 
 /**
- * How long the token is valid yet; never more than its whole life.
+ * How long this process may serve the token; never more than its whole life.
  *
  * Monotonic clocks of two processes cannot be compared, so it goes by the gateway's time where that is known; otherwise by
  * our wall clock, and by the more pessimistic of what the gateway and the process that minted it said.
  */
-function remainingMs({ expiresAtMs, startedAt, lifetimeMs }: ReadRecord, { now, serverNowMs }: RecordReader): number {
+function readableForMs({ expiresAtMs, startedAt, lifetimeMs }: ReadRecord, { now, serverNowMs }: RecordReader): number {
   // A record from the future: our clock, or that of the one who wrote it, cannot be believed.
   if (serverNowMs === undefined && startedAt > now.wall + TOLERATED_SKEW_MS) throw new UnusableRecord('clock-skew')
   const byWall = Math.min(expiresAtMs, startedAt + lifetimeMs) - now.wall

@@ -15,7 +15,7 @@ export interface TokenStore {
 /** Tokens that several processes share. None of its methods ever rejects: a store in trouble is a miss. */
 export interface SharedStore {
   read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined>
-  /** Nobody waits for it. */
+  /** No call waits for it. */
   write(request: TokenRequest, minted: MintedToken): void
   /** With `sessionToken`: only if that is the token kept. */
   remove(request: TokenRequest, sessionToken?: string): Promise<void>

@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto'
 
-/** The shape of a real one: HS256, `role: "app"`, no `exp`. What signs it nobody checks. */
+/** The shape of a real one: HS256, `role: "app"`, no `exp`. Its signature is never checked. */
 export function makeAppSecret(nowMs: number): string {
   const claims = { acid: randomUUID(), role: 'app', iat: Math.floor(nowMs / 1000), iss: 'video.io', jti: randomUUID() }
   return makeJwt(claims, randomUUID())

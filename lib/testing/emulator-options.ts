@@ -15,9 +15,9 @@ export interface GatewayEmulatorOptions {
   readonly tls?: { readonly key: string; readonly cert: string }
   /** How many requests it remembers, the latest ones. Default: all. Give one to an emulator that runs for long. */
   readonly maxRequests?: number
-  /** Told of each request before it is answered; may return the fault that it meets. */
+  /** Called for each request before its response; may return the fault that it meets. */
   readonly onRequest?: (request: RecordedRequest) => GatewayFault | undefined
-  /** Told of each request after it was answered. */
+  /** Called for each request after its response. */
   readonly onAnswer?: (request: RecordedRequest) => void
   /** Where `expiresAt` and the `Date` header take the time from; give the `FakeClock` that the client has. */
   readonly clock?: { now(): number }
@@ -25,7 +25,7 @@ export interface GatewayEmulatorOptions {
 
 /** A request to `POST /v1/sessions` as the emulator saw it. */
 export interface RecordedRequest {
-  /** `POST`, unless somebody asks wrongly. */
+  /** `POST`, unless the request is wrong. */
   readonly method: string
   /** Without the query. */
   readonly path: string

@@ -74,7 +74,7 @@ export class FakeClock implements Clock {
     this.#wall = epochMs(to)
   }
 
-  /** The machine sleeps for `ms` milliseconds: the wall clock goes on, the monotonic one stands still, nobody wakes. */
+  /** The machine sleeps for `ms` milliseconds: the wall clock goes on, the monotonic one stands still, no sleep ends. */
   suspend(ms: number): void {
     checkDuration(ms)
     this.#wall += ms

@@ -1,7 +1,7 @@
 import type { Lifetime } from '../core/instant.js'
 import type { Scope } from './token-request.js'
 
-/** A token for one end user, frozen, safe for `res.json(token)`. It is that user's key: give it to nobody else. */
+/** A token for one end user, frozen, safe for `res.json(token)`. It is that user's key: give it only to that user. */
 export interface SessionToken {
   /** What the client SDKs start their session with. */
   readonly sessionToken: string

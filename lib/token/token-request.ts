@@ -23,7 +23,7 @@ export interface TokenRequest {
 /** What a call may do with what is cached, in the words of `fetch`. */
 export type CacheMode = 'default' | 'reload' | 'no-store'
 
-/** One call's wishes, checked. */
+/** One call's options, checked. */
 export interface TokenCall {
   readonly mode: CacheMode
   readonly deadlineMs: number

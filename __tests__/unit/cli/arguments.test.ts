@@ -29,7 +29,7 @@ describe('arguments', () => {
     ['1d', 86_400_000],
   ])('%s is %i ms', (text, ms) => expect(readDuration(text, '--ttl')).toBe(ms))
 
-  it.each(['', '0', '-1s', '1w', '1e9d', 'soon', '30d'])('%j is no duration', text =>
+  it.each(['', '0', '-1s', '1w', '1e9d', 'soon', '30d'])('%j is not a duration', text =>
     expect(() => readDuration(text, '--ttl')).toThrow('--ttl'),
   )
 })

@@ -141,7 +141,7 @@ describe('an exchange that fails', () => {
       { code: 'VKIT_INVALID_RESPONSE', message: expect.stringContaining('is not valid HTTP') },
     ],
     [
-      'a 101 that nobody requested',
+      'an unrequested 101',
       socket => socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
       { code: 'VKIT_INVALID_RESPONSE', status: 101 },
     ],

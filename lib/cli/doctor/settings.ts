@@ -47,7 +47,7 @@ function claimsOf(secret: string): ReturnType<typeof decodeJwt> | undefined {
   }
 }
 
-/** The SDK reads no proxy variable: whoever has set one expects it to count. */
+/** The SDK reads no proxy variable, which a user who has set one does not expect. */
 export function checkProxy(environment: Environment): Finding {
   const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']
   const set = names.filter(name => environment[name])

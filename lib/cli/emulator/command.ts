@@ -28,7 +28,7 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
     ...(appSecret !== undefined && { appSecret }),
     port: readWhole(values.port ?? '8787', '--port', [0, 65_535]),
     lifetimeMs: readDuration(values.ttl ?? '1h', '--ttl'),
-    // It runs for as long as somebody develops: nothing may pile up.
+    // It may run for days: nothing may pile up.
     maxRequests: 0,
     onRequest: () => faults.next(),
     ...(!values.quiet && { onAnswer: logRequest }),

@@ -25,7 +25,7 @@ const FLAGS = {
   'max-outage': { type: 'string' },
 } as const
 
-/** After these no other identity would fare better. */
+/** These failures affect every identity. */
 const STOPS = new Set<string>(['VKIT_UNAUTHENTICATED', 'VKIT_TLS', 'VKIT_REDIRECT'])
 
 interface Plan {
@@ -97,7 +97,7 @@ class TokenRun {
     this.#client = new VKitClient({
       appSecret,
       ...(plan.baseUrl !== undefined && { baseUrl: plan.baseUrl }),
-      // Nobody is asked for twice: a larger one would be room for nothing.
+      // Each identity is minted once: a larger cache would never be read.
       cache: { maxEntries: plan.concurrency },
       onEvent: ({ type }) => {
         if (!this.#progress) return
@@ -130,8 +130,8 @@ class TokenRun {
 
   async #mintAll(identities: Iterable<string> | AsyncIterable<string>, sink: TokenSink): Promise<void> {
     const { concurrency, scopes, onOutage, maxOutageMs } = this.#plan
-    const { abortSignal: hard } = this.#interruption
-    const options = { concurrency, scopes, onOutage, maxOutageMs, signal: hard }
+    const { abortSignal } = this.#interruption
+    const options = { concurrency, scopes, onOutage, maxOutageMs, signal: abortSignal }
     try {
       for await (const result of this.#client.getSessionTokens(identities, options)) {
         await sink.take(result)
@@ -139,7 +139,7 @@ class TokenRun {
         if (this.#stop) break
       }
     } catch (error) {
-      if (!hard.aborted) throw error
+      if (!abortSignal.aborted) throw error
     }
   }
 
@@ -165,12 +165,13 @@ class TokenRun {
 
   async #openSink(): Promise<TokenSink> {
     const { out, from, json, resume, scopes, identities, secretFile } = this.#plan
-    const { stopSignal: soft, abortSignal: hard } = this.#interruption
-    if (out === undefined) return json || from !== undefined ? jsonSink(hard) : plainSink(identities, hard)
+    const { stopSignal, abortSignal } = this.#interruption
+    if (out === undefined)
+      return json || from !== undefined ? jsonSink(abortSignal) : plainSink(identities, abortSignal)
     if (isSameFile(out, from)) throw usageError('--out and --from name the same file.')
     if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file name the same file.')
     if (!resume) return fileSink(TokenFile.create(out))
-    const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes, signal: soft })
+    const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes, signal: stopSignal })
     if (resumed?.isExposed) printWarning('Others than its owner can read the output file. Close it: chmod 600 <file>')
     if (resumed && resumed.expired > 0)
       printWarning(`${count(resumed.expired, 'token')} in the output file expired already.`)
@@ -179,16 +180,16 @@ class TokenRun {
 
   async #openIdentities(): Promise<Iterable<string> | AsyncIterable<string>> {
     const { from, out, identities } = this.#plan
-    const { stopSignal: soft } = this.#interruption
+    const { stopSignal } = this.#interruption
     if (from === undefined) {
-      return until(soft, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
+      return until(stopSignal, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
     }
     const source = openList(from)
-    const total = Progress.isSeen && source.isFile ? await countLines(source, soft) : undefined
+    const total = Progress.isSeen && source.isFile ? await countLines(source, stopSignal) : undefined
     this.#progress = new Progress(this.#tally, total)
     return listIdentities(source, {
       done: this.#done,
-      signal: soft,
+      signal: stopSignal,
       onBadLine: (number, why) => this.#fail(`line ${number}: ${why}`, EXIT.failed),
       onSkip: () => this.#tally.skipped++,
     })

@@ -11,9 +11,9 @@ export interface IdentityListOptions {
   readonly done: IdentitySet
   /** Ends the list, also in the middle of a wait for input. */
   readonly signal: AbortSignal
-  /** Told of a line that is no identity. */
+  /** Called for a line that is not an identity. */
   readonly onBadLine: (number: number, why: string) => void
-  /** Told of an identity that is in `done`. */
+  /** Called for an identity that is in `done`. */
   readonly onSkip: () => void
 }
 

@@ -66,7 +66,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The text of a line, without the carriage return of Windows and the byte order mark; undefined where it is no UTF-8. */
+/** The text of a line, without the carriage return of Windows and the byte order mark; undefined where it is not UTF-8. */
 export function textOf({ bytes, number }: Line): string | undefined {
   try {
     const text = utf8.decode(bytes).replace(/\r$/, '')

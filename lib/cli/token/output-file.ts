@@ -161,7 +161,7 @@ async function readDone(
       break
     }
     if (JSON.stringify(token.scopes) !== JSON.stringify(scopes)) throw otherScopes(line.number)
-    // Whole but for its line feed.
+    // Whole except for its line feed.
     if (!line.isEnded) writeAll(fd, '\n')
     done.add(token.identity)
     tokens++

@@ -16,7 +16,7 @@ describe('a set of identities', () => {
     )
   })
 
-  it('grows, and forgets nobody', () => {
+  it('grows, and forgets none', () => {
     const set = new IdentitySet()
     for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(true)
     for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(false)
