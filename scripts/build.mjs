@@ -1,8 +1,8 @@
 // lib/ → dist/, as `exports` and `bin` of package.json say: an entry point is added there, and nowhere here.
 //
-// ESM file by file, with its dependencies left outside. CommonJS as one file an entry point, with the ESM-only packages
-// inlined, for `require` of them fails in Jest and in older Node 20. A command as one ESM file, with everything inlined
-// that is neither a dependency of the package nor a file of dist/esm.
+// ESM as one file an entry point and the chunks that they share, with its dependencies left outside. CommonJS as one file an
+// entry point, with the ESM-only packages inlined, for `require` of them fails in Jest and in older Node 20. A command as
+// one ESM file, with everything inlined that is neither a dependency of the package nor a file of dist/esm.
 import { execFileSync } from 'node:child_process'
 import { chmod, copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -10,6 +10,8 @@ import { build } from 'esbuild'
 
 const { bin = {}, dependencies, exports } = JSON.parse(await readFile('package.json', 'utf8'))
 const entries = Object.values(exports).filter(entry => entry.require)
+/** Files of lib/, without their extension, that a command imports from dist/esm. */
+const ofCommands = new Set()
 const SHARED = { bundle: true, platform: 'node', target: 'node20', metafile: true, legalComments: 'none' }
 
 /** So that `require` of an entry point does not even parse got: it is loaded at the first mint. */
@@ -30,16 +32,20 @@ const libraryFromEsm = {
       if (!isIn('lib/cli', resolveDir)) return undefined
       const file = path.resolve(resolveDir, specifier)
       if (isIn('lib/cli', file)) return undefined
-      return { path: `../esm/${path.relative('lib', file).replaceAll(path.sep, '/')}`, external: true }
+      const name = path.relative('lib', file).replaceAll(path.sep, '/')
+      ofCommands.add(name.replace(/\.js$/, ''))
+      return { path: `../esm/${name}`, external: true }
     })
   },
 }
 
 await rm('dist', { recursive: true, force: true })
-execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+const tsc = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--emitDeclarationOnly']
+execFileSync(process.execPath, tsc, { stdio: 'inherit' })
 await keepPublicDeclarations()
 await bundleCommonJs()
 await bundleCommands()
+await bundleEsm()
 
 /** `./dist/cjs/handlers.cjs` from `lib/handlers/index.ts`, whose ESM is what the `import` condition names. */
 async function bundleCommonJs() {
@@ -65,6 +71,28 @@ async function bundleCommonJs() {
   })
   await writeFile('dist/cjs/package.json', '{ "type": "commonjs" }\n')
   await writeLicences('dist/cjs', [ours, got])
+}
+
+/** What `import` loads. A file for each of lib/ would take twice the time to load. */
+async function bundleEsm() {
+  const sources = [...new Set(targetsOf(exports).map(sourceOf)), ...[...ofCommands].map(name => `lib/${name}.ts`)]
+  await build({
+    ...SHARED,
+    entryPoints: [...new Set(sources)],
+    outbase: 'lib',
+    outdir: 'dist/esm',
+    // A folder below dist/esm, as those of lib/ are below it: load-got.ts names a file by its distance from its own.
+    chunkNames: 'chunks/[hash]',
+    splitting: true,
+    format: 'esm',
+    packages: 'external',
+  })
+}
+
+/** Every ESM file that package.json names. */
+function targetsOf(conditions) {
+  if (typeof conditions === 'string') return /^\.\/dist\/esm\/.*\.js$/.test(conditions) ? [conditions] : []
+  return Object.values(conditions).flatMap(targetsOf)
 }
 
 /** `./dist/cli/main.js` from `lib/cli/main.ts`. */

@@ -1,3 +1,6 @@
+import path from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import { buildSync } from 'esbuild'
 import { cachers, OURS } from '../competitors/cachers.mjs'
 import { runConcurrently } from '../harness/cost.mjs'
 
@@ -29,10 +32,7 @@ export const contenders = {
 
 /** To mint a million tokens over HTTP takes minutes: this is what keeps them, given answers as the others are. */
 async function createOurCache({ mint, capacity }) {
-  const modules = ['cache/token-cache', 'gateway/session-response', 'core/events', 'core/clock'].map(
-    name => import(new URL(`../../dist/esm/${name}.js`, import.meta.url)),
-  )
-  const [{ TokenCache }, { parseSessionResponse }, { Events }, { systemClock: clock }] = await Promise.all(modules)
+  const { TokenCache, parseSessionResponse, Events, systemClock: clock } = await loadInternals()
   const events = new Events()
   const scopes = Object.freeze([])
   const cache = new TokenCache({
@@ -48,6 +48,16 @@ async function createOurCache({ mint, capacity }) {
     },
   })
   return identity => cache.get({ identity, scopes }, { mode: 'default', deadlineMs: 15_000 })
+}
+
+/** What the package does not export, from its source. */
+async function loadInternals() {
+  const root = fileURLToPath(new URL('../../', import.meta.url))
+  const outfile = path.join(root, 'node_modules/.cache/bench-memory.mjs')
+  const files = ['cache/token-cache', 'gateway/session-response', 'core/events', 'core/clock']
+  const contents = files.map(file => `export * from './lib/${file}.ts'`).join('\n')
+  buildSync({ stdin: { contents, resolveDir: root }, outfile, bundle: true, format: 'esm', packages: 'external' })
+  return import(pathToFileURL(outfile))
 }
 
 export async function setUp(name, { url, appSecret, answer }) {
