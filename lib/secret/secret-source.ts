@@ -16,6 +16,9 @@ export class SecretSource {
   readonly #read: () => Promise<string>
   readonly #flight = new SingleFlight<string>()
   #latest: string | undefined
+  #asked = 0
+  /** Which question `latest` answers. */
+  #answered = 0
 
   constructor({ read, rotates }: SecretSourceOptions) {
     this.#read = read
@@ -39,10 +42,19 @@ export class SecretSource {
     return this.#ask('renew', deadline)
   }
 
+  /** An answer that comes late does not replace that to a later question. */
+  async #askOnce(): Promise<string> {
+    const number = ++this.#asked
+    const secret = await this.#read()
+    if (number < this.#answered) return this.#latest ?? secret
+    this.#answered = number
+    return (this.#latest = secret)
+  }
+
   async #ask(why: 'read' | 'renew', deadline: Deadline): Promise<string> {
-    const flight = this.#flight.run(why, this.#read)
+    const flight = this.#flight.run(why, () => this.#askOnce())
     try {
-      return (this.#latest = await untilAborted(flight, deadline))
+      return await untilAborted(flight, deadline)
     } catch (error) {
       if (!deadline.aborted) throw copyError(error)
       // Later callers must not wait for that result.

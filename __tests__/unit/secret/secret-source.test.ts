@@ -34,6 +34,19 @@ describe('SecretSource', () => {
     expect(asked).toHaveLength(2)
   })
 
+  it('keeps the answer to the later question, whichever comes first', async () => {
+    const { source, clock, asked, deadline } = makeSource()
+    const older = source.read(deadline())
+    await clock.advance(0)
+    const newer = source.renew(deadline())
+    await clock.advance(0)
+    asked[1]?.resolve('new')
+    expect(await newer).toBe('new')
+    asked[0]?.resolve('old')
+    expect(await older).toBe('new')
+    expect(source.latest).toBe('new')
+  })
+
   it('asks anew after a refusal, whatever question is still open, and once for all who were refused', async () => {
     const { source, clock, asked, deadline } = makeSource()
     const older = source.read(deadline())
