@@ -14,7 +14,13 @@ export {
   VKitServerError,
   VKitTimeoutError,
 } from './core/errors.js'
-export { VKitError, type VKitErrorCode, type VKitErrorDetails, type VKitErrorJSON } from './core/vkit-error.js'
+export {
+  VKitError,
+  type RefusedBy,
+  type VKitErrorCode,
+  type VKitErrorDetails,
+  type VKitErrorJSON,
+} from './core/vkit-error.js'
 export type { SanitizedCause } from './core/sanitize-cause.js'
 export type { StoreFailureReason, VKitEvent, VKitEventListener, VKitEventType } from './core/events.js'
 export type {

@@ -18,6 +18,13 @@ export type VKitErrorCode =
   | 'VKIT_REDIRECT'
   | 'VKIT_CLOSED'
 
+/**
+ * Who refused a call without sending a request: `key`, the last mint for this identity and these scopes failed, and its
+ * backoff or `Retry-After` is not over; `secret`, the gateway does not accept the app secret; `circuit`, the gateway failed for
+ * everyone; `overload`, too many mints were waiting.
+ */
+export type RefusedBy = 'key' | 'secret' | 'circuit' | 'overload'
+
 /** What is known of a failure beside its message. An error fits it, which is how errors are copied. */
 export interface VKitErrorDetails {
   /** Which of its class's codes the error carries; a class with one code needs none. */
@@ -32,6 +39,8 @@ export interface VKitErrorDetails {
   readonly requestId?: string | undefined
   /** Milliseconds before which trying again is useless. */
   readonly retryAfterMs?: number | undefined
+  /** Set where no request was sent because the client itself refused. */
+  readonly refusedBy?: RefusedBy | undefined
   /** Kept only if it comes from `sanitizeCause`: a foreign error may carry the secret. */
   readonly cause?: SanitizedCause | undefined
 }
@@ -54,6 +63,8 @@ export interface VKitErrorJSON {
   readonly requestId?: string
   /** Milliseconds before which trying again is useless. */
   readonly retryAfterMs?: number
+  /** Set where no request was sent because the client itself refused. */
+  readonly refusedBy?: RefusedBy
 }
 
 const brandOf = (name: string): symbol => Symbol.for(`@video-io/videokit-nodejs/${name}`)
@@ -97,6 +108,8 @@ export abstract class VKitError extends Error {
   declare readonly requestId?: string
   /** Milliseconds before which trying again is useless, where that is known. */
   declare readonly retryAfterMs?: number
+  /** Set where no request was sent because the client itself refused. */
+  declare readonly refusedBy?: RefusedBy
   /** A fresh error with the name and code of what happened below, and nothing else of it. */
   declare readonly cause?: SanitizedCause
 
@@ -114,6 +127,7 @@ export abstract class VKitError extends Error {
     if (own.status !== undefined) this.status = own.status
     if (own.requestId !== undefined) this.requestId = own.requestId
     if (own.retryAfterMs !== undefined) this.retryAfterMs = own.retryAfterMs
+    if (own.refusedBy !== undefined) this.refusedBy = own.refusedBy
     if (own.cause !== undefined) {
       Object.defineProperty(this, 'cause', { value: own.cause, configurable: true, writable: true })
     }
@@ -126,7 +140,7 @@ export abstract class VKitError extends Error {
 
   /** What `JSON.stringify` and most loggers show: no stack, no cause. */
   toJSON(): VKitErrorJSON {
-    const { name, code, message, retryable, attempts, status, requestId, retryAfterMs } = this
+    const { name, code, message, retryable, attempts, status, requestId, retryAfterMs, refusedBy } = this
     return {
       name,
       code,
@@ -136,6 +150,7 @@ export abstract class VKitError extends Error {
       ...(status !== undefined && { status }),
       ...(requestId !== undefined && { requestId }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
+      ...(refusedBy !== undefined && { refusedBy }),
     }
   }
 }
@@ -144,7 +159,7 @@ export abstract class VKitError extends Error {
 export function copyError<T>(error: T, changes: VKitErrorDetails = {}): T {
   if (!(error instanceof VKitError)) return error
   const errorClass = error.constructor as unknown as new (message: string, details: VKitErrorDetails) => T & VKitError
-  const { code, retryable, attempts, status, requestId, retryAfterMs, cause } = error
+  const { code, retryable, attempts, status, requestId, retryAfterMs, refusedBy, cause } = error
   return new errorClass(error.message, {
     code,
     retryable,
@@ -152,6 +167,7 @@ export function copyError<T>(error: T, changes: VKitErrorDetails = {}): T {
     status,
     requestId,
     retryAfterMs,
+    refusedBy,
     cause: sanitizeCause(cause),
     ...changes,
   })

@@ -1,0 +1,160 @@
+import { describe, expect, it } from '@jest/globals'
+import { VKitRateLimitError, VKitServerError } from '../../../lib/core/errors.js'
+import { FailureMemory } from '../../../lib/gateway/failure-memory.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+import { seededRandom } from '../../support/random.js'
+
+/** By default a backoff is the shortest that it may be: half of its ceiling. */
+function setUp({ random = (): number => 0, maxEntries = 1_000 } = {}) {
+  const clock = new FakeClock()
+  const memory = new FailureMemory({ refusedBy: 'key', maxEntries, clock, random })
+  const isRefused = (key: string): boolean => memory.refusalOf(key) !== undefined
+  return { clock, memory, isRefused }
+}
+
+const down = new VKitServerError('down', { status: 503, requestId: 'req-1', attempts: 3 })
+const later = (retryAfterMs: number): VKitRateLimitError => new VKitRateLimitError('later', { retryAfterMs })
+
+describe('a remembered failure', () => {
+  it('refuses its key with the same error, for which nothing was sent', () => {
+    const { memory } = setUp()
+    memory.record('a', down)
+    const refusal = memory.refusalOf('a')
+    expect(refusal).toBeInstanceOf(VKitServerError)
+    expect(refusal).toMatchObject({
+      ...{ code: 'VKIT_UNAVAILABLE', message: 'down', status: 503, requestId: 'req-1', retryable: true },
+      ...{ attempts: 0, refusedBy: 'key', retryAfterMs: 100 },
+    })
+  })
+
+  it('gives each caller an error of their own', () => {
+    const { memory } = setUp()
+    memory.record('a', down)
+    expect(memory.refusalOf('a')).not.toBe(memory.refusalOf('a'))
+  })
+
+  it('refuses no other key', () => {
+    const { memory, isRefused } = setUp()
+    memory.record('a', down)
+    expect(isRefused('b')).toBe(false)
+  })
+
+  it('refuses until its wait is over, and says how much of it is left', async () => {
+    const { clock, memory, isRefused } = setUp()
+    memory.record('a', down)
+    await clock.advance(99)
+    expect(memory.refusalOf('a')).toMatchObject({ retryAfterMs: 1 })
+    await clock.advance(1)
+    expect(isRefused('a')).toBe(false)
+  })
+
+  it('never names a moment at which it still refuses', () => {
+    const { memory } = setUp({ random: () => 0.123 })
+    expect(memory.record('a', down)).toBeCloseTo(112.3)
+    expect(memory.refusalOf('a')).toMatchObject({ retryAfterMs: 113 })
+  })
+
+  it('is forgotten at a success', async () => {
+    const { memory, clock, isRefused } = setUp()
+    memory.record('a', down)
+    await clock.advance(100)
+    memory.record('a', down)
+    memory.forget('a')
+    expect(isRefused('a')).toBe(false)
+    expect(memory.record('a', down)).toBe(100)
+  })
+})
+
+describe('the backoff of a key', () => {
+  it('is 0.2 s at first, half of it jitter', () => {
+    const { memory } = setUp({ random: seededRandom() })
+    const waits = Array.from({ length: 1_000 }, (_, key) => memory.record(`user ${key}`, down))
+    expect(Math.min(...waits)).toBeGreaterThanOrEqual(100)
+    expect(Math.min(...waits)).toBeLessThan(102)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(200)
+    expect(Math.max(...waits)).toBeGreaterThan(198)
+  })
+
+  it.each([
+    { others: 'succeed', longest: [3_200, 6_400, 12_800, 15_000, 15_000] },
+    { others: 'do not', longest: [2_500, 2_500, 2_500, 2_500, 2_500] },
+  ])('doubles to 30 s where others succeed meanwhile, else to 5 s: they $others', async ({ others, longest }) => {
+    const { clock, memory } = setUp()
+    const waits: number[] = []
+    for (let failure = 1; failure <= 10; failure++) {
+      const succeededAt = others === 'succeed' ? clock.monotonic() : -Infinity
+      waits.push(memory.record('a', down, succeededAt))
+      await clock.advance(waits.at(-1) ?? 0)
+    }
+    expect(waits).toEqual([100, 200, 400, 800, 1_600, ...longest])
+  })
+
+  it('counts mints that failed together as one failure', async () => {
+    const { clock, memory } = setUp()
+    for (let mint = 1; mint <= 10; mint++) expect(memory.record('a', down)).toBe(100)
+    await clock.advance(100)
+    expect(memory.record('a', down)).toBe(200)
+  })
+
+  it('begins anew when the last one was over for more than 30 s', async () => {
+    const { clock, memory } = setUp()
+    memory.record('a', down)
+    await clock.advance(100 + 30_000)
+    expect(memory.record('a', down)).toBe(200)
+    await clock.advance(200 + 30_001)
+    expect(memory.record('a', down)).toBe(100)
+  })
+})
+
+describe('a Retry-After', () => {
+  it.each([60_000, 20])('takes the place of the backoff, longer or shorter: %d ms', retryAfterMs => {
+    const { memory } = setUp()
+    expect(memory.record('a', later(retryAfterMs))).toBe(retryAfterMs)
+  })
+
+  it.each([down, later(1_000)])('is not cut short by a failure that follows (%s)', async error => {
+    const { clock, memory } = setUp()
+    memory.record('a', later(60_000))
+    await clock.advance(10_000)
+    expect(memory.record('a', error)).toBe(50_000)
+  })
+
+  it('extends a backoff that is not over', () => {
+    const { memory } = setUp()
+    memory.record('a', down)
+    expect(memory.record('a', later(60_000))).toBe(60_000)
+  })
+
+  it('stays when the backoffs are forgotten', () => {
+    const { memory, isRefused } = setUp()
+    memory.record('backoff', down)
+    memory.record('asked for', later(60_000))
+    memory.forgetBackoffs()
+    expect([isRefused('backoff'), isRefused('asked for')]).toEqual([false, true])
+  })
+
+  it('can be asked for without the backoffs', () => {
+    const { memory } = setUp()
+    memory.record('backoff', down)
+    memory.record('asked for', later(60_000))
+    expect(memory.refusalOf('backoff', true)).toBeUndefined()
+    expect(memory.refusalOf('asked for', true)).toMatchObject({ retryAfterMs: 60_000 })
+  })
+})
+
+describe('the memory', () => {
+  it('holds no more keys than maxEntries, the latest ones', () => {
+    const { memory, isRefused } = setUp({ maxEntries: 3 })
+    for (const key of ['a', 'b', 'c', 'd']) memory.record(key, down)
+    expect(['a', 'b', 'c', 'd'].map(isRefused)).toEqual([false, true, true, true])
+  })
+
+  it('has the size of the keys that it refuses now', async () => {
+    const { clock, memory } = setUp()
+    memory.record('a', down)
+    memory.record('b', later(60_000))
+    expect(memory.size).toBe(2)
+    await clock.advance(100)
+    expect(memory.size).toBe(1)
+  })
+})

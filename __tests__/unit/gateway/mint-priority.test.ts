@@ -1,0 +1,47 @@
+import { describe, expect, it } from '@jest/globals'
+import { MintPriority } from '../../../lib/gateway/mint-priority.js'
+
+/** A priority, and the levels it was raised to while someone listened. */
+function setUp(level: 'call' | 'refresh' | 'bulk') {
+  const priority = new MintPriority(level)
+  const raises: string[] = []
+  const stop = priority.onRaise(() => raises.push(priority.level))
+  return { priority, raises, stop }
+}
+
+describe('the priority of a mint', () => {
+  it('rises from bulk to refresh to call, and reports each rise', () => {
+    const { priority, raises } = setUp('bulk')
+    priority.raise('refresh')
+    priority.raise('call')
+    expect(raises).toEqual(['refresh', 'call'])
+  })
+
+  it('rises from bulk to call at once', () => {
+    const { priority, raises } = setUp('bulk')
+    priority.raise('call')
+    expect(raises).toEqual(['call'])
+  })
+
+  it('never falls', () => {
+    const { priority, raises } = setUp('call')
+    priority.raise('bulk')
+    priority.raise('refresh')
+    expect(priority.level).toBe('call')
+    expect(raises).toEqual([])
+  })
+
+  it('does not report a rise to the level that it has', () => {
+    const { priority, raises } = setUp('refresh')
+    priority.raise('refresh')
+    expect(raises).toEqual([])
+  })
+
+  it('reports nothing to a listener that has stopped', () => {
+    const { priority, raises, stop } = setUp('bulk')
+    stop()
+    priority.raise('call')
+    expect(raises).toEqual([])
+    expect(priority.level).toBe('call')
+  })
+})

@@ -1,0 +1,102 @@
+import type { LRUCache } from 'lru-cache'
+import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
+import type { Clock } from '../core/clock.js'
+import { DEFAULTS, makeLru } from '../core/lru.js'
+import { copyError, type RefusedBy, type VKitError } from '../core/vkit-error.js'
+
+const FIRST_KEY_BACKOFF_MS = 200
+const LONGEST_KEY_BACKOFF_MS = 30_000
+/** Where nothing else has succeeded meanwhile, it may be an outage, of which the end should be noticed. */
+const LONGEST_LONE_BACKOFF_MS = 5_000
+const BACKOFF: Backoff = { firstMs: FIRST_KEY_BACKOFF_MS, longestMs: LONGEST_KEY_BACKOFF_MS, jitter: 0.5 }
+const LONE_BACKOFF: Backoff = { ...BACKOFF, longestMs: LONGEST_LONE_BACKOFF_MS }
+
+interface Remembered {
+  readonly error: VKitError
+  readonly failures: number
+  /** When the first of them was. */
+  readonly since: number
+  readonly until: number
+  /** Who set `until`: the gateway with `Retry-After`, or we. */
+  readonly cause: 'retry-after' | 'backoff'
+}
+
+export interface FailureMemoryOptions {
+  /** Who refuses, in the errors that it makes. */
+  readonly refusedBy: RefusedBy
+  readonly maxEntries: number
+  readonly clock: Clock
+  readonly random: Random
+}
+
+/** Remembers how the last mint of a key failed, and refuses the next ones until a backoff or its `Retry-After` is over. */
+export class FailureMemory {
+  readonly #options: FailureMemoryOptions
+  readonly #entries: LRUCache<string, Remembered>
+
+  constructor(options: FailureMemoryOptions) {
+    this.#options = options
+    this.#entries = makeLru({ max: options.maxEntries })
+  }
+
+  /** How many keys are refused now. */
+  get size(): number {
+    const now = this.#options.clock.monotonic()
+    let size = 0
+    for (const { until } of this.#entries.values()) if (until > now) size++
+    return size
+  }
+
+  /** Whether the last mint of this key failed, however long ago. */
+  has(key: string): boolean {
+    return this.#entries.has(key, DEFAULTS)
+  }
+
+  /** What a mint of this key fails with now, or undefined; with `retryAfterOnly` only for what the gateway asked. */
+  refusalOf(key: string, retryAfterOnly = false): VKitError | undefined {
+    const entry = this.#entries.peek(key, DEFAULTS)
+    if (!entry || (retryAfterOnly && entry.cause === 'backoff')) return undefined
+    const waitMs = entry.until - this.#options.clock.monotonic()
+    if (waitMs <= 0) return undefined
+    const { refusedBy } = this.#options
+    return copyError(entry.error, { attempts: 0, retryAfterMs: Math.ceil(waitMs), refusedBy })
+  }
+
+  /** Returns for how many milliseconds the key is refused from now on. `succeededAt`: when any key last succeeded, where an outage is possible. */
+  record(key: string, error: VKitError, succeededAt?: number): number {
+    const { clock, random } = this.#options
+    const now = clock.monotonic()
+    const before = this.#entries.peek(key, DEFAULTS)
+    const leftMs = before ? before.until - now : -Infinity
+    // What was sent together fails together, and counts once; a failure of long ago does not count.
+    const failures = leftMs < -LONGEST_KEY_BACKOFF_MS ? 0 : (before?.failures ?? 0) - (leftMs > 0 ? 1 : 0)
+    const since = before && failures > 0 ? before.since : now
+    const backoff = succeededAt !== undefined && succeededAt < since ? LONE_BACKOFF : BACKOFF
+    const { retryAfterMs } = error
+    const askedMs = retryAfterMs ?? (leftMs > 0 ? 0 : backoffMs(failures, backoff, random))
+    const cause = retryAfterMs === undefined ? 'backoff' : 'retry-after'
+    const entry: Remembered =
+      before && leftMs > askedMs
+        ? { ...before, error, failures: failures + 1 }
+        : { error, failures: failures + 1, since, until: now + askedMs, cause }
+    this.#entries.set(key, entry, DEFAULTS)
+    return entry.until - now
+  }
+
+  forget(key: string): void {
+    this.#entries.delete(key)
+  }
+
+  /** Forgets every failure except those for which the gateway said how long to wait. */
+  forgetBackoffs(): void {
+    this.#forgetWhere(({ cause }) => cause === 'backoff')
+  }
+
+  forgetUnauthenticated(): void {
+    this.#forgetWhere(({ error }) => error.code === 'VKIT_UNAUTHENTICATED')
+  }
+
+  #forgetWhere(matches: (entry: Remembered) => boolean): void {
+    for (const [key, entry] of [...this.#entries.entries()]) if (matches(entry)) this.#entries.delete(key)
+  }
+}

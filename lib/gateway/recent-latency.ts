@@ -1,0 +1,20 @@
+const SAMPLES = 31
+
+/** How long the latest successful attempts took. */
+export class RecentLatency {
+  readonly #samples: number[] = []
+  #next = 0
+  #medianMs: number | undefined
+
+  record(ms: number): void {
+    this.#samples[this.#next] = ms
+    this.#next = (this.#next + 1) % SAMPLES
+    this.#medianMs = undefined
+  }
+
+  /** Undefined until something has succeeded. */
+  get medianMs(): number | undefined {
+    if (this.#samples.length === 0) return undefined
+    return (this.#medianMs ??= [...this.#samples].sort((a, b) => a - b)[this.#samples.length >> 1])
+  }
+}
