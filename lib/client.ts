@@ -44,8 +44,14 @@ export interface ClientStats {
   readonly entries: number
   /** Flights under way. */
   readonly inFlight: number
-  /** `open`: the gateway failed repeatedly, and mints fail at once. */
+  /** `open`: the gateway failed for everyone, and mints fail at once. */
   readonly circuit: CircuitState
+  /** Requests that may be in flight to the gateway at a time: it adapts to what the gateway can do. */
+  readonly concurrencyLimit: number
+  /** Mints that wait for one of those places. */
+  readonly queued: number
+  /** Identities (with scopes) whose mints fail at once, because the last one failed and its backoff is not over. */
+  readonly failingKeys: number
 }
 
 /**
@@ -116,7 +122,8 @@ export class VKitClient {
    *
    * Memory is bounded and `identities` may be endless: it is pulled no faster than results are consumed. What comes twice
    * is minted once as long as the cache keeps it; with `cache: false` the run has a cache of its own, for 10,000.
-   * An identity that fails gives its error, and the run goes on; a rate limit or an outage makes all of it wait.
+   * An identity that fails gives its error, and the run goes on; an outage makes all of it wait, and what the gateway asks of
+   * one identity with `Retry-After` only that one.
    * Breaking out of the loop ends the run.
    *
    * @throws VKitArgumentError on a bad option, VKitConfigError where no mint could succeed, VKitClosedError; `signal.reason`
@@ -151,10 +158,8 @@ export class VKitClient {
       ...plan,
       getToken: async (identity, cancel) => {
         const request = { ...resolveRequest(identity, undefined), scopes }
-        return cache.get(request, { mode: 'default', deadlineMs, minValidityMs: undefined, signal: cancel })
+        return cache.get(request, { mode: 'default', deadlineMs, signal: cancel, isBulk: true })
       },
-      rateLimitedUntil: () => this.#minter.rateLimitedUntil,
-      deadlineMs,
       signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],
       clock,
       hold: this.#hold,
@@ -198,7 +203,7 @@ export class VKitClient {
       failures: count('failure'),
       entries: this.#cache.size,
       inFlight: this.#cache.inFlight,
-      circuit: this.#minter.circuit,
+      ...this.#minter.stats,
     }
   }
 
@@ -231,7 +236,9 @@ export class VKitClient {
 
   #makeCache(): TokenCache {
     const mint = this.#minter.mint.bind(this.#minter)
-    return new TokenCache({ ...this.#options, mint, sharedStore: this.#sharedStore, events: this.#events })
+    const medianMintMs = (): number | undefined => this.#minter.medianMs
+    const events = this.#events
+    return new TokenCache({ ...this.#options, mint, medianMintMs, sharedStore: this.#sharedStore, events })
   }
 
   /** `close()`, for `await using`. */

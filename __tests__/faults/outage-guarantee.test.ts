@@ -31,6 +31,7 @@ interface Plan {
 class SimulatedGateway implements Transport {
   readonly requestsAt: number[] = []
   readonly successesAt: number[] = []
+  readonly maxConnections = 400
   isDown = false
   readonly #clock: FakeClock
   readonly #plan: Plan
@@ -88,14 +89,15 @@ function simulate(plan: Plan): Simulation {
   const minter = new TokenMinter({
     secret,
     maxRetries: 2,
-    deadlineMs: DEADLINE_MS,
+    timeoutMs: 5 * SECOND_MS,
     transport: gateway,
     clock,
     events,
     random,
   })
   const cache = new TokenCache({
-    mint: (request, deadline) => minter.mint(request, deadline),
+    mint: (request, options) => minter.mint(request, options),
+    medianMintMs: () => minter.medianMs,
     maxEntries: plan.users,
     refreshAhead: REFRESH_AHEAD,
     minValidityMs: undefined,
@@ -196,10 +198,11 @@ describe('the outage guarantee', () => {
         ].join('\n'),
       )
       expect(insideBound).toBe(0)
-      expect(during).toBeLessThanOrEqual(0.05 * normal)
+      // Probes come at a rate of their own, whatever the number of users.
+      expect(during / (plan.outageMs / SECOND_MS)).toBeLessThanOrEqual(1.5)
       expect(amplification).toBeLessThanOrEqual(1.1)
-      expect(firstSuccess - end).toBeLessThanOrEqual(30 * SECOND_MS)
-      expect(lastFailure - end).toBeLessThanOrEqual(30 * SECOND_MS)
+      expect(firstSuccess - end).toBeLessThanOrEqual(5 * SECOND_MS)
+      expect(lastFailure - end).toBeLessThanOrEqual(5 * SECOND_MS)
       expect(peaks[1]).toBeLessThanOrEqual(1.5 * peaks[0])
     },
     120_000,

@@ -138,10 +138,11 @@ describe('an answer', () => {
   })
 
   it('for another identity is neither returned nor cached', async () => {
-    const { gateway, client } = await scene()
-    gateway.failNext({ answer: { identity: 'somebody else' } })
+    const { clock, gateway, client } = await scene()
+    gateway.failNext({ answer: { identity: 'another user' } })
     expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_IDENTITY_MISMATCH' })
     expect(client.stats().entries).toBe(0)
+    await clock.advance(200)
     expect((await client.getSessionToken('user')).identity).toBe('user')
   })
 
@@ -212,13 +213,15 @@ describe('a herd', () => {
     expect(client.stats()).toMatchObject({ misses: 1, coalesced: 9_999, mints: 1, inFlight: 0 })
   })
 
-  it('of 1,000 callers shares a failure as 1,000 errors, and does not remember it', async () => {
-    const { gateway, client } = await scene({ maxRetries: 0 })
+  it('of 1,000 callers shares a failure as 1,000 errors, which is remembered for a moment', async () => {
+    const { clock, gateway, client } = await scene({ maxRetries: 0 })
     gateway.failNext({ status: 503 })
     const calls = Array.from({ length: 1_000 }, () => failureOf(client.getSessionToken('user')))
     const errors = await Promise.all(calls)
     expect(new Set(errors).size).toBe(1_000)
     expect(new Set(errors.map(error => JSON.stringify(error))).size).toBe(1)
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ attempts: 0, refusedBy: 'key' })
+    await clock.advance(200)
     expect((await client.getSessionToken('user')).identity).toBe('user')
   })
 
@@ -245,7 +248,17 @@ describe('a herd', () => {
 
 describe('what is told', () => {
   it('goes to onEvent, to diagnostics_channel and into stats, without a secret, a token or an identity', async () => {
-    const channels = ['hit', 'miss', 'mint', 'refresh', 'retry', 'failure', 'served-while-failing', 'invalidation']
+    const channels = [
+      'hit',
+      'miss',
+      'mint',
+      'refresh',
+      'retry',
+      'failure',
+      'key-backoff',
+      'served-while-failing',
+      'invalidation',
+    ]
     const messages: unknown[] = []
     const listener = (message: unknown): void => void messages.push(message)
     for (const name of channels) subscribe(`videokit:${name}`, listener)
@@ -264,6 +277,7 @@ describe('what is told', () => {
         'miss',
         'mint',
         'miss',
+        'key-backoff',
         'failure',
         'served-while-failing',
         'invalidation',
@@ -283,6 +297,9 @@ describe('what is told', () => {
         entries: 1,
         inFlight: 0,
         circuit: 'closed',
+        concurrencyLimit: 50,
+        queued: 0,
+        failingKeys: 1,
       })
       const told = JSON.stringify(messages)
       for (const hidden of [sessionToken, gateway.appSecret, 'a-person']) expect(told).not.toContain(hidden)

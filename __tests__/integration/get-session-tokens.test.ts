@@ -174,19 +174,17 @@ describe('while the gateway', () => {
     return settled
   }
 
-  it('limits the rate, nobody asks before the time that it named', async () => {
+  it('asks one user to wait, the others are minted, and that one not before its time', async () => {
     const clock = new FakeClock()
     const gateway = await startGateway({ clock })
     const client = makeClient(gateway, { ...patient, clock })
     gateway.failNext({ status: 429, headers: { 'Retry-After': '30' } })
     const began = clock.now()
-    const results = await whileTimePasses(
-      clock,
-      collect(client.getSessionTokens(users(40), { concurrency: 4, onOutage: 'fail' })),
-    )
+    const results = await whileTimePasses(clock, collect(client.getSessionTokens(users(40), { concurrency: 4 })))
     expect(results.filter(({ token }) => token)).toHaveLength(40)
-    // The others under way were already sent when the first was refused.
-    expect(gateway.requests.filter(({ receivedAt }) => receivedAt < began + 30_000).length).toBeLessThanOrEqual(8)
+    const times = gateway.requests.map(({ receivedAt }) => receivedAt - began)
+    expect(times.filter(ms => ms < 30_000)).toHaveLength(40)
+    expect(times.filter(ms => ms >= 30_000)).toHaveLength(1)
   })
 
   it('is down for a minute, the list waits on the circuit and is minted whole', async () => {
@@ -200,8 +198,8 @@ describe('while the gateway', () => {
     expect(results.filter(({ token }) => token)).toHaveLength(100)
     expect(gateway.mints).toBe(100)
     expect(types()).toEqual(expect.arrayContaining(['circuit-open', 'circuit-close']))
-    // 16 under way when it begins, ten retries in the budget, a few dozen probes; and the 100.
-    expect(gateway.requests.length).toBeLessThan(200)
+    // Of the identities under way, one at a time and their retries until the circuit opens, a few dozen probes; and the 100.
+    expect(gateway.requests.length).toBeLessThan(250)
   })
 
   it("is down, each identity fails at once with onOutage: 'fail'", async () => {
@@ -210,6 +208,7 @@ describe('while the gateway', () => {
     const client = makeClient(gateway, { maxRetries: 0 })
     const results = await collect(client.getSessionTokens(users(100), { onOutage: 'fail' }))
     expect(results.filter(({ error }) => error?.code === 'VKIT_UNAVAILABLE')).toHaveLength(100)
-    expect(gateway.requests.length).toBeLessThan(40)
+    // 40 open the circuit, and as many as the concurrency may be under way.
+    expect(gateway.requests.length).toBeLessThanOrEqual(56)
   })
 })

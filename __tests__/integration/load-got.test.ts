@@ -2,6 +2,7 @@ import { describe, expect, it, jest } from '@jest/globals'
 import { systemClock as clock } from '../../lib/core/clock.js'
 import { Deadline } from '../../lib/core/deadline.js'
 import { Events, type VKitEvent } from '../../lib/core/events.js'
+import { MintPriority } from '../../lib/gateway/mint-priority.js'
 import { GotTransport } from '../../lib/gateway/got-transport.js'
 import { loadGot } from '../../lib/gateway/load-got.js'
 import { TokenMinter } from '../../lib/gateway/token-minter.js'
@@ -19,7 +20,7 @@ async function setUp(load: typeof loadGot) {
     events,
     agents: {},
     timeoutMs: 5_000,
-    deadlineMs: 15_000,
+    maxConnections: 50,
     maxRetries: 0,
     random: seededRandom(),
   }
@@ -28,9 +29,11 @@ async function setUp(load: typeof loadGot) {
   afterThisTest(async () => transport.close())
   const secret = new SecretSource({ rotates: false, read: async () => gateway.appSecret })
   const minter = new TokenMinter({ ...common, secret, transport })
-  const mint = (): ReturnType<TokenMinter['mint']> => {
+  const mint = (identity = 'user'): ReturnType<TokenMinter['mint']> => {
     const deadline = new Deadline(clock, 15_000, () => new Error('late'))
-    return minter.mint({ identity: 'user', scopes: [] }, deadline).finally(() => deadline.clear())
+    return minter
+      .mint({ identity, scopes: [] }, { deadline, priority: new MintPriority('call') })
+      .finally(() => deadline.clear())
   }
   return { gateway, minter, mint, recorded }
 }
@@ -48,14 +51,14 @@ describe('got, where it cannot be loaded', () => {
       message: 'The HTTP client (got) could not be loaded (EMFILE).',
       cause: { code: 'EMFILE' },
     })
-    expect((await mint()).token.identity).toBe('user')
+    expect((await mint('other')).token.identity).toBe('other')
     expect([load.mock.calls.length, gateway.requests.length]).toEqual([2, 1])
   })
 
   it('counts as a failure, and opens the circuit', async () => {
     const { minter, mint, recorded } = await setUp(() => Promise.reject(tooManyFiles))
-    for (let i = 0; i < 5; i++) await failureOf(mint())
+    for (let i = 0; i < 40; i++) await failureOf(mint(`user ${i}`))
     expect(recorded).toContainEqual({ type: 'circuit-open', retryAfterMs: expect.any(Number) })
-    expect(minter.circuit).not.toBe('closed')
+    expect(minter.stats.circuit).not.toBe('closed')
   })
 })

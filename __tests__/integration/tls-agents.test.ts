@@ -74,7 +74,7 @@ describe.each(VERSIONS)('an impostor with a trusted certificate for another name
     expect(error.message).toBe(
       `The connection to https://127.0.0.1:${server.port}/v1/sessions is not secure: the certificate is not that of 127.0.0.1. The app secret was not sent.`,
     )
-    expect(await failureOf(client.getSessionToken('user'))).toMatchObject(TLS)
+    expect(await failureOf(client.getSessionToken('other'))).toMatchObject(TLS)
     await expectSilence(server)
   })
 
@@ -457,7 +457,7 @@ describe('https-proxy-agent', () => {
     expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_CONNECTION', retryable: true })
     assertNoSecret(proxy.heard, SECRET)
     proxy.refusal = undefined
-    expect((await client.getSessionToken('user')).identity).toBe('user')
+    expect((await client.getSessionToken('other')).identity).toBe('other')
   })
 
   it('takes no token from a proxy that responds itself', async () => {

@@ -2,6 +2,8 @@ import { TokenCache, type TokenCacheOptions } from '../../lib/cache/token-cache.
 import type { Deadline } from '../../lib/core/deadline.js'
 import { Events, type VKitEvent } from '../../lib/core/events.js'
 import { instant } from '../../lib/core/instant.js'
+import type { MintPriority } from '../../lib/gateway/mint-priority.js'
+import type { MintOptions } from '../../lib/gateway/token-minter.js'
 import { FakeClock } from '../../lib/testing/index.js'
 import type { MintedToken, SessionToken } from '../../lib/token/session-token.js'
 import type { Scope, TokenCall, TokenRequest } from '../../lib/token/token-request.js'
@@ -11,6 +13,7 @@ import { seededRandom } from './random.js'
 export interface AskedMint {
   readonly request: TokenRequest
   readonly deadline: Deadline
+  readonly priority: MintPriority
   /** Its request goes out. */
   readonly send: () => void
   readonly succeed: (lifetimeMs?: number) => void
@@ -36,6 +39,7 @@ export class CacheHarness {
   constructor(options: Partial<TokenCacheOptions> = {}) {
     this.cache = new TokenCache({
       mint: (...args) => this.#mint(...args),
+      medianMintMs: () => undefined,
       maxEntries: 10_000,
       refreshAhead: 0.5,
       deadlineMs: 15_000,
@@ -66,7 +70,7 @@ export class CacheHarness {
     await this.clock.advance(0)
   }
 
-  #mint(request: TokenRequest, deadline: Deadline, onSent = (): void => undefined): Promise<MintedToken> {
+  #mint(request: TokenRequest, { deadline, priority, onSent = () => undefined }: MintOptions): Promise<MintedToken> {
     return new Promise((resolve, reject) => {
       const start = instant(this.clock)
       const token = (lifetimeMs: number): SessionToken => ({
@@ -77,6 +81,7 @@ export class CacheHarness {
       const asked: AskedMint = {
         request,
         deadline,
+        priority,
         send: onSent,
         succeed: (ms = this.lifetimeMs) => resolve({ token: token(ms), lifetime: { start, ms } }),
         succeedUncacheably: () => resolve({ token: token(0) }),

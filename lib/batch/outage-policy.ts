@@ -5,10 +5,6 @@ import type { OutageMode } from '../options/types.js'
 export interface OutagePolicyOptions {
   readonly onOutage: OutageMode
   readonly maxOutageMs: number
-  /** Until when, by the monotonic clock, the gateway asked with `Retry-After` for a pause. */
-  readonly rateLimitedUntil: () => number
-  /** The longest wait for `rateLimitedUntil` where outages are not waited for. */
-  readonly deadlineMs: number
   readonly clock: Clock
 }
 
@@ -21,7 +17,7 @@ export class OutagePolicy {
   /** Since when, without a success, mints have failed for reasons that may pass. */
   #failingSince: number | undefined
   #successes = 0
-  /** Until when the circuit lets no probe through. */
+  /** Until when the client refuses every mint. */
   #resumeAt = -Infinity
 
   constructor(options: OutagePolicyOptions) {
@@ -38,9 +34,11 @@ export class OutagePolicy {
     this.#resumeAt = -Infinity
   }
 
-  recordFailure({ retryAfterMs = 0 }: VKitError): void {
+  /** Other failures, with their `retryAfterMs`, concern one identity. */
+  recordFailure({ refusedBy, retryAfterMs = 0 }: VKitError): void {
     const now = this.#options.clock.monotonic()
     this.#failingSince ??= now
+    if (refusedBy !== 'circuit' && refusedBy !== 'overload') return
     this.#resumeAt = Math.max(this.#resumeAt, now + retryAfterMs)
   }
 
@@ -59,11 +57,21 @@ export class OutagePolicy {
 
   /** How long nothing should be started. */
   pauseMs(): number {
-    const { clock, rateLimitedUntil, maxOutageMs, deadlineMs } = this.#options
-    const { canWait } = this
-    const pauseMs = Math.max(rateLimitedUntil(), canWait ? this.#resumeAt : -Infinity) - clock.monotonic()
-    // A wait that is not worth it is replaced by an attempt: it fails by the open circuit, without a request.
-    return pauseMs > (canWait ? maxOutageMs : deadlineMs) ? 0 : pauseMs
+    if (!this.canWait) return 0
+    return Math.max(0, this.#resumeAt - this.#options.clock.monotonic())
+  }
+
+  /** Whether the next attempt for an identity would come later after its first failure than an outage may last. */
+  isTooLong({
+    notBefore,
+    failedSince,
+  }: {
+    readonly notBefore: number
+    readonly failedSince: number | undefined
+  }): boolean {
+    const { clock, maxOutageMs } = this.#options
+    const now = clock.monotonic()
+    return Math.max(now, notBefore) - (failedSince ?? now) > maxOutageMs
   }
 
   /** Whether an identity failed so often, while others succeeded, that the failure is its own. */

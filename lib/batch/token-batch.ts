@@ -25,6 +25,10 @@ const ENDS_RUN = new Set<string>(['VKIT_CONFIG', 'VKIT_CLOSED'])
 interface Work {
   readonly identity: string
   attempts: number
+  /** Until when, by the monotonic clock, another attempt would be refused. */
+  notBefore: number
+  /** Since when it has failed. */
+  failedSince: number | undefined
   /** How many others had succeeded by the time it first failed. */
   successesBefore: number
   /** What it failed with last. */
@@ -53,7 +57,8 @@ export class TokenBatch {
   #inFlight = 0
   #source!: IdentitySource
   #fatal: { readonly reason: unknown } | undefined
-  #isSleeping = false
+  /** When it will look again for what can be started. */
+  #wakesAt = Infinity
   #wake: () => void = () => undefined
 
   constructor(options: TokenBatchOptions) {
@@ -117,11 +122,26 @@ export class TokenBatch {
       const pauseMs = this.#outage.pauseMs()
       if (pauseMs > 0) return this.#sleep(pauseMs)
       // Those that failed come last, so that one bad identity does not pass for an outage.
-      if (this.#queue.length <= this.#options.concurrency) this.#source.pull()
-      const work = this.#queue.shift()
+      if (!this.#isQueueFull) this.#source.pull()
+      const work = this.#takeReady()
       if (work) this.#start(work)
-      else if (this.#source.isPulling || this.#source.isExhausted) return
+      else if (this.#source.isPulling || this.#source.isExhausted || this.#isQueueFull) return this.#sleepUntilReady()
     }
+  }
+
+  get #isQueueFull(): boolean {
+    return this.#queue.length > this.#options.concurrency
+  }
+
+  #takeReady(): Work | undefined {
+    const now = this.#options.clock.monotonic()
+    const index = this.#queue.findIndex(({ notBefore }) => notBefore <= now)
+    return index < 0 ? undefined : this.#queue.splice(index, 1)[0]
+  }
+
+  #sleepUntilReady(): void {
+    const readyAt = Math.min(...this.#queue.map(({ notBefore }) => notBefore))
+    if (readyAt < Infinity) this.#sleep(readyAt - this.#options.clock.monotonic())
   }
 
   #hasRoom(): boolean {
@@ -130,10 +150,12 @@ export class TokenBatch {
   }
 
   #sleep(ms: number): void {
-    if (this.#isSleeping) return
-    this.#isSleeping = true
-    void this.#options.clock.sleep(ms, this.#cancel.signal).then(() => {
-      this.#isSleeping = false
+    const { clock } = this.#options
+    const wakesAt = clock.monotonic() + ms
+    if (this.#wakesAt <= wakesAt) return
+    this.#wakesAt = wakesAt
+    void clock.sleep(ms, this.#cancel.signal).then(() => {
+      if (this.#wakesAt === wakesAt) this.#wakesAt = Infinity
       this.#wake()
     })
   }
@@ -168,8 +190,14 @@ export class TokenBatch {
     this.#outage.recordFailure(error)
     if (work.error === undefined) work.successesBefore = this.#outage.successes
     work.error = error
-    // An open circuit has sent nothing: that says nothing of this identity.
-    if (error.attempts > 0) work.attempts++
+    const now = this.#options.clock.monotonic()
+    work.failedSince ??= now
+    // An open circuit says nothing of this identity; that its last mint failed does.
+    if (error.attempts > 0 || error.refusedBy === 'key') {
+      // A rate limit says nothing of the identity that meets it.
+      if (error.code !== 'VKIT_RATE_LIMITED') work.attempts++
+      work.notBefore = now + (error.retryAfterMs ?? 0)
+    }
     this.#queue.push(work)
     this.#rejectExhausted()
   }
@@ -179,7 +207,8 @@ export class TokenBatch {
     const { canWait } = this.#outage
     for (const work of this.#queue.splice(0)) {
       const { identity, error } = work
-      if (error && (!canWait || this.#outage.isOwnFault(work))) this.#makeReady({ identity, error })
+      const isExhausted = !canWait || this.#outage.isOwnFault(work) || this.#outage.isTooLong(work)
+      if (error && isExhausted) this.#makeReady({ identity, error })
       else this.#queue.push(work)
     }
   }
@@ -195,5 +224,5 @@ export class TokenBatch {
 }
 
 function newWork(identity: string): Work {
-  return { identity, attempts: 0, successesBefore: 0 }
+  return { identity, attempts: 0, notBefore: 0, failedSince: undefined, successesBefore: 0 }
 }

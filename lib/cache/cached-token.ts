@@ -74,9 +74,11 @@ export class CachedToken {
     this.#scheduleRefresh(NEVER)
   }
 
-  /** A refresh failed: the next one waits, with full jitter, and never less than the gateway asked for. */
+  /** A refresh failed: the next one waits, with full jitter, and never less than `retryAfterMs`. */
   recordFailure(now: Instant, error?: VKitError): void {
-    const waitMs = backoffMs(this.#failures++, BACKOFF, this.#random)
+    const waitMs = backoffMs(this.#failures, BACKOFF, this.#random)
+    // Where nothing was sent, nothing more is known.
+    if (error?.attempts !== 0) this.#failures++
     this.#failure = error
     this.#scheduleRefresh(later(now, Math.max(waitMs, error?.retryAfterMs ?? 0)))
   }

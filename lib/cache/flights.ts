@@ -4,6 +4,7 @@ import { VKitTimeoutError } from '../core/errors.js'
 import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'
+import { MintPriority, type PriorityLevel } from '../gateway/mint-priority.js'
 
 /** How long a caller waits, and what aborts the wait. */
 export interface WaitOptions {
@@ -11,15 +12,27 @@ export interface WaitOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What a flight knows of itself. */
+/** Work that callers wait for. */
 export interface Flight {
   readonly deadline: Deadline
+  readonly priority: MintPriority
   /** False once the flight has been forgotten: its result is for those who waited, and is not kept. */
   readonly isCurrent: () => boolean
   /** Whether its request has been sent. Until then its result is as new as that of any later request. */
   isSent: boolean
   /** Whether the result must be minted, and not come from the shared store. */
   mustMint: boolean
+}
+
+/** What a flight is started with. */
+export interface FlightOptions {
+  readonly deadlineMs: number
+  readonly priority: PriorityLevel
+}
+
+interface Waiter<T> {
+  readonly resolve: (result: T) => void
+  readonly reject: (error: unknown) => void
 }
 
 /**
@@ -30,7 +43,9 @@ export interface Flight {
 export class Flights<T> {
   readonly #clock: Clock
   readonly #flights = new SingleFlight<T>()
-  readonly #inFlight = new Map<Promise<T>, Flight>()
+  /** Those who leave are removed: nothing is kept for them, and they are not told how the flight ends. */
+  readonly #waiters = new Map<Flight, Set<Waiter<T>>>()
+  readonly #byPromise = new WeakMap<Promise<T>, Flight>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -38,35 +53,39 @@ export class Flights<T> {
 
   /** How many are pending, including those that were forgotten. */
   get size(): number {
-    return this.#inFlight.size
+    return this.#waiters.size
   }
 
   /** The flight that a call with this key would join. */
   get(key: string): Flight | undefined {
-    const flight = this.#flights.get(key)
-    return flight && this.#inFlight.get(flight)
+    const promise = this.#flights.get(key)
+    return promise && this.#byPromise.get(promise)
   }
 
   /** Joins the flight of this key, or starts one. Its failure is handled even if no call waits for it. */
-  join(key: string, deadlineMs: number, task: (flight: Flight) => Promise<T>): Promise<T> {
-    const running = this.#flights.get(key)
-    if (running) return running
-    const deadline = this.#startDeadline(deadlineMs)
-    const state = { deadline, isCurrent: () => false, isSent: false, mustMint: false }
-    const flight = this.#flights.run(key, isCurrent => task(Object.assign(state, { isCurrent })))
-    this.#track(flight, state)
+  join(key: string, { deadlineMs, priority }: FlightOptions, task: (flight: Flight) => Promise<T>): Flight {
+    const running = this.get(key)
+    if (running) {
+      running.priority.raise(priority)
+      return running
+    }
+    const flight = this.#makeFlight(deadlineMs, priority)
+    this.#track(
+      flight,
+      this.#flights.run(key, isCurrent => task(Object.assign(flight, { isCurrent }))),
+    )
     return flight
   }
 
   /** Runs a flight that no other caller can join, and that ends when its caller leaves. */
-  async runUnshared({ signal, deadlineMs }: WaitOptions, task: (deadline: Deadline) => Promise<T>): Promise<T> {
+  async runUnshared({ signal, deadlineMs }: WaitOptions, task: (flight: Flight) => Promise<T>): Promise<T> {
     if (signal?.aborted) throw signal.reason
-    const deadline = this.#startDeadline(deadlineMs)
-    const flight = task(deadline)
-    this.#track(flight, { deadline, isCurrent: () => false, isSent: false, mustMint: true })
-    const stop = signal && onAbort(signal, () => deadline.cancel(signal.reason))
+    const flight = this.#makeFlight(deadlineMs, 'call')
+    const promise = task(flight)
+    this.#track(flight, promise)
+    const stop = signal && onAbort(signal, () => flight.deadline.cancel(signal.reason))
     try {
-      return await flight
+      return await promise
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       throw copyError(error)
@@ -75,27 +94,32 @@ export class Flights<T> {
     }
   }
 
-  /** The outcome of a flight; a failure as an error object of this caller's own. Leaving it does not end it. */
-  wait(flight: Promise<T>, { signal, deadlineMs }: WaitOptions): Promise<T> {
+  /** The outcome of a flight that was just joined; a failure as an error object of this caller's own. Leaving it does not end it. */
+  wait(flight: Flight, { signal, deadlineMs }: WaitOptions): Promise<T> {
     // A listener to events may have aborted it since the call began.
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
-    const flightEndsFirst = (this.#inFlight.get(flight)?.deadline.remainingMs() ?? 0) <= deadlineMs
-    // Most callers set no signal or deadline, and thousands of them may wait.
-    if (!signal && flightEndsFirst) return flight.catch(throwCopy)
-    const own = flightEndsFirst ? undefined : this.#startDeadline(deadlineMs)
+    // Most callers set no deadline, and thousands of them may wait.
+    const own = flight.deadline.remainingMs() <= deadlineMs ? undefined : this.#startDeadline(deadlineMs)
     return new Promise<T>((resolve, reject) => {
-      const settle = (how: () => void): void => {
+      const waiters = this.#waiters.get(flight)
+      const leave = (): void => {
+        waiters?.delete(waiter)
         stop?.()
         own?.clear()
-        how()
       }
-      const leave = (each: { readonly reason: unknown }) => (): void => settle(() => reject(each.reason))
-      const stop = signal && onAbort(signal, leave(signal))
-      own?.onAbort(leave(own))
-      flight.then(
-        result => settle(() => resolve(result)),
-        (error: unknown) => settle(() => reject(copyError(error as Error))),
-      )
+      const waiter: Waiter<T> = {
+        resolve: result => {
+          leave()
+          resolve(result)
+        },
+        reject: error => {
+          leave()
+          reject(error)
+        },
+      }
+      const stop = signal && onAbort(signal, () => waiter.reject(signal.reason))
+      own?.onAbort(() => waiter.reject(own.reason))
+      waiters?.add(waiter)
     })
   }
 
@@ -106,7 +130,7 @@ export class Flights<T> {
 
   /** Ends them all. */
   cancel(reason: Error): void {
-    for (const { deadline } of this.#inFlight.values()) deadline.cancel(reason)
+    for (const { deadline } of this.#waiters.keys()) deadline.cancel(reason)
     this.#flights.clear()
   }
 
@@ -114,16 +138,28 @@ export class Flights<T> {
     return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token came within ${ms} ms.`))
   }
 
-  #track(flight: Promise<T>, state: Flight): void {
-    this.#inFlight.set(flight, state)
-    const cleanUp = (): void => {
-      state.deadline.clear()
-      this.#inFlight.delete(flight)
+  #makeFlight(deadlineMs: number, priority: PriorityLevel): Flight {
+    return {
+      deadline: this.#startDeadline(deadlineMs),
+      priority: new MintPriority(priority),
+      isCurrent: () => false,
+      isSent: false,
+      mustMint: false,
     }
-    flight.then(cleanUp, cleanUp)
   }
-}
 
-function throwCopy(error: unknown): never {
-  throw copyError(error)
+  #track(flight: Flight, promise: Promise<T>): void {
+    const waiters = new Set<Waiter<T>>()
+    this.#waiters.set(flight, waiters)
+    this.#byPromise.set(promise, flight)
+    const end = (settle: (waiter: Waiter<T>) => void): void => {
+      flight.deadline.clear()
+      this.#waiters.delete(flight)
+      for (const waiter of waiters) settle(waiter)
+    }
+    promise.then(
+      result => end(({ resolve }) => resolve(result)),
+      (error: unknown) => end(({ reject }) => reject(copyError(error))),
+    )
+  }
 }

@@ -1,9 +1,10 @@
 import type { Clock } from '../core/clock.js'
-import type { Deadline } from '../core/deadline.js'
-import { VKitClosedError } from '../core/errors.js'
+import { VKitClosedError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, remainingMs } from '../core/instant.js'
 import { VKitError } from '../core/vkit-error.js'
+import type { PriorityLevel } from '../gateway/mint-priority.js'
+import type { MintOptions } from '../gateway/token-minter.js'
 import type { SharedStore } from '../store/shared-store.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { Scope, TokenCall, TokenRequest } from '../token/token-request.js'
@@ -12,16 +13,27 @@ import { Flights, type Flight } from './flights.js'
 import { TokenEntries, type TokenEntriesOptions } from './token-entries.js'
 
 export interface TokenCacheOptions extends TokenEntriesOptions {
-  /** Calls `onSent` when its first request has been sent. */
-  readonly mint: (request: TokenRequest, deadline: Deadline, onSent?: () => void) => Promise<MintedToken>
+  readonly mint: (request: TokenRequest, options: MintOptions) => Promise<MintedToken>
+  /** How long a mint took lately; undefined where that is not known. */
+  readonly medianMintMs: () => number | undefined
   readonly deadlineMs: number
   readonly sharedStore?: SharedStore | undefined
 }
 
+/** A call that could be served with its old token waits for a new one no longer than the longer of these. */
+const PART_OF_REMAINING = 0.5
+const MEDIAN_MINTS = 4
+/** Taken for the median until there was a mint. */
+const UNKNOWN_MEDIAN_MS = 250
+
+interface WaitingCall extends TokenCall {
+  /** How long it waits for the flight, where that is less than its deadline. */
+  readonly waitMs?: number
+}
+
 interface FlightPlan {
   readonly request: TokenRequest
-  /** No call waits for it. */
-  readonly background: boolean
+  readonly priority: PriorityLevel
   readonly mustMint: boolean
   readonly minValidityMs: number | undefined
   /** Of the call that starts it. */
@@ -145,35 +157,48 @@ export class TokenCache {
     if (this.#closed) return
     // No call waits for it; the flight itself emits the failure.
     const { deadlineMs } = this.#options
-    void this.#joinFlight(key, { request, background: true, mustMint: false, minValidityMs: undefined, deadlineMs })
+    void this.#joinFlight(key, { request, priority: 'refresh', mustMint: false, minValidityMs: undefined, deadlineMs })
   }
 
-  /** A new token, or, while minting fails for a reason that may pass, the old one as long as it is valid. */
+  /** A new token, or, while minting is slow or fails for a reason that may pass, the old one as long as it is valid. */
   async #renew(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     const kept = this.#entries.staleFallback(key, this.#entries.peek(key)?.failureAt(instant(this.#clock)))
     if (kept) {
       this.#events.hit()
       return kept
     }
+    const waitMs = Math.min(call.deadlineMs, this.#maxWaitMs(key))
     try {
-      return await this.#getMinted(key, request, call)
+      return await this.#getMinted(key, request, { ...call, waitMs })
     } catch (error) {
       // What is kept now: while the call waited it may have been replaced, or forgotten.
       const old = call.signal?.aborted ? undefined : this.#entries.staleFallback(key, error)
       if (old) return old
-      throw error
+      const isOwnTimeout = error instanceof VKitTimeoutError && error.attempts === 0
+      if (!isOwnTimeout || waitMs === call.deadlineMs) throw error
+      // The old token has expired earlier than expected, as it does where the machine slept.
+      return await this.#getMinted(key, request, { ...call, deadlineMs: call.deadlineMs - waitMs })
     }
   }
 
-  async #getMinted(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
+  /** How long a call waits before it takes the old token: while that token lasts, a slow mint need not be waited for. */
+  #maxWaitMs(key: string): number {
+    const remainingMs = this.#entries.peek(key)?.remainingMs(instant(this.#clock)) ?? 0
+    const medianMs = this.#options.medianMintMs() ?? UNKNOWN_MEDIAN_MS
+    const waitMs = Math.max(PART_OF_REMAINING * remainingMs, MEDIAN_MINTS * medianMs)
+    return waitMs < remainingMs ? waitMs : Infinity
+  }
+
+  async #getMinted(key: string, request: TokenRequest, call: WaitingCall): Promise<SessionToken> {
     this.#events.emit({ type: this.#flights.get(key) ? 'coalesced' : 'miss' })
     this.#assertOpen()
-    const { deadlineMs, minValidityMs } = call
+    const { deadlineMs, minValidityMs, waitMs = deadlineMs } = call
     const startedAt = this.#clock.monotonic()
     const isReload = call.mode === 'reload'
-    const plan = { request, background: false, mustMint: isReload, minValidityMs, deadlineMs }
+    const priority = call.isBulk ? 'bulk' : 'call'
+    const plan = { request, priority, mustMint: isReload, minValidityMs, deadlineMs } as const
     const flight = this.#joinFlight(key, plan)
-    const found = await this.#flights.wait(flight, call)
+    const found = await this.#flights.wait(flight, { signal: call.signal, deadlineMs: waitMs })
     if (isReload || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
       return this.#deliver(found, call)
     // The stored token met another caller's minValidityMs, not ours. As a reload the call comes here once.
@@ -184,34 +209,34 @@ export class TokenCache {
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: 'miss' })
     this.#assertOpen()
-    const mint = (deadline: Deadline): Promise<MintedToken> =>
-      this.#options.mint(request, deadline).catch((error: unknown) => {
+    const mint = (flight: Flight): Promise<MintedToken> =>
+      this.#options.mint(request, flight).catch((error: unknown) => {
         this.#emitFailure(error)
         throw error
       })
     return this.#deliver(await this.#flights.runUnshared(call, mint), call)
   }
 
-  #joinFlight(key: string, plan: FlightPlan): Promise<MintedToken> {
+  #joinFlight(key: string, plan: FlightPlan): Flight {
     if (!this.#flights.get(key)) this.#entries.peek(key)?.markRefreshing()
     // Not the first caller's deadline alone: a short one must not end the wait of those who join.
     const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs)
-    return this.#flights.join(key, deadlineMs, flight => this.#load(key, plan, flight))
+    return this.#flights.join(key, { deadlineMs, priority: plan.priority }, flight => this.#load(key, plan, flight))
   }
 
   async #load(key: string, plan: FlightPlan, flight: Flight): Promise<MintedToken> {
     const { mint, sharedStore } = this.#options
-    const { request, background } = plan
-    const { deadline, isCurrent } = flight
+    const { request } = plan
+    const { deadline, priority, isCurrent } = flight
     flight.mustMint ||= plan.mustMint
     try {
       const stored = flight.mustMint ? undefined : await this.#findStored(key, plan, flight)
       if (stored) return stored
-      const minted = await mint(request, deadline, () => (flight.isSent = true))
+      const minted = await mint(request, { deadline, priority, onSent: () => (flight.isSent = true) })
       if (isCurrent() && this.#entries.keep(key, minted)) sharedStore?.write(request, minted)
       return minted
     } catch (error) {
-      this.#emitFailure(error, background)
+      this.#emitFailure(error, priority.level === 'refresh')
       if (isCurrent()) this.#recordFailure(key, request, error)
       throw error
     }
@@ -223,6 +248,8 @@ export class TokenCache {
     // A reload may have joined while the store was read.
     if (!stored || flight.mustMint || !this.#entries.isBetterThanCached(key, stored, plan.minValidityMs))
       return undefined
+    // A reload that comes from now on must not join it.
+    flight.isSent = true
     this.#events.emit({ type: 'store-hit' })
     this.#stored.add(stored)
     if (flight.isCurrent()) this.#entries.keep(key, stored)

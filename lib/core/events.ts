@@ -46,7 +46,18 @@ export type VKitEvent =
   | { readonly type: 'invalidation' }
   /** The provider gave another app secret than the one that was refused; the mint is replayed with it. */
   | { readonly type: 'secret-rotation' }
-  /** The gateway failed repeatedly: mints fail at once for now. */
+  /** A mint failed for good: more for the same identity and scopes fail at once for `retryAfterMs`. */
+  | { readonly type: 'key-backoff'; readonly code: VKitErrorCode; readonly retryAfterMs: number }
+  /** The gateway does not accept the app secret: mints with it fail at once for `retryAfterMs`. */
+  | { readonly type: 'secret-backoff'; readonly retryAfterMs: number }
+  /** A mint was refused at its turn, because it could not have been done before its deadline. */
+  | {
+      readonly type: 'overload'
+      readonly retryAfterMs: number
+      readonly queued: number
+      readonly concurrencyLimit: number
+    }
+  /** The gateway failed for everyone: mints fail at once for now. */
   | { readonly type: 'circuit-open'; readonly retryAfterMs: number }
   /** The gateway answers again. */
   | { readonly type: 'circuit-close' }

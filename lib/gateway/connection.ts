@@ -3,7 +3,6 @@ import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Got, Options } from 'got'
 import { sanitizeCause } from '../core/sanitize-cause.js'
-import { Semaphore } from '../core/semaphore.js'
 import { hostOf, portOf } from '../core/url-parts.js'
 import { VERSION } from '../core/version.js'
 import { SecureSockets } from './secure-socket.js'
@@ -11,17 +10,27 @@ import { SecureSockets } from './secure-socket.js'
 /** Firewalls refuse requests without one, and support reads the versions; it says nothing else about the machine. */
 const USER_AGENT = `videokit-nodejs/${VERSION} node/${Number.parseInt(process.versions.node, 10)}`
 
-const AGENT_OPTIONS: http.AgentOptions = {
-  keepAlive: true,
-  // More connections make many mints slower, not faster: 3,000 took 4.9 s without a bound, 2.0 s with this one.
-  maxSockets: 50,
-  scheduling: 'lifo',
-}
+const AGENT_OPTIONS: http.AgentOptions = { keepAlive: true, scheduling: 'lifo' }
 
 /** The caller's own Node agents: for proxies and custom CAs. */
 export interface Agents {
   readonly http?: http.Agent | undefined
   readonly https?: https.Agent | undefined
+}
+
+export function callersAgentFor({ protocol }: URL, agents: Agents): http.Agent | undefined {
+  return protocol === 'https:' ? agents.https : agents.http
+}
+
+/** Whether requests of an agent wait for others of it to end. Not every agent is one of Node's. */
+export function hasQueue(agent: http.Agent): boolean {
+  return agent instanceof http.Agent && Object.keys(agent.requests).length > 0
+}
+
+/** How many connections an agent may have. Those that are not Node's have the members without meaning them. */
+export function maxSocketsOf(agent: http.Agent | undefined): number {
+  if (!(agent instanceof http.Agent)) return Infinity
+  return Math.min(...[agent.maxSockets, agent.maxTotalSockets].filter(sockets => sockets >= 1), Infinity)
 }
 
 /** What all mints share. */
@@ -31,8 +40,6 @@ export interface Connection {
   /** The same agent, if the caller gave it and it speaks TLS. */
   readonly callersAgent: https.Agent | undefined
   readonly sockets: SecureSockets
-  /** As many as the agent has sockets: a got request in the agent's own queue holds tens of KiB. */
-  readonly slots: Semaphore
   readonly got: Got
   readonly template: Options
 }
@@ -44,9 +51,9 @@ export function makeConnection(
   makeOwnAgent: () => http.Agent,
 ): Omit<Connection, 'got' | 'template'> {
   const isSecure = url.protocol === 'https:'
-  const agent = (isSecure ? agents.https : agents.http) ?? makeOwnAgent()
+  const agent = callersAgentFor(url, agents) ?? makeOwnAgent()
   const callersAgent = isSecure ? agents.https : undefined
-  return { url, agent, callersAgent, sockets: new SecureSockets(), slots: new Semaphore(agent.maxSockets) }
+  return { url, agent, callersAgent, sockets: new SecureSockets() }
 }
 
 export function makeAgent({ protocol }: URL): http.Agent {

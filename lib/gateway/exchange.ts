@@ -4,7 +4,7 @@ import type { Request } from 'got'
 import { callAfter, type Clock } from '../core/clock.js'
 import { VKitResponseError, VKitTimeoutError } from '../core/errors.js'
 import { hostOf } from '../core/url-parts.js'
-import { makeHeaders, openRequest, StaleSocketError, type Connection } from './connection.js'
+import { hasQueue, makeHeaders, openRequest, StaleSocketError, type Connection } from './connection.js'
 import { networkError, placeOf } from './response-errors.js'
 import type { RawResponse } from './response.js'
 import { isCertificateRejected } from './secure-socket.js'
@@ -24,6 +24,7 @@ export class Exchange {
   readonly #timeout: Timeout
   #opened: http.ClientRequest | undefined
   #stream: Request | undefined
+  #hasSocket = false
   #bytesReadBefore = 0
   #response: http.IncomingMessage | undefined
   readonly #chunks: Buffer[] = []
@@ -53,6 +54,7 @@ export class Exchange {
   #start(): void {
     const { got, template } = this.#connection
     const { deadline, body } = this.#request
+    const { timeoutMs, clock } = this.#timeout
     // One template for all: got copies it before it returns.
     template.headers = makeHeaders(body)
     template.request = (_, options) => this.#open(options)
@@ -62,7 +64,9 @@ export class Exchange {
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#onEnd())
       .on('error', ({ cause }) => this.#onError(cause))
-    this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
+    this.#stopWatching = deadline.onAbort(() => this.#giveUp(deadline.reason as Error))
+    const timeout = `No complete response from ${this.#place()} within ${timeoutMs} ms.`
+    this.#stopTimer = callAfter(clock, timeoutMs, () => this.#giveUp(new VKitTimeoutError(timeout)))
   }
 
   /** got sends headers and body when the body is written to its stream. */
@@ -73,13 +77,10 @@ export class Exchange {
   }
 
   #onSocket(socket: Socket): void {
-    const { timeoutMs, clock } = this.#timeout
     const { url, sockets, callersAgent } = this.#connection
     this.#bytesReadBefore = socket.bytesRead
+    this.#hasSocket = true
     this.#request.onDispatch?.()
-    this.#stopTimer = callAfter(clock, timeoutMs, () =>
-      this.#fail(new VKitTimeoutError(`No complete response from ${this.#place()} within ${timeoutMs} ms.`)),
-    )
     if (url.protocol !== 'https:') return this.#send()
     const options = { hostname: hostOf(url), place: () => this.#place(), callersAgent }
     sockets.whenSecure(socket, options, { send: () => this.#send(), refuse: error => this.#fail(error) })
@@ -121,6 +122,12 @@ export class Exchange {
         ? new StaleSocketError(cause)
         : networkError(cause, this.#place(), isCertificateRejected(request?.socket)),
     )
+  }
+
+  #giveUp(error: Error): void {
+    // Other requests of the caller's may have taken all of its agent's connections.
+    if (!this.#hasSocket && hasQueue(this.#connection.agent)) this.#request.onQueued?.()
+    this.#fail(error)
   }
 
   #fail(error: Error): void {

@@ -7,9 +7,11 @@ import { ownProperties } from '../core/own-properties.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { VKitError } from '../core/vkit-error.js'
 import {
+  callersAgentFor,
   dropIdleSockets,
   makeAgent,
   makeConnection,
+  maxSocketsOf,
   StaleSocketError,
   type Agents,
   type Connection,
@@ -25,8 +27,9 @@ const MAX_HEADER_BYTES = 16 * 1024
 export interface GotTransportOptions {
   /** Where sessions are minted; a function, because the environment is read at the first call. */
   readonly endpoint: () => URL
-  /** One exchange, from its dispatch on a connection to the last byte of the body. */
+  /** One exchange, connection included. */
   readonly timeoutMs: number
+  readonly maxConnections: number
   readonly agents: Agents
   readonly clock: Clock
   readonly events: Events
@@ -47,13 +50,18 @@ export class GotTransport implements Transport {
     this.#loadGot = ownProperties(options).loadGot ?? loadGot
   }
 
+  /** A got request in the queue of a caller's agent would hold tens of KiB. */
+  get maxConnections(): number {
+    const { endpoint, agents, maxConnections } = this.#options
+    return Math.min(maxConnections, maxSocketsOf(callersAgentFor(endpoint(), agents)))
+  }
+
   async exchange(request: ExchangeRequest): Promise<GatewayResponse> {
     const { endpoint, clock } = this.#options
     const { deadline, secret } = request
     const url = endpoint()
     const place = (): string => placeOf(url, secret)
     const connection = await (this.#connection ??= this.#connect(url))
-    await connection.slots.acquire(deadline)
     try {
       return parseResponse(await this.#sendRetryingStaleSocket(connection, request), {
         secret,
@@ -63,8 +71,6 @@ export class GotTransport implements Transport {
     } catch (error) {
       // Other errors come from code that is not ours, and may hold what it knew.
       throw error instanceof VKitError || deadline.aborted ? error : networkError(error, place())
-    } finally {
-      connection.slots.release()
     }
   }
 

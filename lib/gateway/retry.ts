@@ -1,24 +1,27 @@
 import pRetry, { type Options, type RetryContext } from 'p-retry'
 import { backoffMs, type Random } from '../core/backoff.js'
-import type { Clock } from '../core/clock.js'
+import { callAfter, type Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
-import { copyError, VKitError, type VKitErrorCode } from '../core/vkit-error.js'
+import { VKitError, type VKitErrorCode } from '../core/vkit-error.js'
 
 const FIRST_WAIT_MS = 100
 const FIRST_WAIT_RATE_LIMITED_MS = 500
 const LONGEST_WAIT_MS = 5_000
 
-const CAPACITY = 10
+const CAPACITY = 20
 const COST_OF_RETRY = 1
-const EARNED_BY_SUCCESS = 0.1
+const EARNED_BY_SUCCESS = 1
+/** More than a retry costs: random failures, most of which succeed at the retry, never use the budget up. */
+const EARNED_BY_RETRIED_SUCCESS = 2
 
-/** Bounds what retries add to the traffic of one client: in a long outage nothing, else at most a tenth. */
+/** Bounds what retries add to the traffic of one client: random failures are retried, an outage is not. */
 export class RetryBudget {
   #tokens = CAPACITY
 
-  earn(): void {
-    this.#tokens = Math.min(CAPACITY, this.#tokens + EARNED_BY_SUCCESS)
+  earn(wasRetried: boolean): void {
+    const earned = wasRetried ? EARNED_BY_RETRIED_SUCCESS : EARNED_BY_SUCCESS
+    this.#tokens = Math.min(CAPACITY, this.#tokens + earned)
   }
 
   /** Takes the price of one retry, if there is enough left to pay it. */
@@ -33,40 +36,29 @@ export interface RetryPolicy {
   /** Attempts after the first; 0 means exactly one attempt. */
   readonly maxRetries: number
   readonly budget: RetryBudget
+  /** Asked before each retry. */
+  readonly mayRetry: () => boolean
+  /** Calls back when the circuit opens, until the returned function is called. */
+  readonly onCircuitOpen: (callback: () => void) => () => void
   readonly clock: Clock
   readonly events: Events
   readonly random: Random
 }
 
-/**
- * Runs `attempt` until it succeeds, fails in a way that a retry cannot fix, or the next retry does not fit the deadline.
- *
- * The error that it throws says in `attempts` how many there were.
- */
+/** Runs `attempt` until it succeeds, fails in a way that a retry cannot fix, or the next retry does not fit the deadline. */
 export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, deadline: Deadline): Promise<T> {
-  let attempts = 0
   let next: PlannedRetry | undefined
-  try {
-    const result = await pRetry(
-      attemptNumber => {
-        attempts = attemptNumber
-        return attempt()
-      },
-      {
-        ...DEFAULTS,
-        retries: policy.maxRetries,
-        onFailedAttempt: async context => {
-          next = planRetry(context, policy, deadline)
-          if (next) await waitForRetry(next, policy, deadline)
-        },
-        shouldRetry: () => next !== undefined,
-      },
-    )
-    policy.budget.earn()
-    return result
-  } catch (error) {
-    throw copyError(error, { attempts })
-  }
+  const result = await pRetry(attempt, {
+    ...DEFAULTS,
+    retries: policy.maxRetries,
+    onFailedAttempt: async context => {
+      next = planRetry(context, policy, deadline)
+      if (next) await waitForRetry(next, policy, deadline)
+    },
+    shouldRetry: () => next !== undefined,
+  })
+  policy.budget.earn(next !== undefined)
+  return result
 }
 
 /**
@@ -95,17 +87,26 @@ interface PlannedRetry {
 /** The next retry, paid for from the budget; undefined where there must be none. */
 function planRetry(
   { error, attemptNumber: attempt, retriesLeft }: RetryContext,
-  { budget, random }: RetryPolicy,
+  { budget, mayRetry, random }: RetryPolicy,
   deadline: Deadline,
 ): PlannedRetry | undefined {
-  if (!(error instanceof VKitError) || !error.retryable || deadline.aborted || retriesLeft === 0) return undefined
+  if (!(error instanceof VKitError) || !error.retryable || error.refusedBy !== undefined) return undefined
+  if (deadline.aborted || retriesLeft === 0 || !mayRetry()) return undefined
   const delayMs = delayBeforeRetry(error, attempt, random)
   return delayMs < deadline.remainingMs() && budget.spend() ? { attempt, delayMs, code: error.code } : undefined
 }
 
-async function waitForRetry(next: PlannedRetry, { clock, events }: RetryPolicy, deadline: Deadline): Promise<void> {
-  events.emit({ type: 'retry', ...next })
-  await clock.sleep(next.delayMs, deadline.signal)
+async function waitForRetry(next: PlannedRetry, policy: RetryPolicy, deadline: Deadline): Promise<void> {
+  policy.events.emit({ type: 'retry', ...next })
+  deadline.throwIfAborted()
+  await new Promise<void>(resolve => {
+    const end = (): void => {
+      for (const stop of stops) stop()
+      resolve()
+    }
+    // An attempt that is refused at once is better than a wait for it.
+    const stops = [callAfter(policy.clock, next.delayMs, end), deadline.onAbort(end), policy.onCircuitOpen(end)]
+  })
   deadline.throwIfAborted()
 }
 

@@ -1,7 +1,7 @@
 import type { Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
-import { VKitAuthenticationError, VKitRateLimitError } from '../core/errors.js'
+import { VKitAuthenticationError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
@@ -9,109 +9,150 @@ import { copyError, VKitError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
-import { CircuitBreaker, type CircuitState } from './circuit-breaker.js'
-import { isForeignPage } from './response-errors.js'
-import { retry, RetryBudget } from './retry.js'
+import { Admission, type AdmissionStats } from './admission.js'
+import { outcomeOf, type AttemptOutcome } from './attempt-outcome.js'
+import { CheckedSecret } from './checked-secret.js'
+import type { MintPriority } from './mint-priority.js'
+import { retry, RetryBudget, type RetryPolicy } from './retry.js'
 import { parseSessionResponse } from './session-response.js'
-import type { ExchangeRequest, Transport } from './transport.js'
+import type { Transport } from './transport.js'
 
 export interface TokenMinterOptions {
   readonly secret: SecretSource
   readonly maxRetries: number
-  /** The client's: a call with a shorter deadline says less about the gateway. */
-  readonly deadlineMs: number
+  /** Of one attempt. */
+  readonly timeoutMs: number
   readonly transport: Transport
   readonly clock: Clock
   readonly events: Events
   readonly random: Random
 }
 
-interface MintCall {
+/** How a mint is made, beside what is minted. */
+export interface MintOptions {
   readonly deadline: Deadline
-  readonly onSent: (() => void) | undefined
+  readonly priority: MintPriority
+  /** Called when a request has a connection. */
+  readonly onSent?: (() => void) | undefined
 }
 
-/** Gets a token from the gateway: secret, then circuit, then attempts, then the parsed answer. */
+/** A mint under way. */
+interface Mint extends MintOptions {
+  readonly request: TokenRequest
+  /** The JSON that is sent. It holds identity and scopes, so that it is the mint's key as well. */
+  readonly body: string
+  secret: string
+  /** Requests sent. */
+  attempts: number
+  /** Whether time was up for the last one in the queue of the caller's own agent. */
+  wasQueued: boolean
+}
+
+/** Gets a token from the gateway: admission, then the secret, then attempts, then the parsed response. */
 export class TokenMinter {
   readonly #options: TokenMinterOptions
-  readonly #circuit: CircuitBreaker
+  readonly #admission: Admission
+  readonly #secret: CheckedSecret
   readonly #budget = new RetryBudget()
-  #rateLimitedUntil = -Infinity
 
   constructor(options: TokenMinterOptions) {
     this.#options = options
-    this.#circuit = new CircuitBreaker(options)
+    this.#secret = new CheckedSecret(options)
+    this.#admission = new Admission({ ...options, maxConnections: () => options.transport.maxConnections })
   }
 
-  get circuit(): CircuitState {
-    return this.#circuit.state
+  get stats(): AdmissionStats {
+    return this.#admission.stats
   }
 
-  /** Until when, by the monotonic clock, the gateway asked with `Retry-After` to be spared (429). */
-  get rateLimitedUntil(): number {
-    return this.#rateLimitedUntil
+  /** How long a mint took lately; undefined until one has succeeded. */
+  get medianMs(): number | undefined {
+    return this.#admission.medianMs
   }
 
-  /** Calls `onSent` when a request has a connection. */
-  async mint(request: TokenRequest, deadline: Deadline, onSent?: () => void): Promise<MintedToken> {
+  /** @throws VKitError, whose `attempts` are the requests sent, and whose `refusedBy` says why there was none; `deadline.reason` */
+  async mint({ identity, scopes }: TokenRequest, options: MintOptions): Promise<MintedToken> {
+    const { deadline } = options
     deadline.throwIfAborted()
-    // An open circuit should not cost the provider a question either.
-    this.#circuit.check()
-    const secret = await this.#options.secret.read(deadline)
+    const body = plainJson({ identity, scopes })
+    // Before the secret is read: a refusal should not cost the provider a question.
+    this.#admission.check(body)
+    const secret = await this.#secret.read(deadline)
+    const mint: Mint = { ...options, request: { identity, scopes }, body, secret, attempts: 0, wasQueued: false }
     try {
-      return await this.#mintWith(secret, request, { deadline, onSent })
+      return await this.#mintWithRetries(mint)
     } catch (error) {
-      if (!(error instanceof VKitAuthenticationError) || !this.#options.secret.rotates) throw error
-      const renewed = await this.#options.secret.renew(deadline).catch((failure: unknown) => {
-        throw copyError(failure, { attempts: error.attempts })
-      })
-      if (renewed === secret) throw error
-      this.#options.events.emit({ type: 'secret-rotation' })
-      return await this.#mintWith(renewed, request, { deadline, onSent }).catch((again: unknown) => {
-        throw again instanceof VKitError ? copyError(again, { attempts: error.attempts + again.attempts }) : again
-      })
+      const renewed = error instanceof VKitAuthenticationError ? await this.#renewSecret(mint) : undefined
+      if (renewed === undefined) throw this.#toFailure(mint, error)
+      mint.secret = renewed
     }
+    this.#options.events.emit({ type: 'secret-rotation' })
+    return await this.#mintWithRetries(mint).catch((error: unknown) => {
+      throw this.#toFailure(mint, error)
+    })
   }
 
-  async #mintWith(secret: string, request: TokenRequest, { deadline, onSent }: MintCall): Promise<MintedToken> {
+  async #mintWithRetries(mint: Mint): Promise<MintedToken> {
     const { clock, events, maxRetries, random } = this.#options
-    const policy = { maxRetries, budget: this.#budget, clock, events, random }
     const started = clock.monotonic()
-    let attempts = 0
-    let hasFailed = false
-    let isDispatched = false
-    const attempt = (): Promise<MintedToken> => {
-      attempts++
-      isDispatched = false
-      const onDispatch = (): void => {
-        isDispatched = true
-        onSent?.()
-      }
-      return this.#attempt(request, { secret, deadline, onDispatch }).catch((error: unknown) => {
-        hasFailed ||= !deadline.aborted
-        this.#recordRateLimit(error)
-        throw error
-      })
+    const policy: RetryPolicy = {
+      ...{ maxRetries, clock, events, random },
+      budget: this.#budget,
+      mayRetry: () => this.#admission.mayRetry,
+      onCircuitOpen: callback => this.#admission.onCircuitOpen(callback),
     }
-    // A short deadline of the caller, our own queue and the page of a proxy or a firewall say nothing of the gateway.
-    const isLocalFailure = (error: VKitError): boolean =>
-      isForeignPage(error) ||
-      (deadline.aborted && !hasFailed && !(isDispatched && deadline.ms >= this.#options.deadlineMs))
-    const minted = await this.#circuit.run(() => retry(attempt, policy, deadline), isLocalFailure)
-    events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts })
+    const minted = await retry(() => this.#attempt(mint), policy, mint.deadline)
+    events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts: mint.attempts })
     return minted
   }
 
-  #recordRateLimit(error: unknown): void {
-    if (!(error instanceof VKitRateLimitError) || error.retryAfterMs === undefined) return
-    this.#rateLimitedUntil = Math.max(this.#rateLimitedUntil, this.#options.clock.monotonic() + error.retryAfterMs)
+  async #attempt(mint: Mint): Promise<MintedToken> {
+    const { body, deadline, priority, secret } = mint
+    const admitted = await this.#admission.admit({ key: body, deadline, priority })
+    try {
+      // It may have been refused while the attempt waited for its turn.
+      this.#secret.check(secret)
+      const minted = await this.#exchange(mint)
+      mint.attempts++
+      // What was refused with the one before it may be accepted with this one.
+      if (this.#secret.recordAccepted(secret)) this.#admission.forgetUnauthenticated()
+      this.#admission.end(admitted, { kind: 'success' })
+      return minted
+    } catch (error) {
+      const outcome: AttemptOutcome = mint.wasQueued ? { kind: 'not-sent' } : outcomeOf(error, deadline)
+      if (outcome.kind !== 'not-sent') mint.attempts++
+      if (error instanceof VKitAuthenticationError && outcome.kind === 'refusal') {
+        this.#secret.recordRefused(secret, admitted, error)
+      }
+      this.#admission.end(admitted, outcome)
+      throw error
+    }
   }
 
-  async #attempt(request: TokenRequest, exchange: Omit<ExchangeRequest, 'body'>): Promise<MintedToken> {
+  async #exchange(mint: Mint): Promise<MintedToken> {
+    const { request, secret, body, deadline, onSent } = mint
     const { clock, events, transport } = this.#options
     const start = instant(clock)
-    const body = plainJson({ identity: request.identity, scopes: request.scopes })
-    const response = await transport.exchange({ ...exchange, body })
+    mint.wasQueued = false
+    const onQueued = (): void => void (mint.wasQueued = true)
+    const response = await transport.exchange({ secret, body, deadline, onDispatch: onSent, onQueued })
     return parseSessionResponse(response, request, { start, end: instant(clock), events })
+  }
+
+  async #renewSecret({ secret, deadline, attempts }: Mint): Promise<string | undefined> {
+    try {
+      return await this.#secret.renew(secret, deadline)
+    } catch (error) {
+      throw copyError(error, { attempts })
+    }
+  }
+
+  /** What the caller is given for a failure, which is remembered if it is the mint's own. */
+  #toFailure({ body, secret, deadline, attempts, wasQueued }: Mint, error: unknown): unknown {
+    if (!(error instanceof VKitError)) return error
+    const isOfSecret = error instanceof VKitAuthenticationError && this.#secret.isRefused(secret)
+    const isLocal = deadline.aborted || wasQueued || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
+    if (!isLocal && !isOfSecret) this.#admission.recordFailedMint(body, error)
+    return copyError(error, { attempts })
   }
 }

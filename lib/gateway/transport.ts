@@ -7,11 +7,15 @@ export interface ExchangeRequest {
   readonly body: string
   readonly deadline: Deadline
   /** Called when the request has a socket: from now on it waits for the gateway. */
-  readonly onDispatch?: () => void
+  readonly onDispatch?: (() => void) | undefined
+  /** Called when time was up while it waited in the queue of the caller's own agent: it was not sent. */
+  readonly onQueued?: (() => void) | undefined
 }
 
 /** Exactly one HTTP exchange: bytes in, a validated JSON object or a typed error out. */
 export interface Transport {
+  /** How many exchanges may be in flight. */
+  readonly maxConnections: number
   /** @throws VKitError on any failure; `deadline.reason` if that comes first. */
   exchange(request: ExchangeRequest): Promise<GatewayResponse>
 }

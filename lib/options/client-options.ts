@@ -33,6 +33,7 @@ export interface ResolvedOptions {
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly maxRetries: number
+  readonly maxConnections: number
   readonly caching: boolean
   readonly maxEntries: number
   readonly refreshAhead: number
@@ -59,6 +60,7 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     timeoutMs: duration(options.timeoutMs ?? 5_000, 'timeoutMs', config),
     deadlineMs: duration(options.deadlineMs ?? 15_000, 'deadlineMs', config),
     maxRetries: integer(options.maxRetries ?? 2, 'maxRetries', 0),
+    maxConnections: integer(options.maxConnections ?? 400, 'maxConnections', 1),
     caching: options.cache !== false,
     maxEntries: integer(cache.maxEntries ?? 10_000, 'cache.maxEntries', 1),
     refreshAhead: fraction(cache.refreshAhead ?? 0.5, 'cache.refreshAhead'),
@@ -78,6 +80,7 @@ const CLIENT_KEYS = knownKeys('', [
   'timeoutMs',
   'deadlineMs',
   'maxRetries',
+  'maxConnections',
   'cache',
   'agent',
   'onEvent',

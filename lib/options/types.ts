@@ -30,17 +30,22 @@ export interface VKitClientOptions {
    * first call, else `https://gateway.video.io`.
    */
   readonly baseUrl?: string | URL | undefined
-  /** One attempt, from its dispatch on a connection to the last byte of the body. Default 5,000. */
+  /** One attempt, from its turn to the last byte of the body; making the connection counts. Default 5,000. */
   readonly timeoutMs?: number | undefined
   /** The whole call: secret provider, store, attempts and the waits between them. Default 15,000. */
   readonly deadlineMs?: number | undefined
   /** Attempts after the first; 0 means exactly one attempt. Default 2. */
   readonly maxRetries?: number | undefined
+  /**
+   * Requests that may be in flight at most. How many are is adapted to what the gateway can do, from 50 at first; an `agent`
+   * with fewer `maxSockets` lowers it. Default 400.
+   */
+  readonly maxConnections?: number | undefined
   /** How tokens are kept between calls; `false`: not at all, every call mints. Default: kept, as below. */
   readonly cache?: false | CacheOptions | undefined
   /**
    * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. One that does not check
-   * certificates is refused. Proxy variables of the environment are not read. Default: own ones, with kept-alive connections, 50 at most.
+   * certificates is refused. Proxy variables of the environment are not read. Default: own ones, with kept-alive connections.
    */
   readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
   /** Told what happens inside; never given a secret, a token or an identity. What it throws is ignored. */
@@ -68,14 +73,14 @@ export type OutageMode = 'wait' | 'fail'
 
 /** Options of a run over many identities. */
 export interface GetSessionTokensOptions {
-  /** Identities under way at a time, 1 to 1,000; more than 50 wait for one of the client's 50 connections. Default 16. */
+  /** Identities under way at a time, 1 to 1,000. They wait while calls of users need the client's connections. Default 16. */
   readonly concurrency?: number | undefined
   /** For every one of the identities. Default: none. */
   readonly scopes?: readonly Scope[] | undefined
   /** Ends the run with `signal.reason`. */
   readonly signal?: AbortSignal | undefined
   /**
-   * `wait`: failures that may pass (an outage, a rate limit) are tried again until they do. `fail`: each is the result of
+   * `wait`: failures that may pass (an outage, a rate limit) are tried again until they do, or five times while others succeed. `fail`: each is the result of
    * its identity. Default `wait`.
    */
   readonly onOutage?: OutageMode | undefined

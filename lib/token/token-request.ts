@@ -29,4 +29,6 @@ export interface TokenCall {
   readonly deadlineMs: number
   readonly minValidityMs?: number | undefined
   readonly signal?: AbortSignal | undefined
+  /** One of many, which others need not wait for. */
+  readonly isBulk?: boolean
 }

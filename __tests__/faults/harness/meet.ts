@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import type { VKitClient, VKitClientOptions, VKitError } from '../../../lib/index.js'
 import type { Context, ExpectedFailure, Gateway } from './context.js'
+import { LONGEST_FIRST_BACKOFF_MS, SkippingClock } from './skipping-clock.js'
 
 export interface Meeting extends ExpectedFailure {
   /** Begins the fault, for the victim alone where that can be. */
@@ -18,7 +19,8 @@ export interface Meeting extends ExpectedFailure {
  */
 export async function meet(t: Context, gateway: Gateway, meeting: Meeting): Promise<VKitError> {
   const { begin, end, options = {}, forAll = false } = meeting
-  const client = t.client(gateway, options)
+  const clock = new SkippingClock()
+  const client = t.client(gateway, { clock, ...options })
   const kept = await t.mint(client, 'keeper')
   const before = gateway.seenOf('victim')
   await begin()
@@ -35,9 +37,10 @@ export async function meet(t: Context, gateway: Gateway, meeting: Meeting): Prom
 
   if (end) {
     await end()
+    clock.skip(Math.max(LONGEST_FIRST_BACKOFF_MS, error.retryAfterMs ?? 0))
     const seen = gateway.seenOf('victim')
     await t.mint(client, 'victim')
-    assert.equal(gateway.seenOf('victim'), seen + 1, 'a failure was cached')
+    assert.equal(gateway.seenOf('victim'), seen + 1, 'a failure was remembered for too long')
   }
   await client.close()
   return error

@@ -3,6 +3,7 @@ import type { VKitErrorCode } from '../../../lib/index.js'
 import { assertNoSecret } from '../../../lib/testing/index.js'
 import type { Context, ExpectedFailure } from '../harness/context.js'
 import { meet } from '../harness/meet.js'
+import { LONGEST_FIRST_BACKOFF_MS, SkippingClock } from '../harness/skipping-clock.js'
 import { SECRET, type Row } from '../harness/row.js'
 import { meetFault, surviveFault } from './bodies.js'
 
@@ -25,10 +26,12 @@ async function meetBodies(
 /** The gateway's JSON error for a refresh, or a page in its place: whether the token that was cached is still served. */
 async function refuseRefresh(t: Context, fault: { status: number; body: unknown }): Promise<boolean> {
   const gateway = await t.emulator()
-  const client = t.client(gateway, { maxRetries: 0 })
+  const clock = new SkippingClock()
+  const client = t.client(gateway, { clock, maxRetries: 0 })
   const cached = await t.mint(client, 'victim')
   gateway.failNext({ identity: 'victim', ...fault })
   await t.failureOf(client.getSessionToken('victim', { cache: 'reload' }))
+  clock.skip(LONGEST_FIRST_BACKOFF_MS)
   return (await t.mint(client, 'victim')) === cached
 }
 

@@ -1,17 +1,17 @@
 import { describe, expect, it } from '@jest/globals'
 import { OutagePolicy, type OutagePolicyOptions } from '../../../lib/batch/outage-policy.js'
-import { VKitServerError } from '../../../lib/core/errors.js'
+import { VKitRateLimitError, VKitServerError } from '../../../lib/core/errors.js'
+import type { RefusedBy } from '../../../lib/core/vkit-error.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 
-const down = (retryAfterMs?: number): VKitServerError => new VKitServerError('down', { retryAfterMs })
+const down = (retryAfterMs?: number, refusedBy: RefusedBy = 'circuit'): VKitServerError =>
+  new VKitServerError('down', { retryAfterMs, refusedBy })
 
 function setUp(options: Partial<OutagePolicyOptions> = {}): { clock: FakeClock; policy: OutagePolicy } {
   const clock = new FakeClock()
   const policy = new OutagePolicy({
     onOutage: 'wait',
     maxOutageMs: 60_000,
-    rateLimitedUntil: () => -Infinity,
-    deadlineMs: 15_000,
     clock,
     ...options,
   })
@@ -63,20 +63,21 @@ describe('a run in an outage', () => {
   })
 })
 
-describe('a rate limit', () => {
-  const limitedFor =
-    (ms: number): (() => number) =>
-    () =>
-      new FakeClock().monotonic() + ms
-
+describe('a pause', () => {
   it.each([
-    ['is waited for', 'wait', 60_000, 60_000],
-    ['is not waited for beyond the agreed time', 'wait', 60_001, 0],
-    ['is waited for in a run that is to fail', 'fail', 15_000, 15_000],
-    ['is not waited for beyond the deadline of a call', 'fail', 15_001, 0],
-  ] as const)('%s', (_, onOutage, ms, pauseMs) => {
-    const { policy } = setUp({ onOutage, rateLimitedUntil: limitedFor(ms) })
+    ['is made', 'circuit', 2_000],
+    ['is made', 'overload', 2_000],
+    ['is not made', 'key', 0],
+  ] as const)('%s where a mint was refused by %s', (_, refusedBy, pauseMs) => {
+    const { policy } = setUp()
+    policy.recordFailure(down(2_000, refusedBy))
     expect(policy.pauseMs()).toBe(pauseMs)
+  })
+
+  it('is not made for the Retry-After of one identity', () => {
+    const { policy } = setUp()
+    policy.recordFailure(new VKitRateLimitError('later', { attempts: 1, retryAfterMs: 30_000 }))
+    expect(policy.pauseMs()).toBe(0)
   })
 })
 

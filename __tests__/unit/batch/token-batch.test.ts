@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import type { SessionTokenResult } from '../../../lib/options/types.js'
-import { VKitConfigError, VKitRequestError, VKitServerError } from '../../../lib/core/errors.js'
+import { VKitConfigError, VKitRateLimitError, VKitRequestError, VKitServerError } from '../../../lib/core/errors.js'
 import { ProcessHold } from '../../../lib/core/process-hold.js'
 import type { SessionToken } from '../../../lib/token/session-token.js'
 import { FakeClock } from '../../../lib/testing/index.js'
@@ -18,9 +18,7 @@ function makeBatch(options: Partial<TokenBatchOptions>): TokenBatch {
     concurrency: 4,
     onOutage: 'wait',
     maxOutageMs: 60_000,
-    deadlineMs: 15_000,
     getToken: async identity => tokenFor(identity),
-    rateLimitedUntil: () => -Infinity,
     signals: [],
     clock,
     hold: new ProcessHold(),
@@ -52,7 +50,7 @@ async function whileTimePasses<T>(promise: Promise<T>, stepMs = 100): Promise<T>
 }
 
 const unavailable = (attempts: number, retryAfterMs?: number): VKitServerError =>
-  new VKitServerError('down', { attempts, ...(retryAfterMs !== undefined && { retryAfterMs }) })
+  new VKitServerError('down', { attempts, retryAfterMs, refusedBy: attempts === 0 ? 'circuit' : undefined })
 
 describe('a batch', () => {
   it('has no more than `concurrency` under way', async () => {
@@ -167,29 +165,63 @@ describe('a batch', () => {
   })
 })
 
-describe('a rate limit', () => {
-  it('makes every worker wait for as long as the gateway asked', async () => {
-    const rateLimitedUntil = clock.monotonic() + 10_000
-    const startedAt: number[] = []
+describe('an identity that the gateway asks to wait', () => {
+  it('waits by itself, and no attempt is made before its time', async () => {
+    const began = clock.monotonic()
+    const startedAt = new Map<string, number[]>()
     const getToken = async (identity: string): Promise<SessionToken> => {
-      startedAt.push(clock.monotonic())
+      const times = startedAt.get(identity) ?? []
+      startedAt.set(identity, [...times, clock.monotonic() - began])
+      if (identity === 'user-0' && times.length === 0) throw unavailable(1, 10_000)
       return tokenFor(identity)
     }
-    const batch = makeBatch({ getToken, rateLimitedUntil: () => rateLimitedUntil, onOutage: 'fail' })
-    await whileTimePasses(collect(batch.run(count({ pulled: 0 }, 8))))
-    expect(startedAt).toHaveLength(8)
-    expect(Math.min(...startedAt)).toBeGreaterThanOrEqual(rateLimitedUntil)
+    const outcomes = await whileTimePasses(collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 50))))
+    expect([...outcomes.values()].filter(outcome => outcome === 'token')).toHaveLength(50)
+    expect(startedAt.get('user-0')?.map(ms => Math.round(ms / 100))).toEqual([0, 100])
+    expect(Math.max(...[...startedAt].filter(([identity]) => identity !== 'user-0').map(([, [ms = 0]]) => ms))).toBe(0)
   })
 
-  it('of a day is not waited for', async () => {
-    const error = unavailable(1, 86_400_000)
-    const batch = makeBatch({
-      getToken: () => Promise.reject(error),
-      rateLimitedUntil: () => clock.monotonic() + 86_400_000,
-    })
-    expect(new Set((await collect(batch.run(count({ pulled: 0 }, 50)))).values())).toEqual(
-      new Set(['VKIT_UNAVAILABLE']),
-    )
+  it('and is refused for it has used up an attempt', async () => {
+    const refused = new VKitServerError('down', { attempts: 0, retryAfterMs: 1_000, refusedBy: 'key' })
+    let attempts = 0
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      if (identity !== 'user-0') return tokenFor(identity)
+      attempts++
+      throw refused
+    }
+    const outcomes = await whileTimePasses(collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 50))))
+    expect([outcomes.get('user-0'), attempts]).toEqual(['VKIT_UNAVAILABLE', 5])
+  })
+
+  it('is not waited for longer than an outage is', async () => {
+    const began = clock.monotonic()
+    const getToken = (identity: string): Promise<SessionToken> =>
+      identity === 'user-0' ? Promise.reject(unavailable(1, 86_400_000)) : Promise.resolve(tokenFor(identity))
+    const outcomes = await collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 40)))
+    expect(outcomes.get('user-0')).toBe('VKIT_UNAVAILABLE')
+    expect([outcomes.size, clock.monotonic()]).toEqual([40, began])
+  })
+
+  it('because of a rate limit is not taken for one whose failure is its own', async () => {
+    const tries = new Map<string, number>()
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      const attempts = (tries.get(identity) ?? 0) + 1
+      tries.set(identity, attempts)
+      if (identity === 'user-0' && attempts <= 20)
+        throw new VKitRateLimitError('later', { attempts: 1, retryAfterMs: 1_000 })
+      return tokenFor(identity)
+    }
+    const outcomes = await whileTimePasses(collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 50))))
+    expect([...outcomes.values()].filter(outcome => outcome === 'token')).toHaveLength(50)
+  })
+
+  it('keeps an endless source waiting where all are asked to', async () => {
+    const seen = { pulled: 0 }
+    const results = makeBatch({ getToken: () => Promise.reject(unavailable(1, 30_000)) }).run(count(seen))
+    const next = whileTimePasses(results.next())
+    await next
+    expect(seen.pulled).toBeLessThanOrEqual(3 * 4)
+    await results.return()
   })
 })
 

@@ -246,6 +246,16 @@ describe('a refresh that fails', () => {
     expect(h.mints.length).toBeLessThan(22 + 25)
   })
 
+  it('without a request does not make the next backoff longer', async () => {
+    const h = await due()
+    h.failure = () => new VKitServerError('down', { attempts: 0, refusedBy: 'circuit' })
+    for (let second = 1; second <= 60; second++) {
+      await h.get()
+      await h.clock.advance(1_000)
+    }
+    expect(h.count('refresh')).toBeGreaterThanOrEqual(60)
+  })
+
   it('waits for as long as the gateway asked', async () => {
     const h = await due()
     h.failure = () => new VKitServerError('down', { retryAfterMs: 120_000 })
@@ -283,6 +293,60 @@ describe('a refresh that fails', () => {
     expect(await h.getText()).toBe('token-1')
     expect(h.mints).toHaveLength(2)
     expect(h.count('served-while-failing')).toBe(2)
+  })
+
+  it.each([
+    { medianMs: undefined, waitMs: 15_000 },
+    { medianMs: 100, waitMs: 15_000 },
+    { medianMs: 5_000, waitMs: 20_000 },
+  ])('that hangs makes a call wait $waitMs ms for 30 s that are left: $medianMs', async ({ medianMs, waitMs }) => {
+    const h = await due({ medianMintMs: () => medianMs })
+    h.failure = undefined
+    h.manual = true
+    await h.clock.advance(HOUR / 2 - 30_000)
+    const call = { isSettled: false }
+    const token = h.get('user', { deadlineMs: 25_000 }).finally(() => (call.isSettled = true))
+    await h.clock.advance(waitMs - 1)
+    expect(call.isSettled).toBe(false)
+    await h.clock.advance(1)
+    expect((await token).sessionToken).toBe('token-1')
+    expect(h.events).toContainEqual({
+      type: 'served-while-failing',
+      code: 'VKIT_TIMEOUT',
+      remainingMs: 30_000 - waitMs,
+    })
+    // The flight goes on, for the next caller.
+    h.mints[1]?.succeed()
+    expect(await h.getText()).toBe('token-2')
+  })
+
+  it.each([
+    ['the mint is expected only after the token expires', { medianMs: 10_000, mode: 'default' as const }],
+    ['the call asked for a new one', { medianMs: 10, mode: 'reload' as const }],
+  ])('that hangs is waited for to the deadline where %s', async (_, { medianMs, mode }) => {
+    const h = await due({ medianMintMs: () => medianMs })
+    h.failure = undefined
+    h.manual = true
+    await h.clock.advance(HOUR / 2 - 30_000)
+    const call = { isSettled: false }
+    const token = h.get('user', { deadlineMs: 40_000, mode }).finally(() => (call.isSettled = true))
+    await h.clock.advance(39_999)
+    expect(call.isSettled).toBe(false)
+    h.mints[1]?.succeed()
+    expect((await token).sessionToken).toBe('token-2')
+  })
+
+  it('that hangs, and the machine slept: the call is not given an expired token, and waits on', async () => {
+    const h = await due()
+    h.failure = undefined
+    h.manual = true
+    await h.clock.advance(HOUR / 2 - 30_000)
+    const token = h.getText('user', { deadlineMs: 25_000 })
+    await h.settle()
+    h.clock.suspend(60_000)
+    await h.clock.advance(16_000)
+    h.mints[1]?.succeed()
+    expect(await token).toBe('token-2')
   })
 
   it('rejects such a call where trying again would not help', async () => {

@@ -35,6 +35,44 @@ describe('a flight', () => {
     expect(h.clock.sleepers).toBe(0)
   })
 
+  it('makes no error for callers who have left', async () => {
+    let made = 0
+    class CountedError extends VKitServerError {
+      constructor(message: string) {
+        super(message)
+        made++
+      }
+    }
+    const h = manual()
+    const leaving = new AbortController()
+    const left = Array.from({ length: 1_000 }, () => reasonOf(h.get('user', { signal: leaving.signal })))
+    const stayed = reasonOf(h.get())
+    await h.settle()
+    leaving.abort(new Error('gone'))
+    await Promise.all(left)
+    h.mints[0]?.fail(new CountedError('down'))
+    expect(await stayed).toBeInstanceOf(CountedError)
+    // The one that the flight failed with, and the one for the caller who stayed.
+    expect(made).toBe(2)
+  })
+
+  it('of a background refresh becomes as urgent as the caller who joins it', async () => {
+    const h = manual()
+    const first = h.get()
+    await h.settle()
+    h.mints[0]?.succeed()
+    await first
+    await h.clock.advance(h.lifetimeMs / 2)
+    await h.get()
+    await h.settle()
+    expect(h.mints[1]?.priority.level).toBe('refresh')
+    const joined = h.get('user', { minValidityMs: h.lifetimeMs - 1 })
+    await h.settle()
+    expect([h.mints.length, h.mints[1]?.priority.level]).toEqual([2, 'call'])
+    h.mints[1]?.succeed()
+    await joined
+  })
+
   it('is one per identity and scopes', async () => {
     const h = manual()
     const calls = [h.get('a'), h.get('b'), h.get('a', { scopes: ['s'] }), h.get('a')]

@@ -1,10 +1,13 @@
 import { describe, expect, it } from '@jest/globals'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import http from 'node:http'
+import https from 'node:https'
 import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { systemClock, type Clock } from '../../../lib/core/clock.js'
 import { Deadline } from '../../../lib/core/deadline.js'
 import { Events } from '../../../lib/core/events.js'
+import type { Agents } from '../../../lib/gateway/connection.js'
 import { GotTransport } from '../../../lib/gateway/got-transport.js'
 import type { GatewayResponse } from '../../../lib/gateway/response.js'
 import type { ExchangeRequest } from '../../../lib/gateway/transport.js'
@@ -28,7 +31,7 @@ async function setUp(clock: Clock = systemClock): Promise<Setup> {
   const server = await startRecordingServer()
   const events = new Events()
   const endpoint = (): URL => new URL(`http://127.0.0.1:${server.port}/v1/sessions`)
-  const transport = new GotTransport({ endpoint, timeoutMs: 5_000, agents: {}, clock, events })
+  const transport = new GotTransport({ endpoint, timeoutMs: 5_000, maxConnections: 50, agents: {}, clock, events })
   const deadline = new Deadline(systemClock, 60_000, () => new Error('the deadline'))
   afterThisTest(async () => {
     deadline.clear()
@@ -104,10 +107,23 @@ describe('one exchange', () => {
     expect([server.connections.length, server.requests.length]).toEqual([1, 5])
   })
 
-  it('opens at most 50 connections', async () => {
-    const { server, exchange } = await setUp()
-    await Promise.all(Array.from({ length: 120 }, () => exchange()))
-    expect([server.connections.length, server.requests.length]).toEqual([50, 120])
+  it.each<[string, Agents, number]>([
+    ['maxConnections', {}, 400],
+    ['the sockets of an agent of the caller', { http: new http.Agent({ maxSockets: 7 }) }, 7],
+    ['the sockets of that agent in all', { http: new http.Agent({ maxSockets: 7, maxTotalSockets: 5 }) }, 5],
+    ['maxConnections, where the agent has more', { http: new http.Agent({ maxSockets: 500 }) }, 400],
+    ['maxConnections, where the agent is for another scheme', { https: new https.Agent({ maxSockets: 7 }) }, 400],
+  ])('has at most as many at a time as %s', (_, agents, most) => {
+    const endpoint = (): URL => new URL('http://127.0.0.1/v1/sessions')
+    const options = {
+      endpoint,
+      timeoutMs: 5_000,
+      maxConnections: 400,
+      agents,
+      clock: systemClock,
+      events: new Events(),
+    }
+    expect(new GotTransport(options).maxConnections).toBe(most)
   })
 })
 

@@ -10,6 +10,7 @@ import {
   VKitTimeoutError,
 } from '../../../lib/core/errors.js'
 import { Events } from '../../../lib/core/events.js'
+import { MintPriority } from '../../../lib/gateway/mint-priority.js'
 import type { GatewayResponse } from '../../../lib/gateway/response.js'
 import { TokenMinter } from '../../../lib/gateway/token-minter.js'
 import type { ExchangeRequest, Transport } from '../../../lib/gateway/transport.js'
@@ -50,6 +51,7 @@ function setUp({
   const { types, onEvent } = recordEvents()
   const requests: ExchangeRequest[] = []
   const transport: Transport = {
+    maxConnections: 50,
     exchange: request => (replies[Math.min(requests.push(request), replies.length) - 1] ?? grant)(request),
   }
   let asked = 0
@@ -59,10 +61,10 @@ function setUp({
   })
   const events = new Events(onEvent)
   const random = seededRandom()
-  const minter = new TokenMinter({ secret, maxRetries, deadlineMs: DEADLINE_MS, transport, clock, events, random })
+  const minter = new TokenMinter({ secret, maxRetries, timeoutMs: 5_000, transport, clock, events, random })
   const mint = (identity = 'user', ms = DEADLINE_MS): Promise<MintedToken> => {
     const deadline = new Deadline(clock, ms, () => new VKitTimeoutError('late'))
-    return minter.mint({ identity, scopes: ['videos.read'] }, deadline)
+    return minter.mint({ identity, scopes: ['videos.read'] }, { deadline, priority: new MintPriority('call') })
   }
   return { clock, types, requests, minter, mint, secretReads: () => asked }
 }
@@ -121,54 +123,139 @@ describe('a secret that the gateway refuses', () => {
   })
 })
 
+/** As many users as open the circuit. */
+const EVERYONE = Array.from({ length: 40 }, (_, i) => `user ${i}`)
+
 describe('a circuit that is open', () => {
   it('fails a mint at once, without a request and without reading the secret', async () => {
     const { mint, minter, requests, secretReads } = setUp({ replies: [refuse(new VKitConnectionError('down'))] })
-    for (let i = 0; i < 5; i++) await failureOf(mint())
-    expect(minter.circuit).toBe('open')
+    for (const user of EVERYONE) await failureOf(mint(user))
+    expect(minter.stats.circuit).toBe('open')
     const [requestsBefore, readsBefore] = [requests.length, secretReads()]
-    const error = await failureOf(mint())
-    expect(error).toMatchObject({ code: 'VKIT_UNAVAILABLE', attempts: 0 })
+    const error = await failureOf(mint('another'))
+    expect(error).toMatchObject({ code: 'VKIT_UNAVAILABLE', attempts: 0, refusedBy: 'circuit' })
     expect(error.retryAfterMs).toBeGreaterThan(0)
     expect([requests.length, secretReads()]).toEqual([requestsBefore, readsBefore])
   })
 
-  it('is not opened by short deadlines of callers', async () => {
-    const { clock, mint, minter } = setUp({ replies: [hang] })
-    const failures = Array.from({ length: 10 }, () => failureOf(mint('user', 500)))
-    await clock.advance(500)
-    await Promise.all(failures)
-    expect(minter.circuit).toBe('closed')
-  })
-
-  it('is opened by requests that hang for a whole deadline', async () => {
-    const { clock, mint, minter } = setUp({ replies: [hang] })
-    const failures = Array.from({ length: 5 }, () => failureOf(mint()))
+  it('ends the retries of those that are under way', async () => {
+    const { clock, mint, requests } = setUp({ replies: [refuse(new VKitConnectionError('down'))], maxRetries: 2 })
+    const failures = EVERYONE.map(user => failureOf(mint(user)))
     await clock.advance(DEADLINE_MS)
     await Promise.all(failures)
-    expect(minter.circuit).toBe('open')
+    expect(requests.length).toBeLessThan(2 * EVERYONE.length)
+  })
+
+  it.each([
+    ['is not opened by short deadlines of callers', 500, 'closed'],
+    ['is opened by requests that hang for a whole attempt', 5_000, 'open'],
+  ])('%s', async (_, ms, state) => {
+    const { clock, mint, minter } = setUp({ replies: [hang] })
+    const failures = EVERYONE.map(user => failureOf(mint(user, ms)))
+    await clock.advance(ms)
+    await Promise.all(failures)
+    expect(minter.stats.circuit).toBe(state)
   })
 
   it.each([
     ['refusals', new VKitRequestError('no', { status: 400 })],
+    ['rate limits', new VKitRateLimitError('later', { status: 429 })],
     ["a proxy's pages", new VKitResponseError('a page', { status: 403, retryable: true })],
   ])('is not opened by %s', async (_, error) => {
     const { mint, minter } = setUp({ replies: [refuse(error)] })
-    for (let i = 0; i < 10; i++) await failureOf(mint())
-    expect(minter.circuit).toBe('closed')
+    for (const user of EVERYONE) await failureOf(mint(user))
+    expect(minter.stats.circuit).toBe('closed')
   })
 })
 
-describe('a Retry-After', () => {
-  it('is known until it is over, and a shorter one does not end it', async () => {
-    const { clock, mint, minter } = setUp({
-      replies: [
-        refuse(new VKitRateLimitError('later', { retryAfterMs: 30_000 })),
-        refuse(new VKitRateLimitError('later', { retryAfterMs: 1_000 })),
-      ],
+describe('a user whose mint has failed for good', () => {
+  const busy = new VKitRateLimitError('later', { status: 429, retryAfterMs: 30_000 })
+
+  it('is refused with the same failure until its time has come, and others are not', async () => {
+    const { clock, mint, minter, requests } = setUp({ replies: [refuse(busy), grant] })
+    expect(await failureOf(mint())).toMatchObject({ attempts: 1, retryAfterMs: 30_000 })
+    await clock.advance(10_000)
+    expect(await failureOf(mint())).toMatchObject({
+      code: 'VKIT_RATE_LIMITED',
+      status: 429,
+      attempts: 0,
+      retryAfterMs: 20_000,
+      refusedBy: 'key',
     })
+    expect(minter.stats.failingKeys).toBe(1)
+    await mint('another')
+    await clock.advance(20_000)
+    await mint()
+    expect(requests).toHaveLength(3)
+  })
+
+  it('is not refused for a failure that a caller, or the secret provider, caused', async () => {
+    const { clock, mint, minter } = setUp({ replies: [hang, grant] })
+    const failure = failureOf(mint('user', 500))
+    await clock.advance(500)
+    expect(await failure).toMatchObject({ code: 'VKIT_TIMEOUT' })
+    await mint()
+    expect(minter.stats.failingKeys).toBe(0)
+  })
+})
+
+describe('a secret that never worked', () => {
+  const refused = new VKitAuthenticationError('refused', { status: 401 })
+
+  it.each([{ secrets: ['wrong'] }, { secrets: ['wrong', 'wrong'] }])(
+    'is not sent for every user, nor asked for: $secrets',
+    async ({ secrets }) => {
+      const { mint, requests, secretReads } = setUp({ replies: [refuse(refused)], secrets })
+      for (let i = 0; i < 300; i++) {
+        expect(await failureOf(mint(`user ${i}`))).toMatchObject({ code: 'VKIT_UNAUTHENTICATED', status: 401 })
+      }
+      expect(requests).toHaveLength(1)
+      expect(secretReads()).toBeLessThanOrEqual(2)
+    },
+  )
+
+  it('is not sent more often than there are connections, where all mint at once', async () => {
+    const { mint, requests, secretReads } = setUp({ replies: [refuse(refused)], secrets: ['wrong', 'wrong'] })
+    await Promise.all(Array.from({ length: 300 }, (_, i) => failureOf(mint(`user ${i}`))))
+    expect(requests.length).toBeLessThanOrEqual(50)
+    expect(secretReads()).toBeLessThanOrEqual(10)
+  })
+
+  it('is sent again after a while, and forgotten when it works', async () => {
+    const { clock, mint, requests } = setUp({ replies: [refuse(refused), grant] })
     await failureOf(mint())
-    await failureOf(mint())
-    expect(minter.rateLimitedUntil).toBe(clock.monotonic() + 30_000)
+    expect(await failureOf(mint('another'))).toMatchObject({ attempts: 0, refusedBy: 'secret' })
+    await clock.advance(200)
+    await mint('another')
+    await mint()
+    expect(requests).toHaveLength(3)
+  })
+})
+
+describe('a secret that was replaced', () => {
+  const refused = new VKitAuthenticationError('refused', { status: 401 })
+
+  it('ends the refusals of those who met the old one', async () => {
+    const { mint, clock } = setUp({
+      replies: [grant, refuse(refused), grant],
+      secrets: ['old', 'old', 'old', 'new'],
+    })
+    await mint('first')
+    expect(await failureOf(mint())).toMatchObject({ code: 'VKIT_UNAUTHENTICATED' })
+    await clock.advance(10)
+    await mint('another')
+    expect((await mint()).token.identity).toBe('user')
+  })
+})
+
+describe('a secret that worked', () => {
+  const refused = new VKitAuthenticationError('refused', { status: 401 })
+
+  it('is refused for single users, until as many are refused as open a circuit', async () => {
+    const { mint, requests } = setUp({ replies: [grant, refuse(refused)] })
+    await mint('first')
+    for (const user of EVERYONE) expect(await failureOf(mint(user))).toMatchObject({ attempts: 1 })
+    expect(await failureOf(mint('another'))).toMatchObject({ attempts: 0, refusedBy: 'secret' })
+    expect(requests).toHaveLength(1 + EVERYONE.length)
   })
 })

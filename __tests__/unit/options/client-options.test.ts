@@ -18,6 +18,7 @@ describe('the options of a client', () => {
       timeoutMs: 5_000,
       deadlineMs: 15_000,
       maxRetries: 2,
+      maxConnections: 400,
       caching: true,
       maxEntries: 10_000,
       refreshAhead: 0.5,
@@ -33,6 +34,7 @@ describe('the options of a client', () => {
     ['a misspelled name of the cache', { cache: { maxentries: 1 } }, 'did you mean "cache.maxEntries"?'],
     ['an array', [], 'The options must be an object'],
     ['retries below 0', { maxRetries: -1 }, 'maxRetries must be a whole number from 0'],
+    ['no connection', { maxConnections: 0 }, 'maxConnections must be a whole number from 1'],
     ['half an entry', { cache: { maxEntries: 0.5 } }, 'cache.maxEntries must be a whole number from 1'],
     ['a refresh after the end', { cache: { refreshAhead: 1.1 } }, 'cache.refreshAhead must be a number above 0'],
     [

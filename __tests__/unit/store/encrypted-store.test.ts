@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { TokenCache } from '../../../lib/cache/token-cache.js'
 import { Deadline } from '../../../lib/core/deadline.js'
 import { Events } from '../../../lib/core/events.js'
+import type { MintOptions } from '../../../lib/gateway/token-minter.js'
 import { SecretSource } from '../../../lib/secret/secret-source.js'
 import { EncryptedStore } from '../../../lib/store/encrypted-store.js'
 import type { TokenStore } from '../../../lib/store/shared-store.js'
@@ -38,7 +39,7 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     },
     source: new SecretSource({ rotates: true, read: async () => secret() }),
   }
-  const mint = async (asked: TokenRequest, deadline: Deadline): Promise<MintedToken> => {
+  const mint = async (asked: TokenRequest, { deadline }: MintOptions): Promise<MintedToken> => {
     await process.source.read(deadline)
     const start = { wall: clock.now(), monotonic: clock.monotonic() }
     const expiresAt = new Date(clock.now() + process.lifetimeMs).toISOString()
@@ -57,6 +58,7 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
   })
   const cache = new TokenCache({
     mint,
+    medianMintMs: () => undefined,
     maxEntries: 100,
     refreshAhead: 0.5,
     deadlineMs: 15_000,

@@ -1,0 +1,43 @@
+import { describe, expect, it } from '@jest/globals'
+import { SEED } from '../support/random.js'
+import { badFor, HANGS } from './simulation/gateways.js'
+import { reportOf } from './simulation/report.js'
+import { Simulation, type Treatment } from './simulation/simulation.js'
+
+const SECOND_MS = 1_000
+const isGood = (identity: string): boolean => !identity.startsWith('guest')
+
+/** The share of the good users who are served, beside ten times as many whose own mints fail. */
+async function shareServed(treatment: Treatment, seed: number): Promise<number> {
+  const simulation = new Simulation(
+    badFor(identity => !isGood(identity), treatment),
+    seed,
+  )
+  simulation.newUsers(1, { untilMs: 60 * SECOND_MS })
+  simulation.newUsers(10, { untilMs: 60 * SECOND_MS, name: 'guest' })
+  await simulation.clock.run(80 * SECOND_MS)
+  return reportOf(simulation, isGood).served
+}
+
+describe('end users whose own mints fail, ten new ones a second beside one good user', () => {
+  it.each<[string, Treatment, number, number]>([
+    ['500', { status: 500, latencyMs: 20 }, 0.85, 100],
+    ['429, Retry-After 30 s', { status: 429, latencyMs: 20, retryAfterMs: 30 * SECOND_MS }, 1, 20],
+    ['a hang', HANGS, 0.75, 100],
+  ])(
+    'with %s: at least %d of the good ones are served in the median of %d runs',
+    async (_, treatment, least, runs) => {
+      const { stackTraceLimit } = Error
+      Error.stackTraceLimit = 0
+      try {
+        const shares: number[] = []
+        for (let i = 0; i < runs; i++) shares.push(await shareServed(treatment, SEED + i))
+        const median = shares.sort((a, b) => a - b)[runs / 2]
+        expect(median).toBeGreaterThanOrEqual(least)
+      } finally {
+        Error.stackTraceLimit = stackTraceLimit
+      }
+    },
+    60_000,
+  )
+})

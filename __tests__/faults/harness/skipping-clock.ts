@@ -1,0 +1,25 @@
+import { systemClock, type Clock } from '../../../lib/core/clock.js'
+
+/** How long the first failure of a user is remembered, at most. */
+export const LONGEST_FIRST_BACKOFF_MS = 200
+
+/** The machine's clock, which can skip some time. */
+export class SkippingClock implements Clock {
+  #skippedMs = 0
+
+  now(): number {
+    return systemClock.now()
+  }
+
+  monotonic(): number {
+    return systemClock.monotonic() + this.#skippedMs
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return systemClock.sleep(ms, signal)
+  }
+
+  skip(ms: number): void {
+    this.#skippedMs += ms
+  }
+}

@@ -1,0 +1,46 @@
+import type { GatewayCall, SimulatedGateway, Treatment } from './simulation.js'
+
+/** Responses take a tenth more or less than `latencyMs`. */
+export function ok(latencyMs: number, random: () => number): Treatment {
+  return { status: 200, latencyMs: latencyMs * (0.9 + 0.2 * random()) }
+}
+
+export const HANGS: Treatment = { status: 0, latencyMs: Infinity }
+
+/** Responds in this time, or as the time of day says. */
+export function healthy(latencyMs: number | ((atMs: number) => number)): SimulatedGateway {
+  return ({ atMs, random }) => ok(typeof latencyMs === 'number' ? latencyMs : latencyMs(atMs), random)
+}
+
+/** A share of all responses is 503. */
+export function failingShare(share: number): SimulatedGateway {
+  return ({ random }) => (random() < share ? { status: 503, latencyMs: 20 } : ok(20, random))
+}
+
+/** Serves so many at once in `latencyMs`; more of them share it, and all are later. */
+export function withCapacity(capacity: (atMs: number) => number, latencyMs: number): SimulatedGateway {
+  let inside = 0
+  return ({ atMs, random }) => {
+    const { latencyMs: mine } = ok(latencyMs * Math.max(1, ++inside / capacity(atMs)), random)
+    return { status: 200, latencyMs: mine, onEnd: () => inside-- }
+  }
+}
+
+/** Treats those users as `treatment` says, and the others well. */
+export function badFor(isBad: (identity: string) => boolean, treatment: Treatment, latencyMs = 20): SimulatedGateway {
+  return ({ identity, random }) => (isBad(identity) ? treatment : ok(latencyMs, random))
+}
+
+/** Treats everyone as `treatment` says between the two moments. */
+export function downBetween(fromMs: number, untilMs: number, treatment: Treatment): SimulatedGateway {
+  return ({ atMs, random }: GatewayCall) => (atMs >= fromMs && atMs < untilMs ? treatment : ok(20, random))
+}
+
+/** The same share of users, whatever the seed. */
+export function shareOf(share: number): (identity: string) => boolean {
+  return identity => {
+    let hash = 7
+    for (const char of identity) hash = Math.imul(hash, 31) + char.charCodeAt(0)
+    return ((Math.imul(hash, 2654435761) >>> 8) % 1_000) / 1_000 < share
+  }
+}

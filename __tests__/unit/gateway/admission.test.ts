@@ -1,0 +1,280 @@
+import { describe, expect, it } from '@jest/globals'
+import { Deadline } from '../../../lib/core/deadline.js'
+import { VKitRequestError, VKitServerError, VKitTimeoutError } from '../../../lib/core/errors.js'
+import { Events, type VKitEvent } from '../../../lib/core/events.js'
+import { Admission } from '../../../lib/gateway/admission.js'
+import type { AttemptOutcome } from '../../../lib/gateway/attempt-outcome.js'
+import { MintPriority, type PriorityLevel } from '../../../lib/gateway/mint-priority.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+import { failureOf, reasonOf } from '../../support/failure.js'
+
+const SUCCESS: AttemptOutcome = { kind: 'success' }
+const FAILURE: AttemptOutcome = { kind: 'failure', isTimeout: false }
+/** Longer than the first wait for a probe. */
+const ROUND_MS = 1_000
+
+function setUp({ maxConnections = (): number => 400 } = {}) {
+  const clock = new FakeClock()
+  const events: VKitEvent[] = []
+  const admission = new Admission({
+    ...{ timeoutMs: 10_000, maxConnections, clock, random: () => 0.5 },
+    events: new Events(event => void events.push(event)),
+  })
+  const makeDeadline = (ms = 60_000): Deadline => new Deadline(clock, ms, () => new VKitTimeoutError('late'))
+  const admit = (key: string, { ms = 60_000, level = 'call' }: { ms?: number; level?: PriorityLevel } = {}) =>
+    admission.admit({ key, deadline: makeDeadline(ms), priority: new MintPriority(level) })
+  /** Sends an attempt for each of so many users, one after the other; each ends in the same way after `ms`. */
+  const run = async (users: number, outcome: AttemptOutcome, ms = 0): Promise<void> => {
+    for (let user = 1; user <= users; user++) {
+      const attempt = await admit(`user ${user}`)
+      await clock.advance(ms)
+      admission.end(attempt, outcome)
+    }
+  }
+  const isRefused = (key: string): boolean => {
+    try {
+      admission.check(key)
+      return false
+    } catch {
+      return true
+    }
+  }
+  return { clock, events, admission, admit, makeDeadline, run, isRefused }
+}
+
+/** One connection that is in use, after a mint that took `medianMs`. */
+async function setUpBusy({ medianMs = 0 } = {}) {
+  const all = setUp({ maxConnections: () => 1 })
+  await all.run(1, SUCCESS, medianMs)
+  const inUse = await all.admit('in use')
+  return { ...all, free: () => all.admission.end(inUse, { kind: 'refusal' }) }
+}
+
+describe('admission', () => {
+  it('lets as many attempts through as the limit is, and the next when one has ended', async () => {
+    const { admission, admit } = setUp()
+    const first = await admit('first')
+    for (let user = 2; user <= 50; user++) await admit(`user ${user}`)
+    const waiting = admit('one more')
+    expect(admission.stats).toMatchObject({ concurrencyLimit: 50, queued: 1 })
+    admission.end(first, SUCCESS)
+    expect(await waiting).toMatchObject({ key: 'one more', isProbe: false })
+    expect(admission.stats.queued).toBe(0)
+  })
+
+  it('never exceeds maxConnections', async () => {
+    const { admission, admit } = setUp({ maxConnections: () => 2 })
+    await Promise.all([admit('a'), admit('b')])
+    void admit('c')
+    expect(admission.stats).toMatchObject({ concurrencyLimit: 2, queued: 1 })
+  })
+
+  it('raises the limit while calls wait and more of them succeed', async () => {
+    const { clock, admission, admit } = setUp()
+    const sent = await Promise.all(Array.from({ length: 50 }, () => admit('a')))
+    for (let call = 1; call <= 60; call++) void admit('b')
+    await clock.advance(50)
+    for (const attempt of sent) admission.end(attempt, SUCCESS)
+    expect(admission.stats).toMatchObject({ concurrencyLimit: 100, queued: 0 })
+  })
+
+  it.each<[AttemptOutcome, number]>([
+    [{ kind: 'rate-limited' }, 33],
+    [{ kind: 'failure', isTimeout: true }, 33],
+    [FAILURE, 50],
+    [{ kind: 'cut-off' }, 50],
+  ])('lowers the limit at 429 and at timeouts only: %j', async (outcome, limit) => {
+    const { admission, run } = setUp()
+    await run(10, outcome)
+    expect(admission.stats.concurrencyLimit).toBe(limit)
+  })
+
+  it('serves the more urgent first, and counts their time from their turn on', async () => {
+    const { clock, admit, free } = await setUpBusy()
+    const refresh = admit('refresh', { level: 'refresh' })
+    const call = admit('call')
+    await clock.advance(300)
+    free()
+    const first = await Promise.race([refresh, call])
+    expect(first).toMatchObject({ key: 'call', sentAt: 300 })
+  })
+
+  it('rejects with the reason of a deadline that has passed, before or in the queue', async () => {
+    const { clock, admission, admit, makeDeadline, free } = await setUpBusy()
+    const queued = reasonOf(admit('queued', { ms: 10 }))
+    await clock.advance(10)
+    expect(await queued).toMatchObject({ code: 'VKIT_TIMEOUT' })
+    free()
+    const deadline = makeDeadline()
+    deadline.cancel('the caller left')
+    const request = { key: 'a', deadline, priority: new MintPriority('call') }
+    expect(await reasonOf(admission.admit(request))).toBe('the caller left')
+    expect(await admit('has its place')).toMatchObject({ key: 'has its place' })
+  })
+
+  it('knows the median of what succeeded, and of nothing else', async () => {
+    const { admission, run } = setUp()
+    await run(5, FAILURE, 10)
+    expect(admission.medianMs).toBeUndefined()
+    await run(1, SUCCESS, 70)
+    expect(admission.medianMs).toBe(70)
+  })
+})
+
+describe('a mint in the queue that cannot finish before its deadline', () => {
+  it('is refused at its turn, by the latency measured lately', async () => {
+    const { clock, events, admit, free } = await setUpBusy({ medianMs: 1_000 })
+    const late = failureOf(admit('late', { ms: 1_499 }))
+    const inTime = admit('in time', { ms: 1_500 })
+    await clock.advance(500)
+    free()
+    const expected = { retryAfterMs: 2_000, refusedBy: 'overload' }
+    expect(await late).toMatchObject({ ...expected, code: 'VKIT_UNAVAILABLE', attempts: 0, retryable: true })
+    expect(await inTime).toMatchObject({ key: 'in time' })
+    expect(events).toEqual([{ type: 'overload', retryAfterMs: 2_000, queued: 2, concurrencyLimit: 1 }])
+  })
+
+  it('is sent where nothing is known of the latency', async () => {
+    const { admission, admit } = setUp({ maxConnections: () => 1 })
+    const first = await admit('first')
+    const waiting = admit('short', { ms: 1 })
+    admission.end(first, FAILURE)
+    expect(await waiting).toMatchObject({ key: 'short' })
+  })
+})
+
+describe('the circuit of admission', () => {
+  it('refuses all users when it opens, and allows no retry', async () => {
+    const { admission, admit, run } = setUp({ maxConnections: () => 1 })
+    for (let user = 1; user < 40; user++) admission.end(await admit(`user ${user}`), FAILURE)
+    expect(admission.mayRetry).toBe(true)
+    admission.end(await admit('last'), FAILURE)
+    expect(await failureOf(run(1, SUCCESS))).toMatchObject({ code: 'VKIT_UNAVAILABLE', refusedBy: 'circuit' })
+    expect(() => admission.check('b')).toThrow(VKitServerError)
+    expect(admission).toMatchObject({ mayRetry: false, stats: { circuit: 'open' } })
+  })
+
+  it('empties the queue when it opens, even if no place is free', async () => {
+    let most = 50
+    const { admission, admit } = setUp({ maxConnections: () => most })
+    const sent = await Promise.all(Array.from({ length: 50 }, (_, user) => admit(`user ${user}`)))
+    most = 5
+    const waiting = ['a', 'b', 'c'].map(key => failureOf(admit(key)))
+    for (const attempt of sent.slice(0, 40)) admission.end(attempt, FAILURE)
+    expect(admission.stats).toMatchObject({ concurrencyLimit: 5, queued: 0 })
+    const expected = { code: 'VKIT_UNAVAILABLE', refusedBy: 'circuit', attempts: 0 }
+    for (const error of await Promise.all(waiting)) expect(error).toMatchObject(expected)
+  })
+
+  it.each(['success', 'refusal'] as const)('takes a %s for a gateway that works', async kind => {
+    const { admission, run } = setUp()
+    await run(39, FAILURE)
+    await run(1, { kind })
+    await run(39, FAILURE)
+    expect(admission.stats.circuit).toBe('closed')
+  })
+
+  it.each(['rate-limited', 'unknown', 'not-sent'] as const)('takes %s for neither', async kind => {
+    const { admission, admit, run } = setUp()
+    await run(50, { kind })
+    expect(admission.stats.circuit).toBe('closed')
+    await run(39, FAILURE)
+    await run(50, { kind })
+    admission.end(await admit('one more'), FAILURE)
+    expect(admission.stats.circuit).toBe('open')
+  })
+
+  it.each([
+    [100, 999, 'closed'],
+    [100, 1_000, 'open'],
+    [500, 1_999, 'closed'],
+    [500, 2_000, 'open'],
+  ])(
+    'counts what a caller cut off after 1 s and four medians: median %d ms, after %d ms',
+    async (median, ms, state) => {
+      const { clock, admission, admit, run } = setUp()
+      await run(1, SUCCESS, median)
+      const sent = await Promise.all(Array.from({ length: 40 }, (_, user) => admit(`user ${user}`)))
+      await clock.advance(ms)
+      for (const attempt of sent) admission.end(attempt, { kind: 'cut-off' })
+      expect(admission.stats.circuit).toBe(state)
+    },
+  )
+
+  it.each(['not-sent', 'cut-off'] as const)('gives the place of a probe that was %s to another user', async kind => {
+    const { clock, admission, admit, run } = setUp()
+    await run(40, FAILURE)
+    await clock.advance(ROUND_MS)
+    const probe = await admit('a')
+    expect(probe.isProbe).toBe(true)
+    expect(await failureOf(admit('b'))).toMatchObject({ refusedBy: 'circuit' })
+    admission.end(probe, { kind })
+    expect(await admit('b')).toMatchObject({ isProbe: true })
+  })
+
+  it('gives no other the place of a probe that failed', async () => {
+    const { clock, admission, admit, run } = setUp()
+    await run(40, FAILURE)
+    await clock.advance(ROUND_MS)
+    admission.end(await admit('a'), FAILURE)
+    expect(await failureOf(admit('b'))).toMatchObject({ refusedBy: 'circuit' })
+  })
+})
+
+describe('the memory of admission', () => {
+  const wrong = new VKitRequestError('wrong', { status: 422 })
+  const later = new VKitServerError('later', { retryAfterMs: 60_000 })
+
+  it('refuses a user whose mint failed, and no other, until the backoff is over', async () => {
+    const { clock, events, admission, isRefused } = setUp()
+    admission.recordFailedMint('a', wrong)
+    expect(() => admission.check('a')).toThrow(VKitRequestError)
+    expect(isRefused('b')).toBe(false)
+    expect(admission.stats.failingKeys).toBe(1)
+    expect(events).toEqual([{ type: 'key-backoff', code: 'VKIT_INVALID_REQUEST', retryAfterMs: 150 }])
+    await clock.advance(150)
+    expect(isRefused('a')).toBe(false)
+  })
+
+  it('forgets a failure at a success of the same user', async () => {
+    const { admission, run, isRefused } = setUp()
+    admission.recordFailedMint('user 1', later)
+    admission.recordFailedMint('user 2', later)
+    await run(1, SUCCESS)
+    expect([isRefused('user 1'), isRefused('user 2')]).toEqual([false, true])
+  })
+
+  it('remembers no attempt, but only what failed for good', async () => {
+    const { run, isRefused } = setUp()
+    await run(1, FAILURE)
+    expect(isRefused('user 1')).toBe(false)
+  })
+
+  it('holds 1,000 users', () => {
+    const { admission } = setUp()
+    for (let user = 1; user <= 1_100; user++) admission.recordFailedMint(`user ${user}`, later)
+    expect(admission.stats.failingKeys).toBe(1_000)
+  })
+
+  it('probes with a user in backoff, and not with one whom a Retry-After forbids', async () => {
+    const { clock, admission, run, isRefused } = setUp()
+    await run(40, FAILURE)
+    await clock.advance(ROUND_MS)
+    admission.recordFailedMint('backoff', wrong)
+    admission.recordFailedMint('asked for', later)
+    expect([isRefused('backoff'), isRefused('asked for')]).toEqual([false, true])
+  })
+
+  it('forgets the backoffs when the circuit closes, not at any other success', async () => {
+    const { clock, admission, run, isRefused } = setUp()
+    admission.recordFailedMint('asked for', later)
+    await run(40, FAILURE)
+    await clock.advance(ROUND_MS)
+    admission.recordFailedMint('backoff', wrong)
+    await run(1, { kind: 'refusal' })
+    expect([isRefused('backoff'), isRefused('asked for')]).toEqual([false, true])
+    admission.recordFailedMint('backoff', wrong)
+    await run(1, SUCCESS)
+    expect(isRefused('backoff')).toBe(true)
+  })
+})

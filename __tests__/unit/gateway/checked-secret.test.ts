@@ -1,0 +1,191 @@
+import { describe, expect, it } from '@jest/globals'
+import { Deadline } from '../../../lib/core/deadline.js'
+import { VKitAuthenticationError, VKitTimeoutError } from '../../../lib/core/errors.js'
+import { Events, type VKitEvent } from '../../../lib/core/events.js'
+import { CheckedSecret } from '../../../lib/gateway/checked-secret.js'
+import { SecretSource } from '../../../lib/secret/secret-source.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+import { failureOf } from '../../support/failure.js'
+
+const HOUR_MS = 3_600_000
+
+/** `secrets`: what the provider gives, one after the other; the last one stays. */
+function setUp({ secrets = ['secret'], rotates = true }: { secrets?: readonly string[]; rotates?: boolean } = {}) {
+  const clock = new FakeClock()
+  const events: VKitEvent[] = []
+  let asked = 0
+  const secret = new SecretSource({
+    rotates,
+    read: () => Promise.resolve(secrets[Math.min(asked++, secrets.length - 1)] ?? ''),
+  })
+  const checked = new CheckedSecret({
+    ...{ secret, clock, random: () => 0 },
+    events: new Events(event => void events.push(event)),
+  })
+  const deadline = (): Deadline => new Deadline(clock, 15_000, () => new VKitTimeoutError('late'))
+  return {
+    ...{ clock, events, checked },
+    asked: () => asked,
+    read: () => checked.read(deadline()),
+    renew: (refused: string) => checked.renew(refused, deadline()),
+    /** A 401 for a user; by default one after which the secret stays refused for long. */
+    refuse: (name: string, key = 'user', retryAfterMs: number | undefined = HOUR_MS) => {
+      const error = new VKitAuthenticationError('wrong secret', { status: 401, retryAfterMs })
+      checked.recordRefused(name, { key, sentAt: clock.monotonic() }, error)
+    },
+  }
+}
+
+describe('a secret that never worked', () => {
+  it('is refused for every user after one 401, without a request', async () => {
+    const { read, refuse, events } = setUp()
+    refuse(await read())
+    expect(await failureOf(read())).toMatchObject({
+      ...{ code: 'VKIT_UNAUTHENTICATED', status: 401, attempts: 0, refusedBy: 'secret', retryAfterMs: HOUR_MS },
+    })
+    expect(events).toEqual([{ type: 'secret-backoff', retryAfterMs: HOUR_MS }])
+  })
+
+  it('may be sent again after its backoff, which doubles when it is refused again', async () => {
+    const { clock, checked, read, events } = setUp()
+    const refuse = (): void =>
+      checked.recordRefused('secret', { key: 'user', sentAt: clock.monotonic() }, new VKitAuthenticationError('wrong'))
+    refuse()
+    await clock.advance(100)
+    expect(await read()).toBe('secret')
+    refuse()
+    expect(events.map(event => 'retryAfterMs' in event && event.retryAfterMs)).toEqual([100, 200])
+  })
+
+  it('counts once where many users were refused together', () => {
+    const { refuse, events } = setUp()
+    for (let user = 1; user <= 100; user++) refuse('secret', `user ${user}`)
+    expect(events).toHaveLength(1)
+  })
+
+  it('does not stand in the way of another secret', async () => {
+    const { read, refuse } = setUp({ secrets: ['wrong', 'right'] })
+    refuse(await read())
+    expect(await read()).toBe('right')
+  })
+
+  it('is refused also where the provider gives it again after another', async () => {
+    const { checked, refuse } = setUp()
+    refuse('wrong')
+    refuse('wrong too')
+    expect([checked.isRefused('wrong'), checked.isRefused('wrong too'), checked.isRefused('right')]).toEqual([
+      ...[true, true, false],
+    ])
+  })
+
+  it('is accepted from the moment when the gateway accepts it', async () => {
+    const { checked, read, refuse } = setUp()
+    refuse(await read())
+    checked.recordAccepted('secret')
+    expect(await read()).toBe('secret')
+  })
+})
+
+describe('a secret that worked', () => {
+  it('is not refused for every user until 40 of them were refused', () => {
+    const { checked, refuse } = setUp()
+    checked.recordAccepted('secret')
+    for (let user = 1; user <= 39; user++) refuse('secret', `user ${user}`)
+    expect(checked.isRefused('secret')).toBe(false)
+    refuse('secret', 'user 40')
+    expect(checked.isRefused('secret')).toBe(true)
+  })
+
+  it('is not refused for every user where it works for some of them', () => {
+    const { checked, refuse } = setUp()
+    for (let user = 1; user <= 100; user++) {
+      if (user % 30 === 1) checked.recordAccepted('secret')
+      refuse('secret', `user ${user}`)
+    }
+    expect(checked.isRefused('secret')).toBe(false)
+  })
+
+  it('is refused for every user after 5 s in which it worked for none', async () => {
+    const { clock, checked, refuse } = setUp()
+    checked.recordAccepted('secret')
+    for (const user of ['a', 'b', 'a', 'b']) refuse('secret', user)
+    await clock.advance(5_000)
+    refuse('secret', 'a')
+    expect(checked.isRefused('secret')).toBe(true)
+  })
+})
+
+describe('the provider', () => {
+  it('is asked for each mint while the secret works', async () => {
+    const { checked, read, asked } = setUp()
+    checked.recordAccepted(await read())
+    await read()
+    expect(asked()).toBe(2)
+  })
+
+  it('is asked at most once a second while the secret is refused', async () => {
+    const { clock, read, refuse, asked } = setUp()
+    refuse(await read())
+    await failureOf(read())
+    const before = asked()
+    await clock.advance(999)
+    await failureOf(read())
+    expect(asked()).toBe(before)
+    await clock.advance(1)
+    await failureOf(read())
+    await failureOf(read())
+    expect(asked()).toBe(before + 1)
+  })
+
+  it('is not asked where it only ever has one secret', async () => {
+    const { read, refuse, renew, asked } = setUp({ rotates: false })
+    refuse(await read())
+    await failureOf(read())
+    expect(await renew('secret')).toBeUndefined()
+    expect(asked()).toBe(1)
+  })
+})
+
+describe('renewing a secret', () => {
+  it('gives another where the provider has one', async () => {
+    const { read, renew } = setUp({ secrets: ['old', 'new'] })
+    expect(await renew(await read())).toBe('new')
+  })
+
+  it('gives none where the provider has the same still', async () => {
+    const { read, renew } = setUp()
+    expect(await renew(await read())).toBeUndefined()
+  })
+
+  it('gives what another mint was given since, without a question', async () => {
+    const { read, renew, asked } = setUp({ secrets: ['old', 'new'] })
+    await read()
+    await read()
+    expect(await renew('old')).toBe('new')
+    expect(asked()).toBe(2)
+  })
+
+  it('asks at most once a second while the secret is refused', async () => {
+    const { clock, read, refuse, renew, asked } = setUp({ secrets: ['old', 'old', 'new'] })
+    refuse(await read())
+    await renew('old')
+    await clock.advance(999)
+    expect(await renew('old')).toBeUndefined()
+    expect(asked()).toBe(2)
+    await clock.advance(1)
+    expect(await renew('old')).toBe('new')
+  })
+
+  it('asks at each 401 that concerns one user only', async () => {
+    const { checked, read, refuse, renew, asked } = setUp()
+    refuse(await read())
+    await failureOf(read())
+    checked.recordAccepted('secret')
+    const before = asked()
+    for (const user of ['a', 'b']) {
+      refuse('secret', user)
+      await renew('secret')
+    }
+    expect(asked()).toBe(before + 2)
+  })
+})
