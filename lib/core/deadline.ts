@@ -6,8 +6,6 @@ import { callAfter, type Clock } from './clock.js'
  * Like an AbortController, and many times cheaper: every mint has one.
  */
 export class Deadline {
-  /** How long it was when it began. */
-  readonly ms: number
   readonly #clock: Clock
   readonly #endsAt: number
   readonly #stopTimer: () => void
@@ -18,7 +16,6 @@ export class Deadline {
 
   /** `reason()` makes what the work is aborted with when the time is up. */
   constructor(clock: Clock, ms: number, reason: () => Error) {
-    this.ms = ms
     this.#clock = clock
     this.#endsAt = clock.monotonic() + ms
     this.#stopTimer = callAfter(clock, ms, () => this.#abort(reason()))

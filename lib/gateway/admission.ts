@@ -137,7 +137,7 @@ export class Admission {
   #overloadRefusal({ deadline }: AttemptRequest): VKitError | undefined {
     const { medianMs = 0 } = this
     if (deadline.remainingMs() >= medianMs) return undefined
-    const { queued, concurrencyLimit } = this.stats
+    const [queued, concurrencyLimit] = [this.#queue.size, this.#limit.value]
     const retryAfterMs = Math.ceil(medianMs * Math.ceil(queued / concurrencyLimit))
     this.#options.events.emit({ type: 'overload', retryAfterMs, queued, concurrencyLimit })
     return new VKitServerError('Too many mints were waiting for the gateway. Try again after retryAfterMs.', {
