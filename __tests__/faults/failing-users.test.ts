@@ -20,13 +20,13 @@ async function shareServed(treatment: Treatment, seed: number): Promise<number> 
 }
 
 describe('end users whose own mints fail, ten new ones a second beside one good user', () => {
-  it.each<[string, Treatment, number, number]>([
-    ['500', { status: 500, latencyMs: 20 }, 0.85, 100],
-    ['429, Retry-After 30 s', { status: 429, latencyMs: 20, retryAfterMs: 30 * SECOND_MS }, 1, 20],
-    ['a hang', HANGS, 0.75, 100],
+  it.each<[string, number, number, Treatment]>([
+    ['500', 0.85, 100, { status: 500, latencyMs: 20 }],
+    ['429, Retry-After 30 s', 1, 20, { status: 429, latencyMs: 20, retryAfterMs: 30 * SECOND_MS }],
+    ['a hang', 0.75, 100, HANGS],
   ])(
     'with %s: at least %d of the good ones are served in the median of %d runs',
-    async (_, treatment, least, runs) => {
+    async (_, least, runs, treatment) => {
       const { stackTraceLimit } = Error
       Error.stackTraceLimit = 0
       try {

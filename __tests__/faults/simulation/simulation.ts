@@ -73,7 +73,7 @@ export class Simulation {
     this.cache = new TokenCache({
       mint: (request, options) => this.minter.mint(request, options),
       medianMintMs: () => this.minter.medianMs,
-      maxEntries: 100_000,
+      maxEntries: 10_000,
       refreshAhead: 0.5,
       deadlineMs: DEADLINE_MS,
       clock,
