@@ -126,7 +126,7 @@ export class Exchange {
 
   #giveUp(error: Error): void {
     // Other requests of the caller's may have taken all of its agent's connections.
-    if (!this.#hasSocket && hasQueue(this.#connection.agent)) this.#request.onQueued?.()
+    if (!this.#hasSocket && hasQueue(this.#connection.agent)) this.#request.onNotSent?.()
     this.#fail(error)
   }
 

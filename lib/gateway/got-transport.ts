@@ -61,7 +61,10 @@ export class GotTransport implements Transport {
     const { deadline, secret } = request
     const url = endpoint()
     const place = (): string => placeOf(url, secret)
-    const connection = await (this.#connection ??= this.#connect(url))
+    const connection = await (this.#connection ??= this.#connect(url)).catch((error: unknown) => {
+      request.onNotSent?.()
+      throw error
+    })
     try {
       return parseResponse(await this.#sendRetryingStaleSocket(connection, request), {
         secret,

@@ -44,8 +44,8 @@ interface Mint extends MintOptions {
   secret: string
   /** Requests sent. */
   attempts: number
-  /** Whether time was up for the last one in the queue of the caller's own agent. */
-  wasQueued: boolean
+  /** Whether the last attempt failed before it could be sent. */
+  isUnsent: boolean
 }
 
 /** Gets a token from the gateway: admission, then the secret, then attempts, then the parsed response. */
@@ -78,7 +78,7 @@ export class TokenMinter {
     // Before the secret is read: a refusal should not cost the provider a question.
     this.#admission.check(body)
     const secret = await this.#secret.read(deadline)
-    const mint: Mint = { ...options, request: { identity, scopes }, body, secret, attempts: 0, wasQueued: false }
+    const mint: Mint = { ...options, request: { identity, scopes }, body, secret, attempts: 0, isUnsent: false }
     try {
       return await this.#mintWithRetries(mint)
     } catch (error) {
@@ -119,7 +119,7 @@ export class TokenMinter {
       this.#admission.end(admitted, { kind: 'success' })
       return minted
     } catch (error) {
-      const outcome: AttemptOutcome = mint.wasQueued ? { kind: 'not-sent' } : outcomeOf(error, deadline)
+      const outcome: AttemptOutcome = mint.isUnsent ? { kind: 'not-sent' } : outcomeOf(error, deadline)
       if (outcome.kind !== 'not-sent') mint.attempts++
       if (error instanceof VKitAuthenticationError && outcome.kind === 'refusal') {
         this.#secret.recordRefused(secret, admitted, error)
@@ -133,9 +133,9 @@ export class TokenMinter {
     const { request, secret, body, deadline, onSent } = mint
     const { clock, events, transport } = this.#options
     const start = instant(clock)
-    mint.wasQueued = false
-    const onQueued = (): void => void (mint.wasQueued = true)
-    const response = await transport.exchange({ secret, body, deadline, onDispatch: onSent, onQueued })
+    mint.isUnsent = false
+    const onNotSent = (): void => void (mint.isUnsent = true)
+    const response = await transport.exchange({ secret, body, deadline, onDispatch: onSent, onNotSent })
     return parseSessionResponse(response, request, { start, end: instant(clock), events })
   }
 
@@ -148,10 +148,10 @@ export class TokenMinter {
   }
 
   /** What the caller is given for a failure, which is remembered if it is the mint's own. */
-  #toFailure({ body, secret, deadline, attempts, wasQueued }: Mint, error: unknown): unknown {
+  #toFailure({ body, secret, deadline, attempts, isUnsent }: Mint, error: unknown): unknown {
     if (!(error instanceof VKitError)) return error
     const isOfSecret = error instanceof VKitAuthenticationError && this.#secret.isRefused(secret)
-    const isLocal = deadline.aborted || wasQueued || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
+    const isLocal = deadline.aborted || isUnsent || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
     if (!isLocal && !isOfSecret) this.#admission.recordFailedMint(body, error)
     return copyError(error, { attempts })
   }

@@ -8,8 +8,8 @@ export interface ExchangeRequest {
   readonly deadline: Deadline
   /** Called when the request has a socket: from now on it waits for the gateway. */
   readonly onDispatch?: (() => void) | undefined
-  /** Called when time was up while it waited in the queue of the caller's own agent: it was not sent. */
-  readonly onQueued?: (() => void) | undefined
+  /** Called when it fails and could not be sent: the HTTP client did not load, or the caller's own agent had no connection free. */
+  readonly onNotSent?: (() => void) | undefined
 }
 
 /** Exactly one HTTP exchange: bytes in, a validated JSON object or a typed error out. */
