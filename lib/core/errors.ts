@@ -98,7 +98,8 @@ export class VKitRateLimitError extends VKitError {
 }
 
 /**
- * `VKIT_UNAVAILABLE`: the gateway cannot answer now (408, 409, 425, 5xx), or the circuit is open after it could not.
+ * `VKIT_UNAVAILABLE`: the gateway cannot answer now (408, 409, 425, 5xx); or the client sent nothing, because the circuit is open
+ * or too many mints were waiting.
  *
  * Answer your own caller with 503 and try again later, not before `retryAfterMs`.
  */
