@@ -70,7 +70,7 @@ describe('the queue', () => {
     expect(queue.size).toBe(1)
   })
 
-  it('hands an admitted attempt to whoever waited for it', async () => {
+  it('hands an admitted attempt to the caller who waited for it', async () => {
     const { queue, wait } = setUp()
     const { admitted } = wait('a')
     const attempt = { key: 'a', sentAt: 5, isProbe: true }
