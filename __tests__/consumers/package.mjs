@@ -5,12 +5,12 @@ import { makeProject, run } from './project.mjs'
 
 const modules = path.resolve(import.meta.dirname, '../../node_modules')
 
-/** What the package may weigh. Raised knowingly, with a word in the commit on what it buys; never because a check failed. */
+/** The budgets of the package. Raise one only for a benefit that the commit names, never because a check failed. */
 const BUDGETS = { tarballKB: 250, unpackedKB: 1000, runtimePackages: 30, loadToStripe: 0.6, processToBare: 2 }
 
 const SHIPPED = /^(dist\/(esm|cjs|cli)\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
 
-/** The checks of the package itself, as lines of the table; `line` runs one. */
+/** Checks the package itself and returns the lines of the table. `line` runs one check. */
 export async function checkPackage({ tarball, workshop, line }) {
   const folder = path.join(workshop, 'package')
   const installed = makeProject(folder, { tarball })
@@ -49,7 +49,7 @@ async function filesOf(root) {
 async function checkFiles({ root }) {
   const files = await filesOf(root)
   const strange = files.filter(file => !SHIPPED.test(file))
-  if (strange.length > 0) throw new Error(`not to be shipped: ${strange.join(', ')}`)
+  if (strange.length > 0) throw new Error(`must not be shipped: ${strange.join(', ')}`)
   const bundles = new Set(files.filter(file => /^dist\/(cjs|cli)\//.test(file)).map(file => file.split('/')[1]))
   const needed = [
     'LICENSE',
@@ -62,7 +62,7 @@ async function checkFiles({ root }) {
   return `${files.length} files`
 }
 
-/** A customer may have neither Node's types nor, for CommonJS, those of the packages that are inlined. */
+/** A user may have neither Node's types nor, for CommonJS, the types of the inlined packages. */
 async function checkTypes({ root }) {
   const files = (await filesOf(root)).filter(file => file.endsWith('.d.ts'))
   for (const file of files) {
@@ -72,7 +72,7 @@ async function checkTypes({ root }) {
     )
     if (foreign) throw new Error(`${file} needs ${foreign[1] ?? foreign[0]}`)
   }
-  return `${files.length} declarations, of nothing but each other`
+  return `${files.length} declarations, which import only each other`
 }
 
 async function checkTarball({ tarball }) {

@@ -8,7 +8,7 @@ const here = import.meta.dirname
 const root = path.resolve(here, '../..')
 const NAME = '@video-io/videokit-nodejs'
 
-/** Runs to its end; rejects, with all that was printed in `output`, where that is not a good one. */
+/** Runs a command until it ends. If it fails, rejects with everything that it printed in `output`. */
 export async function run(command, args, options = {}) {
   try {
     const { stdout, stderr } = await promisify(execFile)(command, args, { maxBuffer: 2 ** 26, ...options })
@@ -20,25 +20,25 @@ export async function run(command, args, options = {}) {
   }
 }
 
-/** A folder outside the repository, so that nothing is found here that a customer would not have. */
+/** Creates a folder outside the repository, where a project finds only what a user would have. */
 export function makeWorkshop() {
   return mkdtemp(path.join(tmpdir(), 'consumers-'))
 }
 
-/** Windows cannot start npm without a shell: Node runs the file that `npm run` names. */
+/** Runs npm through Node with the file that `npm run` names, because Windows cannot start npm without a shell. */
 function npm(args, options) {
   if (!process.env.npm_execpath) throw new Error('Run this with: npm run test:consumers')
   return run(process.execPath, [process.env.npm_execpath, ...args], options)
 }
 
-/** Builds and packs, as `npm publish` would. */
+/** Builds and packs the package, as `npm publish` does. */
 export async function pack(workshop) {
   await npm(['pack', '--pack-destination', workshop], { cwd: root })
   const [tarball] = (await readdir(workshop)).filter(file => file.endsWith('.tgz'))
   return path.join(workshop, tarball)
 }
 
-/** A new project with the tarball, the packages and the files that it names. */
+/** Creates a project with the given tarball, packages and files. */
 export async function makeProject(folder, { files, packages = {}, tarball }) {
   await mkdir(folder, { recursive: true })
   const dependencies = { ...packages, ...(tarball && { [NAME]: `file:${tarball}` }) }

@@ -1,7 +1,7 @@
 // npm run test:consumers [-- --quick] [-- --only <part of a name>] [-- --keep]
 //
-// Packs the package, installs it into throw-away projects, and has each mint a token from one emulated gateway, which
-// counts: that a consumer ends well is not believed without it.
+// Packs the package, installs it into temporary projects, and runs the consumers, which mint from one gateway emulator.
+// A consumer passes only if it ends without an error and the gateway has minted its token.
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -17,7 +17,7 @@ const hasRuntimes = `${process.platform}-${process.arch}` === 'linux-x64'
 const chosen = wanted.filter(({ runtime }) => !runtime || hasRuntimes)
 const workshop = await makeWorkshop()
 const tarball = await pack(workshop)
-// Only now: the build has made it.
+// Imported here, because `pack` has just built it.
 const { GatewayEmulator } = await import('../../dist/esm/testing/index.js')
 
 const results = new Map()
@@ -50,10 +50,11 @@ async function consume({ name, args, before, runtime, mints = true }, folder, in
   if (before) await run(process.execPath, before, options)
   await run(command, [...first, ...args], options)
   const minted = gateway.requests.some(({ body, status }) => body.identity === name && status === 200)
-  if (mints && !minted) throw new Error('It ended well, but the gateway has minted no token for it.')
+  if (mints && !minted)
+    throw new Error('The consumer ended without an error, but the gateway has minted no token for it.')
 }
 
-/** Installed at first need, each in a folder of its own: one that cannot be had is the fault of its own lines alone. */
+/** Installs a runtime at its first use, in its own folder. A failed install affects only the lines of that runtime. */
 async function runtimeCommand(name) {
   const { packages, binary, args = [] } = RUNTIMES[name]
   const folder = path.join(workshop, `runtime-${name.replace(' ', '-')}`)
@@ -74,7 +75,7 @@ async function line(name, task) {
   return task().then(passed, failed)
 }
 
-/** Without the minified lines that Node quotes. */
+/** Shortens the output, and cuts the minified lines that Node quotes. */
 function brief(text) {
   const lines = text.split('\n').map(each => each.slice(0, 300))
   return lines.slice(-60).join('\n')

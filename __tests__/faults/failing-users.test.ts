@@ -7,7 +7,7 @@ import { Simulation, type Treatment } from './simulation/simulation.js'
 const SECOND_MS = 1_000
 const isGood = (identity: string): boolean => !identity.startsWith('guest')
 
-/** The share of the good users who are served, beside ten times as many whose own mints fail. */
+/** Returns the share of good users who are served, next to ten times as many users whose mints fail. */
 async function shareServed(treatment: Treatment, seed: number): Promise<number> {
   const simulation = new Simulation(
     badFor(identity => !isGood(identity), treatment),
@@ -19,13 +19,13 @@ async function shareServed(treatment: Treatment, seed: number): Promise<number> 
   return reportOf(simulation, isGood).served
 }
 
-describe('end users whose own mints fail, ten new ones a second beside one good user', () => {
+describe('ten new end users a second whose mints fail, next to one good user a second', () => {
   it.each<[string, number, number, Treatment]>([
     ['500', 0.85, 100, { status: 500, latencyMs: 20 }],
     ['429, Retry-After 30 s', 1, 20, { status: 429, latencyMs: 20, retryAfterMs: 30 * SECOND_MS }],
     ['a hang', 0.75, 100, HANGS],
   ])(
-    'with %s: at least %d of the good ones are served in the median of %d runs',
+    'with %s: a share of at least %d of the good users is served in the median of %d runs',
     async (_, least, runs, treatment) => {
       const { stackTraceLimit } = Error
       Error.stackTraceLimit = 0

@@ -14,7 +14,7 @@ describe('the fault matrix', () => {
     runner = await RowRunner.prepare()
     for (const row of rows) {
       const running = runner.run(row)
-      running.catch(() => undefined) // Met by the row's own test.
+      running.catch(() => undefined) // The row's own test reports it.
       finished.set(row.n, running)
     }
   }, LONGEST_MS)

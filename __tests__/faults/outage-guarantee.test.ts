@@ -13,7 +13,7 @@ const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
 const DEADLINE_MS = 15 * SECOND_MS
 const WINDOW_MS = 10 * SECOND_MS
-/** The default where a tenth of the lifetime is more. */
+/** The default if a tenth of the lifetime is longer. */
 const MIN_VALIDITY_MS = MINUTE_MS
 const REFRESH_AHEAD = 0.5
 
@@ -23,11 +23,11 @@ interface Plan {
   /** Each user calls at least this often. */
   readonly gapMs: number
   readonly outageMs: number
-  /** How an attempt fails during the outage: at once, or by its timeout. */
+  /** How an attempt fails during the outage: immediately, or by its timeout. */
   readonly failure: 'refused' | 'hanging'
 }
 
-/** The gateway on a fake clock: counts what reaches it. */
+/** A gateway on a fake clock, which counts the requests it receives. */
 class SimulatedGateway implements Transport {
   readonly requestsAt: number[] = []
   readonly successesAt: number[] = []
@@ -79,7 +79,7 @@ interface Simulation {
   readonly run: (ms: number) => Promise<void>
 }
 
-/** Many users who each call once in every `gapMs`, at moments of their own. */
+/** Simulates many users who each call once in every `gapMs`, at random times. */
 function simulate(plan: Plan): Simulation {
   const random = seededRandom()
   const clock = new FakeClock()
@@ -113,7 +113,7 @@ function simulate(plan: Plan): Simulation {
     const at = clock.monotonic()
     cache.get({ identity, scopes: [] }, { mode: 'default', deadlineMs: DEADLINE_MS }).catch(() => failuresAt.push(at))
   }
-  // Whole seconds are the grain: each holds the users who call in it.
+  // Each whole second has the list of the users who call in it.
   const calendar = new Map<number, number[]>()
   const enter = (user: number, second: number): void => {
     const users = calendar.get(second)
@@ -138,7 +138,7 @@ function simulate(plan: Plan): Simulation {
 }
 
 describe('the outage guarantee', () => {
-  // Beyond the bound calls fail by the hundred thousand, and half their cost is the stack that nobody reads.
+  // Hundreds of thousands of calls fail beyond the bound, and half their cost is a stack that is never read.
   const { stackTraceLimit } = Error
   beforeAll(() => {
     Error.stackTraceLimit = 0
@@ -165,7 +165,7 @@ describe('the outage guarantee', () => {
       failure: 'refused',
     },
   ])(
-    'holds for $name',
+    'is kept for $name',
     async ({ name, ...plan }) => {
       const boundMs = (1 - REFRESH_AHEAD) * plan.lifetimeMs - MIN_VALIDITY_MS - plan.gapMs
       const { clock, gateway, failuresAt, retries, run } = simulate(plan)
@@ -198,7 +198,7 @@ describe('the outage guarantee', () => {
         ].join('\n'),
       )
       expect(insideBound).toBe(0)
-      // Probes come at a rate of their own, whatever the number of users.
+      // The rate of probes does not depend on the number of users.
       expect(during / (plan.outageMs / SECOND_MS)).toBeLessThanOrEqual(1.5)
       expect(amplification).toBeLessThanOrEqual(1.1)
       expect(firstSuccess - end).toBeLessThanOrEqual(5 * SECOND_MS)

@@ -22,7 +22,7 @@ async function report(...args: Parameters<typeof run>): Promise<Report> {
   return reportOf(await run(...args))
 }
 
-// Calls fail by the thousand, and half their cost is the stack that no one reads.
+// Thousands of calls fail, and half their cost is a stack that is never read.
 const { stackTraceLimit } = Error
 beforeAll(() => {
   Error.stackTraceLimit = 0
@@ -78,7 +78,7 @@ describe('the mints of one user always fail', () => {
   })
 })
 
-describe('some users hang', () => {
+describe('the requests of some users hang', () => {
   it.each([
     [0.05, 100],
     [0.2, 50],
@@ -109,14 +109,14 @@ describe('a gateway that is slow', () => {
     expect(result.opened).toBe(0)
   })
 
-  /** Mean 1 s; latencies of networks are like this rather than all the same. */
+  /** Latencies with a mean of 1 s, which vary as those of a network do. */
   const exponential: SimulatedGateway = ({ random }) => ({
     status: 200,
     latencyMs: Math.min(4_900, -1_000 * Math.log(1 - random())),
   })
 
   it.each([SEED, SEED + 1, SEED + 2])(
-    'by 1 s on average, with every latency there is: all are served (seed %d)',
+    'by 1 s on average, with varying latencies: at least 99 % of the calls are served (seed %d)',
     async seed => {
       const simulation = new Simulation(exponential, seed)
       simulation.newUsers(100, { untilMs: 60 * SECOND_MS })
@@ -126,11 +126,11 @@ describe('a gateway that is slow', () => {
     },
   )
 
-  it('by 1 s, and 1,500 users come at once: all are served', async () => {
+  it('by 1 s, with 1,500 users at the same time: all are served', async () => {
     expect(await report(healthy(1_000), each => each.burst(1_500))).toMatchObject({ served: 1, opened: 0 })
   })
 
-  it('by 1 s, and 1,500 background refreshes are due: 40 new users do not wait for them', async () => {
+  it('by 1 s, with 1,500 background refreshes: 40 new users do not wait for them', async () => {
     const simulation = await run(
       healthy(1_000),
       each => {
@@ -148,8 +148,8 @@ describe('a gateway that is slow', () => {
   })
 })
 
-describe('a gateway that serves so many at once, and more of them later', () => {
-  /** The successes of the last seconds of a run that asks for more, as a part of what the gateway can do. */
+describe('a gateway with a limited capacity for concurrent requests', () => {
+  /** Measures the successes in the last seconds of an overloaded run, as a share of what the gateway can serve. */
   async function measure(capacity: (atMs: number) => number, perSecond: number, untilMs: number) {
     const simulation = await run(withCapacity(capacity, 100), each => each.newUsers(perSecond, { untilMs }), untilMs)
     const windowMs = 5 * SECOND_MS
@@ -161,18 +161,18 @@ describe('a gateway that serves so many at once, and more of them later', () => 
     }
   }
 
-  it('60: the limit settles near it', async () => {
+  it('60: the limit settles near the capacity', async () => {
     const { limit, part } = await measure(() => 60, 1_200, 14 * SECOND_MS)
     expect(limit).toBeLessThanOrEqual(120)
     expect(part).toBeGreaterThanOrEqual(0.9)
   })
 
-  it('200: the limit finds it', async () => {
+  it('200: the limit reaches the capacity', async () => {
     const { part } = await measure(() => 200, 3_000, 8 * SECOND_MS)
     expect(part).toBeGreaterThanOrEqual(0.9)
   })
 
-  it('180, and then 60: the limit finds both', async () => {
+  it('180, and then 60: the limit follows the capacity', async () => {
     const { limit, part, served } = await measure(atMs => (atMs < 10 * SECOND_MS ? 180 : 60), 1_200, 24 * SECOND_MS)
     expect(limit).toBeLessThanOrEqual(120)
     expect(part).toBeGreaterThanOrEqual(0.9)
@@ -181,7 +181,7 @@ describe('a gateway that serves so many at once, and more of them later', () => 
 })
 
 describe('a gateway that hangs', () => {
-  it.each([1_000, 5_000])('%d users at once: those who wait fail when the circuit opens', async users => {
+  it.each([1_000, 5_000])('%d users at the same time: those who wait fail when the circuit opens', async users => {
     const result = await report(
       () => HANGS,
       each => each.burst(users),
@@ -195,13 +195,16 @@ describe('a gateway that hangs', () => {
     ['9 users, 5 calls a second', each => each.inTurn(9, 5, 60 * SECOND_MS), 6],
     ['4 users, a call a second', each => each.inTurn(4, 1, 60 * SECOND_MS), 10.5],
     ['a new user every 5 s', each => each.inTurn(1_000, 0.2, 120 * SECOND_MS), 15.5],
-  ])('with little traffic (%s): the circuit opens, and who comes later waits one attempt', async (_, plan, seconds) => {
-    const simulation = await run(() => HANGS, plan, 140 * SECOND_MS)
-    const { openedAtMs = Infinity, outcomes } = simulation
-    expect(openedAtMs).toBeLessThanOrEqual(seconds * SECOND_MS)
-    const later = outcomes.filter(({ startedMs }) => startedMs > openedAtMs)
-    expect(Math.max(...later.map(({ startedMs, endedMs }) => endedMs - startedMs))).toBeLessThanOrEqual(5 * SECOND_MS)
-  })
+  ])(
+    'with little traffic (%s): the circuit opens, and later callers wait for at most one attempt',
+    async (_, plan, seconds) => {
+      const simulation = await run(() => HANGS, plan, 140 * SECOND_MS)
+      const { openedAtMs = Infinity, outcomes } = simulation
+      expect(openedAtMs).toBeLessThanOrEqual(seconds * SECOND_MS)
+      const later = outcomes.filter(({ startedMs }) => startedMs > openedAtMs)
+      expect(Math.max(...later.map(({ startedMs, endedMs }) => endedMs - startedMs))).toBeLessThanOrEqual(5 * SECOND_MS)
+    },
+  )
 
   it.each([
     ['without a cache', { mode: 'no-store', deadlineMs: 3_000 } as const],
@@ -216,16 +219,16 @@ describe('a gateway that hangs', () => {
     expect(simulation.count('circuit-open')).toBe(1)
   })
 
-  it('for one impatient caller only, by its own deadline: the circuit stays closed', async () => {
+  it('only for one caller, who has a short deadline: the circuit stays closed', async () => {
     const simulation = await run(healthy(300), each => {
       each.newUsers(5)
-      for (let i = 0; i < 200; i++) each.callAt(i * 100, 'impatient', { mode: 'no-store', deadlineMs: 50 })
+      for (let i = 0; i < 200; i++) each.callAt(i * 100, 'short deadline', { mode: 'no-store', deadlineMs: 50 })
     })
     expect(simulation.count('circuit-open')).toBe(0)
-    expect(reportOf(simulation, identity => identity !== 'impatient').served).toBe(1)
+    expect(reportOf(simulation, identity => identity !== 'short deadline').served).toBe(1)
   })
 
-  it('keeps a caller whose token has 2 s left waiting for half of that, and the mint goes on', async () => {
+  it('makes a caller whose token has 2 s left wait for half of that, and the mint continues', async () => {
     let isHanging = false
     const gateway: SimulatedGateway = call => (isHanging ? HANGS : healthy(20)(call))
     const simulation = await run(gateway, each => {
@@ -242,7 +245,7 @@ describe('a gateway that hangs', () => {
 })
 
 describe('a gateway that is down', () => {
-  it('5,000 users at once: few requests are sent', async () => {
+  it('5,000 users at the same time: few requests are sent', async () => {
     const result = await report(
       () => ({ status: 503, latencyMs: 5 }),
       each => each.burst(5_000),
@@ -252,7 +255,7 @@ describe('a gateway that is down', () => {
 
   const down = downBetween(10 * SECOND_MS, 30 * SECOND_MS, DOWN)
 
-  it('for 20 s, 100 new users a second: the first is served within 5 s after it', async () => {
+  it('for 20 s, 100 new users a second: the first is served within 5 s after the outage', async () => {
     const { outcomes } = await run(down, each => each.newUsers(100, { untilMs: 60 * SECOND_MS }))
     const firstMs = Math.min(...outcomes.map(({ endedMs, error }) => (error || endedMs < 30_000 ? Infinity : endedMs)))
     expect(firstMs).toBeLessThanOrEqual(35 * SECOND_MS)
@@ -261,7 +264,7 @@ describe('a gateway that is down', () => {
   it.each([
     ['503, and one user only', { status: 503, latencyMs: 20 }, 1],
     ['429 for everyone', { status: 429, latencyMs: 20 }, 200],
-  ])('for a minute (%s): no failure is remembered 8 s after it', async (_, treatment, users) => {
+  ])('for a minute (%s): no failure is remembered 8 s after the outage', async (_, treatment, users) => {
     const gateway = downBetween(10 * SECOND_MS, 70 * SECOND_MS, treatment)
     const { outcomes } = await run(gateway, each => {
       for (let i = 0; i < 50 * users; i++) each.callAt((i * 2_000) / users, `user-${i % users}`, { mode: 'reload' })
@@ -271,7 +274,7 @@ describe('a gateway that is down', () => {
     expect(lastFailureMs).toBeLessThanOrEqual(78 * SECOND_MS)
   })
 
-  it('for 20 s, 200 users who call again every 2 s: all are served within 8 s after it', async () => {
+  it('for 20 s, 200 users who call again every 2 s: all are served within 8 s after the outage', async () => {
     const { outcomes } = await run(down, ({ clock, cache, random, call }) => {
       const callAgain = (identity: string, atMs: number): void => {
         if (atMs > 60 * SECOND_MS) return

@@ -6,7 +6,7 @@ import { reportOf } from './simulation/report.js'
 import { Simulation } from './simulation/simulation.js'
 
 const FILE = 'docs/guides/served-share.svg'
-/** Not the seed of the other tests: the plot is committed. */
+/** A fixed seed, because the plot is committed. */
 const PLOT_SEED = 1
 const SHARES = Array.from({ length: 11 }, (_, i) => i / 10)
 
@@ -17,7 +17,7 @@ async function shareServed(failing: number): Promise<number> {
   return reportOf(simulation).served
 }
 
-it('the plot of the outage guide shows what is measured', async () => {
+it('the plot of the outage guide shows the measured shares', async () => {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 0
   const ours: number[] = []

@@ -67,52 +67,52 @@ describe('a call', () => {
     ['an identity with NUL', 'a\0b', undefined],
     ['half a surrogate pair', 'a\ud800', undefined],
     ['an identity of more than 1 KiB', 'x'.repeat(1025), undefined],
-    ['scopes that are a string', 'user', 'videos.read'],
-    ['scopes that hold an empty string', 'user', ['']],
-    ['scopes that hold a number', 'user', { scopes: [1] }],
+    ['a string as scopes', 'user', 'videos.read'],
+    ['scopes with an empty string', 'user', ['']],
+    ['scopes with a number', 'user', { scopes: [1] }],
     ['scopes with a hole', 'user', new Array(1)],
     ['an unknown option', 'user', { scope: ['videos.read'] }],
     ['an unknown cache mode', 'user', { cache: 'force-cache' }],
     ['a deadline of 0', 'user', { deadlineMs: 0 }],
-    ['a signal that is none', 'user', { signal: {} }],
+    ['a signal that is not an AbortSignal', 'user', { signal: {} }],
     ['a Set of scopes', 'user', new Set(['videos.read'])],
     ['a Map of options', 'user', new Map([['scopes', ['videos.read']]])],
     ['a Promise of options', 'user', Promise.resolve({})],
     ['options whose members are getters of a class', 'user', new ScopedOptions()],
-    ['options that inherit scopes beside own members', 'user', Object.assign(new ScopedOptions(), { cache: 'reload' })],
+    ['options with inherited scopes and own members', 'user', Object.assign(new ScopedOptions(), { cache: 'reload' })],
     ['scopes that are a Set', 'user', { scopes: new Set(['videos.read']) }],
     ['a revoked proxy as options', 'user', revoked()],
     ['a revoked proxy as scopes', 'user', { scopes: revoked() }],
     ['a revoked proxy as identity', revoked(), undefined],
-    ['scopes that are a proxy which throws', 'user', throwingList()],
+    ['scopes that are a throwing proxy', 'user', throwingList()],
     ['a signal whose state cannot be read', 'user', { signal: brokenSignal('aborted') }],
     ['a signal that cannot be listened to', 'user', { signal: brokenSignal('addEventListener') }],
-    ['undefined made a string', String(undefined), undefined],
-    ['null made a string', String(null), undefined],
-    ['NaN made a string', String(NaN), undefined],
-    ['a Promise made a string', '[object Promise]', undefined],
-    ['an object made a string', '[object Object]', undefined],
-    ['an object made a part of a string', '[object Object]-1', undefined],
-  ])('refuses %s', async (_, identity, wishes) => {
+    ['undefined converted to a string', String(undefined), undefined],
+    ['null converted to a string', String(null), undefined],
+    ['NaN converted to a string', String(NaN), undefined],
+    ['a Promise converted to a string', '[object Promise]', undefined],
+    ['an object converted to a string', '[object Object]', undefined],
+    ['an object converted to a part of a string', '[object Object]-1', undefined],
+  ])('refuses %s', async (_, identity, options) => {
     const gateway = await startGateway()
-    const error = await failureOf(makeClient(gateway).getSessionToken(identity as string, wishes as string[]))
+    const error = await failureOf(makeClient(gateway).getSessionToken(identity as string, options as string[]))
     expect(error).toBeInstanceOf(VKitArgumentError)
     expect(error).toMatchObject({ code: 'VKIT_INVALID_ARGUMENT', retryable: false, attempts: 0 })
     expect(gateway.requests).toHaveLength(0)
   })
 })
 
-describe('a call that is nearly right', () => {
+describe('a call with a small mistake', () => {
   it.each<[string, unknown, RegExp]>([
-    ['scopes that are a string', 'videos.read', /scopes must be an array of strings, such as \['videos\.read'\]/],
+    ['a string as scopes', 'videos.read', /scopes must be an array of strings, such as \['videos\.read'\]/],
     ['a misspelt option', { scope: ['videos.read'] }, /"scope": did you mean "scopes"\? Known options: /],
     ['an option in another style', { 'deadline-ms': 5 }, /did you mean "deadlineMs"\?/],
-  ])('says what is meant: %s', async (_, options, message) => {
+  ])('fails with a message that names the fix: %s', async (_, options, message) => {
     const error = await failureOf(new VKitClient({ appSecret: SECRET }).getSessionToken('user', options as string[]))
     expect(error.message).toMatch(message)
   })
 
-  it('works with a signal that cannot forget a listener', async () => {
+  it('works with a signal whose removeEventListener throws', async () => {
     const { signal } = new AbortController()
     signal.removeEventListener = () => {
       throw new Error('broken')
@@ -135,7 +135,7 @@ describe('a method without its client', () => {
 
   it.each(
     methods.flatMap(method => (['taken from its client', 'of a proxy'] as const).map(how => [method, how] as const)),
-  )('%s, %s, says why it cannot work', async (method, how) => {
+  )('%s, %s, fails with a message that explains why', async (method, how) => {
     const client = new VKitClient({ appSecret: SECRET })
     const owner: unknown = how === 'of a proxy' ? new Proxy(client, {}) : undefined
     const call = async (): Promise<unknown> => {
@@ -172,7 +172,7 @@ describe('the stack of an error', () => {
 })
 
 describe('a client', () => {
-  it('shows nothing of the secret and the tokens, however it is printed or copied', async () => {
+  it('does not show the secret or a token, however it is printed or copied', async () => {
     const gateway = await startGateway({ appSecret: SECRET })
     const client = makeClient(gateway)
     const { sessionToken } = await client.getSessionToken('user')
@@ -187,7 +187,7 @@ describe('a client', () => {
 })
 
 describe('an error of the caller', () => {
-  it.each([true, false])('is passed on as it came, as the reason of a signal (frozen: %s)', async isFrozen => {
+  it.each([true, false])('is passed on unchanged as the reason of a signal (frozen: %s)', async isFrozen => {
     const gateway = await startGateway()
     gateway.fail({ silence: true })
     const client = makeClient(gateway)
@@ -205,7 +205,7 @@ describe('an error of the caller', () => {
     expect(reason.stack).toBe(stack)
   })
 
-  it('may come from a stack that the application formats by itself, or not at all', async () => {
+  it('is reported correctly even if Error.prepareStackTrace throws', async () => {
     const before: unknown = Reflect.get(Error, 'prepareStackTrace')
     Error.prepareStackTrace = () => {
       throw new Error('not like this')
@@ -225,31 +225,31 @@ describe('the constructor', () => {
     ['an empty secret', { appSecret: '' }],
     ['null as secret', { appSecret: null }],
     ['a secret with a line break', { appSecret: `${SECRET}\n` }],
-    ['a secret with spaces around', { appSecret: ` ${SECRET}` }],
+    ['a secret with surrounding spaces', { appSecret: ` ${SECRET}` }],
     ['a secret outside ASCII', { appSecret: `${SECRET}é` }],
     ['a session token as secret', { appSecret: sessionToken }],
     ['plain http', { appSecret: SECRET, baseUrl: 'http://gateway.video.io' }],
     ['a base URL with credentials', { appSecret: SECRET, baseUrl: `https://user:${SECRET}@gateway.video.io` }],
-    ['a base URL that is none', { appSecret: SECRET, baseUrl: SECRET }],
+    ['a base URL that is not a URL', { appSecret: SECRET, baseUrl: SECRET }],
     ['a negative timeout', { appSecret: SECRET, timeoutMs: -1 }],
     ['a deadline that is not a number', { appSecret: SECRET, deadlineMs: NaN }],
-    ['half a retry', { appSecret: SECRET, maxRetries: 0.5 }],
-    ['no room in the cache', { appSecret: SECRET, cache: { maxEntries: 0 } }],
-    ['more room than memory has', { appSecret: SECRET, cache: { maxEntries: 2 ** 31 } }],
+    ['a fractional maxRetries', { appSecret: SECRET, maxRetries: 0.5 }],
+    ['a maxEntries of 0', { appSecret: SECRET, cache: { maxEntries: 0 } }],
+    ['a maxEntries of 2 ** 31', { appSecret: SECRET, cache: { maxEntries: 2 ** 31 } }],
     ['a store without methods', { appSecret: SECRET, cache: { store: {} } }],
-    ['an agent that is none', { appSecret: SECRET, agent: { https: {} } }],
+    ['an agent that is not an Agent', { appSecret: SECRET, agent: { https: {} } }],
     ['a misspelt option', { appsecret: SECRET }],
     ['a secret in double quotes', { appSecret: `"${SECRET}"` }],
     ['a secret in single quotes', { appSecret: `'${SECRET}'` }],
     ['the text undefined as secret', { appSecret: 'undefined' }],
     ['the text null as secret', { appSecret: 'null' }],
-    ['an agent in place of agents', { appSecret: SECRET, agent: new http.Agent() }],
+    ['an agent instead of { http, https }', { appSecret: SECRET, agent: new http.Agent() }],
     ['an http.Agent for https', { appSecret: SECRET, agent: { https: new http.Agent() } }],
     ['an agent without certificate checks', { agent: { https: new https.Agent({ rejectUnauthorized: false }) } }],
-    ['a Map in place of the options', new Map([['appSecret', SECRET]])],
-    ['options of a class', Object.create({ appSecret: SECRET }) as object],
+    ['a Map instead of the options', new Map([['appSecret', SECRET]])],
+    ['inherited options', Object.create({ appSecret: SECRET }) as object],
     ['a revoked proxy', revoked()],
-    ['a secret in place of the options', SECRET as unknown as object],
+    ['a secret instead of the options', SECRET as unknown as object],
   ])('refuses %s', (_, options) => {
     const error = errorOf(() => new VKitClient(options))
     expect(error).toBeInstanceOf(VKitConfigError)
@@ -268,11 +268,11 @@ describe('the constructor', () => {
       { appSecret: 'undefined' },
       /appSecret is the text of a value that is not set, such as "undefined"/,
     ],
-  ])('says what is meant by %s', (_, options, message) => {
+  ])('names the fix for %s', (_, options, message) => {
     expect(errorOf(() => new VKitClient(options)).message).toMatch(message)
   })
 
-  it('takes no option from a polluted prototype', () => {
+  it('reads no option from a polluted prototype', () => {
     Object.defineProperty(Object.prototype, 'baseUrl', { value: 'http://evil.example', configurable: true })
     try {
       expect(() => new VKitClient({ appSecret: SECRET })).not.toThrow()
@@ -282,10 +282,10 @@ describe('the constructor', () => {
   })
 })
 
-describe('the gateway', () => {
+describe('when the gateway', () => {
   const options = { appSecret: SECRET, maxRetries: 0 }
 
-  it('unreachable: VKIT_CONNECTION', async () => {
+  it('is unreachable, a call fails with VKIT_CONNECTION', async () => {
     const gateway = await startGateway({ appSecret: SECRET })
     const client = makeClient(gateway, options)
     await gateway.stop()
@@ -295,7 +295,7 @@ describe('the gateway', () => {
     expectNoSecret(error)
   })
 
-  it('answering 500 without JSON: VKIT_UNAVAILABLE', async () => {
+  it('returns 500 without JSON, a call fails with VKIT_UNAVAILABLE', async () => {
     const gateway = await startGateway({ appSecret: SECRET })
     gateway.failNext({ status: 500, body: 'Internal Server Error' })
     const error = await failureOf(makeClient(gateway, options).getSessionToken('user'))
@@ -304,7 +304,7 @@ describe('the gateway', () => {
     expectNoSecret(error)
   })
 
-  it('answering 200 with HTML: VKIT_INVALID_RESPONSE', async () => {
+  it('returns 200 with HTML, a call fails with VKIT_INVALID_RESPONSE', async () => {
     const gateway = await startGateway({ appSecret: SECRET })
     gateway.failNext({ body: `<html>${SECRET}</html>` })
     const error = await failureOf(makeClient(gateway, options).getSessionToken('user'))
@@ -317,20 +317,23 @@ describe('the gateway', () => {
   it.each([
     ['test', 'test-user'],
     ['acme', 'acme:42'],
-  ])('with the short secret %s serves the user %s', async (appSecret, identity) => {
+  ])('has the short secret %s, the user %s is served', async (appSecret, identity) => {
     const gateway = await startGateway({ appSecret })
     expect((await makeClient(gateway).getSessionToken(identity)).identity).toBe(identity)
   })
 
-  it.each(['sessionToken', 'expiresAt'])('sending the secret back as %s: VKIT_INVALID_RESPONSE', async member => {
-    const gateway = await startGateway({ appSecret: SECRET })
-    gateway.failNext({ answer: { [member]: `x ${SECRET}` } })
-    const error = await failureOf(makeClient(gateway, options).getSessionToken('user'))
-    expect(error).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false, status: 200 })
-    expectNoSecret(error)
-  })
+  it.each(['sessionToken', 'expiresAt'])(
+    'returns the secret as %s, a call fails with VKIT_INVALID_RESPONSE',
+    async member => {
+      const gateway = await startGateway({ appSecret: SECRET })
+      gateway.failNext({ answer: { [member]: `x ${SECRET}` } })
+      const error = await failureOf(makeClient(gateway, options).getSessionToken('user'))
+      expect(error).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false, status: 200 })
+      expectNoSecret(error)
+    },
+  )
 
-  it('repeating the secret in an error object: told without it', async () => {
+  it('repeats the secret in an error object, the message redacts it', async () => {
     const gateway = await startGateway({ appSecret: SECRET })
     gateway.failNext({ status: 422, body: { error: { message: `no app for ${SECRET}`, code: 7 } } })
     const error = await failureOf(makeClient(gateway, options).getSessionToken('user'))

@@ -5,12 +5,12 @@ import { VKitClient } from '../../lib/index.js'
 import { failureOf } from '../support/failure.js'
 import { afterThisTest } from '../support/gateway.js'
 
-type Answer = (socket: Duplex, identity: string) => void
+type Respond = (socket: Duplex, identity: string) => void
 
-/** An agent whose connections are streams of JavaScript, as those of tunnels are; they tell no `bytesRead`. */
+/** An agent whose connections are JavaScript streams without `bytesRead`, like those of tunnels. */
 class TunnelAgent extends http.Agent {
-  readonly asked: string[] = []
-  answer: Answer = answerWhole
+  readonly received: string[] = []
+  respond: Respond = respondFully
 
   constructor() {
     super({ keepAlive: true, maxSockets: 1 })
@@ -23,8 +23,8 @@ class TunnelAgent extends http.Agent {
         done()
         const identity = /"identity":"(\w+)"/.exec(String(chunk))?.[1]
         if (identity === undefined) return
-        this.asked.push(identity)
-        this.answer(socket, identity)
+        this.received.push(identity)
+        this.respond(socket, identity)
       },
     })
     const nothing = (): void => undefined
@@ -38,16 +38,16 @@ class TunnelAgent extends http.Agent {
   }
 }
 
-function answerWhole(socket: Duplex, identity: string): void {
+function respondFully(socket: Duplex, identity: string): void {
   const body = JSON.stringify({ sessionToken: 'T0KEN', expiresAt: '2099-01-01T00:00:00Z', identity })
   socket.push(`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
 }
 
 const HALF = 'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"a'
 
-const ENDINGS: [string, Answer][] = [
-  ['that is destroyed at once', socket => void (socket.push(HALF), socket.destroy())],
-  ['that ends at once', socket => void (socket.push(HALF), socket.push(null))],
+const ENDINGS: [string, Respond][] = [
+  ['that is destroyed immediately', socket => void (socket.push(HALF), socket.destroy())],
+  ['that ends immediately', socket => void (socket.push(HALF), socket.push(null))],
   [
     'that fails later',
     socket => {
@@ -57,11 +57,11 @@ const ENDINGS: [string, Answer][] = [
   ],
 ]
 
-describe('a connection of an agent that was given', () => {
+describe("a connection of the caller's agent", () => {
   it.each(
     ENDINGS.flatMap(([name, ending]) => [true, false].map(used => [name, used ? 'used' : 'new', ending] as const)),
   )(
-    '%s in the middle of an answer (%s) is a failed connection, and nothing is sent again',
+    '%s in the middle of a response (%s) fails the call, and the request is not sent again',
     async (_, state, ending) => {
       const agent = new TunnelAgent()
       const client = new VKitClient({
@@ -72,10 +72,10 @@ describe('a connection of an agent that was given', () => {
       })
       afterThisTest(() => client.close())
       if (state === 'used') await client.getSessionToken('first')
-      agent.answer = ending
+      agent.respond = ending
       const error = await failureOf(client.getSessionToken('second'))
       expect(error).toMatchObject({ code: 'VKIT_CONNECTION', attempts: 1, cause: { code: 'ECONNRESET' } })
-      expect(agent.asked.filter(identity => identity === 'second')).toHaveLength(1)
+      expect(agent.received.filter(identity => identity === 'second')).toHaveLength(1)
     },
   )
 })

@@ -25,7 +25,7 @@ async function diagnose(
   return { code, of: check => findings.find(finding => finding.check === check), text: stdout + stderr }
 }
 
-/** What no output may hold except line feeds: control characters, and those that reorder text. */
+/** Characters that no output may contain: control characters except line feeds, and those that reorder text. */
 const UNSAFE = /(?!\n)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/u
 
 function expectNoSecret(text: string, gateway: GatewayEmulator): void {
@@ -33,7 +33,7 @@ function expectNoSecret(text: string, gateway: GatewayEmulator): void {
 }
 
 describe('vkit doctor', () => {
-  it('finds nothing wrong where nothing is', async () => {
+  it('reports no problem if there is none', async () => {
     const gateway = await startGateway()
     const { code, stdout, stderr } = await runCli(['doctor'], { env: envFor(gateway) })
     expect([code, stderr]).toEqual([0, ''])
@@ -44,16 +44,16 @@ describe('vkit doctor', () => {
     expect(gateway.mints).toBe(1)
   })
 
-  it('mints for whom it is told, or not at all', async () => {
+  it('mints for the user of --identity, and not at all with --no-mint', async () => {
     const gateway = await startGateway()
-    await diagnose(envFor(gateway), ['--identity', 'somebody'])
-    expect(gateway.requests.at(-1)?.body).toMatchObject({ identity: 'somebody' })
+    await diagnose(envFor(gateway), ['--identity', 'another-user'])
+    expect(gateway.requests.at(-1)?.body).toMatchObject({ identity: 'another-user' })
     const { code, of } = await diagnose(envFor(gateway), ['--no-mint'])
     expect([code, of('mint')?.severity]).toEqual([0, 'note'])
     expect(gateway.mints).toBe(1)
   })
 
-  it('sends the secret with the one mint alone', async () => {
+  it('sends the secret only with the one mint', async () => {
     const gateway = await startGateway()
     await diagnose(envFor(gateway))
     expect(gateway.requests.filter(({ headers }) => headers['authorization'])).toHaveLength(1)
@@ -67,7 +67,7 @@ describe('vkit doctor', () => {
     ['NODE_TLS_REJECT_UNAUTHORIZED', { NODE_TLS_REJECT_UNAUTHORIZED: '0' }, 'exposure', 7, 'warning'],
     ['report files', { NODE_OPTIONS: '--report-uncaught-exception' }, 'exposure', 7, 'warning'],
     ['plain http', { VKIT_BASE_URL: 'http://gateway.video.io' }, 'settings', 1, 'failure'],
-  ])('notices %s', async (_, extra, check, expected, severity) => {
+  ])('reports %s', async (_, extra, check, expected, severity) => {
     const gateway = await startGateway()
     const { code, of, text } = await diagnose({ ...envFor(gateway), ...extra })
     expect([code, of(check)?.severity]).toEqual([expected, severity])
@@ -76,7 +76,7 @@ describe('vkit doctor', () => {
     expectNoSecret(text, gateway)
   })
 
-  it('notices a session token in place of the secret', async () => {
+  it('reports a session token that is used as the secret', async () => {
     const gateway = await startGateway()
     const { stdout } = await runCli(['token', 'user'], { env: envFor(gateway) })
     const { code, of, text } = await diagnose({ ...envFor(gateway), VKIT_APP_SECRET: stdout.trim() })
@@ -84,27 +84,27 @@ describe('vkit doctor', () => {
     expect(text).not.toContain(stdout.trim())
   })
 
-  it.each([1e300, -1e300, 'x'])('bears a secret that was issued at %p', async iat => {
+  it.each([1e300, -1e300, 'x'])('accepts a secret with an issue time of %p', async iat => {
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
     const secret = `${part({ alg: 'HS256' })}.${part({ role: 'app', iat })}.c2ln`
     const { of } = await diagnose({ VKIT_APP_SECRET: secret }, ['--no-mint', '--base-url', 'http://127.0.0.1:1'])
     expect(of('secret')).toMatchObject({ severity: 'ok', found: 'from VKIT_APP_SECRET: an app secret' })
   })
 
-  it('notices a name that is not found', async () => {
+  it('reports a host name that cannot be resolved', async () => {
     const gateway = await startGateway()
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: 'https://gateway.invalid' })
     expect([code, of('dns')?.severity, of('mint')?.severity]).toEqual([1, 'failure', 'note'])
   })
 
-  it('notices that nobody answers', async () => {
+  it('reports that no server responds', async () => {
     const gateway = await startGateway()
     const url = `http://127.0.0.1:${await freePort()}`
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: url })
     expect([code, of('gateway')?.found]).toEqual([1, `${url} does not answer (ECONNREFUSED)`])
   })
 
-  it('notices a server that speaks no TLS', async () => {
+  it('reports a server without TLS', async () => {
     const gateway = await startGateway()
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: gateway.url.replace('http:', 'https:') })
     expect([code, of('tls')?.severity]).toEqual([1, 'failure'])
@@ -132,14 +132,14 @@ describe('vkit doctor', () => {
     [600_000, 1, 'behind'],
     [-600_000, 1, 'ahead of'],
     [60_000, 7, 'behind'],
-  ])('notices a clock that is off by %i ms', async (skewMs, expected, word) => {
+  ])('reports a clock that is off by %i ms', async (skewMs, expected, word) => {
     const gateway = await startGateway({ clock: { now: () => Date.now() + skewMs } })
     const { code, of } = await diagnose(envFor(gateway), ['--no-mint'])
     expect(code).toBe(expected)
     expect(of('clock')?.found).toContain(word)
   })
 
-  it('tells why the mint failed', async () => {
+  it('reports why the mint failed', async () => {
     const gateway = await startGateway()
     gateway.appSecret = 'rotated'
     const { code, of } = await diagnose({ VKIT_BASE_URL: gateway.url, VKIT_APP_SECRET: 'of-yesterday' })
@@ -157,7 +157,7 @@ describe('vkit doctor --store', () => {
     return (await diagnose({ ...envFor(gateway), ...env }, ['--no-mint', '--store', file])).of('store')
   }
 
-  it('makes a round trip', async () => {
+  it('writes a value to the store and reads it back', async () => {
     const map =
       'const m = new Map(); export default { get: k => m.get(k), set: (k, v) => m.set(k, v), delete: k => m.delete(k) }'
     expect(await tryStore(map)).toMatchObject({ severity: 'ok' })
@@ -166,7 +166,7 @@ describe('vkit doctor --store', () => {
     })
   })
 
-  it('notices one that forgets, and one that fails, without its words', async () => {
+  it('reports a store that forgets or fails, without the text of its error', async () => {
     const forgetful = 'export default { get: () => undefined, set: () => true, delete: () => true }'
     expect(await tryStore(forgetful)).toMatchObject({
       severity: 'failure',
@@ -177,7 +177,7 @@ describe('vkit doctor --store', () => {
     expect(await tryStore('throw new Error("no")')).toMatchObject({ severity: 'failure' })
   })
 
-  it('shows the name of an error without what a terminal would obey', async () => {
+  it('escapes terminal control characters in the name of an error', async () => {
     const gateway = await startGateway()
     const file = path.join(await makeFolder(), 'store.mjs')
     const name = 'Driver\u001b[2J\u009b1m\u202eError\n✓ store      fine'
@@ -193,17 +193,17 @@ describe('vkit doctor --store', () => {
   const map =
     'const m = new Map(); const store = { get: k => m.get(k), set: (k, v) => m.set(k, v), delete: k => m.delete(k) };'
 
-  it('ends though the store keeps the process', async () => {
+  it('ends even if the store keeps the process alive', async () => {
     const source = `${map} setInterval(() => 0, 1000); export default store`
     expect(await tryStore(source)).toMatchObject({ severity: 'ok' })
   })
 
-  it('bears a disconnect that throws', async () => {
+  it('ignores an error from disconnect', async () => {
     const source = `${map} export default { ...store, disconnect() { throw new Error('no') } }`
     expect(await tryStore(source)).toMatchObject({ severity: 'ok' })
   })
 
-  it('waits a while, and not for ever, for a store to be made', async () => {
+  it('waits only for a limited time until a store is created', async () => {
     const source = 'export default () => new Promise(() => setInterval(() => 0, 1000))'
     const tenTimesAsFast =
       'const { setTimeout: real } = globalThis; globalThis.setTimeout = (f, ms) => real(f, ms / 10)'

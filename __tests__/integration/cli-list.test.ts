@@ -50,26 +50,26 @@ async function setUp(list: string): Promise<Setup> {
   }
 }
 
-/** A gateway, and a promise for when it has been asked `n` times. */
+/** Starts a gateway. `afterRequests(n)` resolves when the gateway has received `n` requests. */
 async function startCountedGateway(): Promise<{
   gateway: GatewayEmulator
   afterRequests: (n: number) => Promise<void>
 }> {
-  const asked = new EventEmitter()
+  const received = new EventEmitter()
   const gateway = await startGateway({
     onRequest: () => {
-      asked.emit('request')
+      received.emit('request')
       return undefined
     },
   })
   const afterRequests = async (n: number): Promise<void> => {
-    while (gateway.requests.length < n) await once(asked, 'request')
+    while (gateway.requests.length < n) await once(received, 'request')
   }
   return { gateway, afterRequests }
 }
 
 describe('vkit token --from', () => {
-  it('reads identities line by line, exactly as they are', async () => {
+  it('reads one identity per line, without changing it', async () => {
     const gateway = await startGateway()
     const input = '\ufeffanna\r\n\n bob \r\nçağla\nlast'
     const { code, stdout, stderr } = await runCli(['token', '--from', '-'], { env: envFor(gateway), input })
@@ -82,14 +82,14 @@ describe('vkit token --from', () => {
     expect(stderr).toContain('4 tokens minted, 0 failed')
   })
 
-  it('mints what is twice in the list once', async () => {
+  it('mints one token for an identity that is in the list twice', async () => {
     const { gateway, args, env, lines } = await setUp(`${users(20)}${users(20)}`)
     expect((await runCli(args, { env })).code).toBe(0)
     expect(await lines()).toHaveLength(20)
     expect(gateway.mints).toBe(20)
   })
 
-  it('tells of lines that are no identity, and goes on', async () => {
+  it('reports lines that are not an identity, and continues', async () => {
     const gateway = await startGateway()
     const jwt = gateway.appSecret
     const list = Buffer.concat([
@@ -111,21 +111,21 @@ describe('vkit token --from', () => {
     expect(gateway.requests).toHaveLength(2)
   })
 
-  it('says so where the list cannot be read', async () => {
+  it('exits with 6 if the list cannot be read', async () => {
     const gateway = await startGateway()
     for (const from of ['/nowhere/users.txt', await makeFolder()]) {
       expect((await runCli(['token', '--from', from], { env: envFor(gateway) })).code).toBe(6)
     }
   })
 
-  it('shows no progress bar where nobody looks on', async () => {
+  it('shows no progress bar without a terminal', async () => {
     const { args, env } = await setUp(users(50))
     const { stdout, stderr } = await runCli(args, { env })
     expect(stdout).toBe('')
     expect(stderr).toMatch(/^50 tokens minted, 0 failed, .*\n$/)
   })
 
-  it('waits for the gateway to come back', async () => {
+  it('waits until the gateway recovers', async () => {
     const { gateway, afterRequests, args, env, lines } = await setUp(users(100))
     gateway.fail({ status: 503 })
     const { result } = startCli(args, env)
@@ -136,7 +136,7 @@ describe('vkit token --from', () => {
     expect(gateway.mints).toBe(100)
   })
 
-  it('stops where the secret is refused, for nobody would fare better', async () => {
+  it('stops if the gateway refuses the secret, which affects every identity', async () => {
     const { gateway, args, env } = await setUp(users(1000))
     gateway.fail({ status: 401 })
     const { code, stderr } = await runCli(args, { env })
@@ -147,13 +147,13 @@ describe('vkit token --from', () => {
 })
 
 describe('vkit token --out', () => {
-  itWith(posix, 'makes a file that its owner alone can read', async () => {
+  itWith(posix, 'creates a file that only its owner can read', async () => {
     const { args, out, env } = await setUp(users(1))
     await runCli(args, { env })
     expect((await stat(out)).mode & 0o777).toBe(0o600)
   })
 
-  it('does not touch a file that is there', async () => {
+  it('does not change an existing file', async () => {
     const { gateway, args, out, env } = await setUp(users(1))
     await writeFile(out, 'precious')
     const { code, stderr } = await runCli(args, { env })
@@ -163,14 +163,14 @@ describe('vkit token --out', () => {
     expect(gateway.requests).toHaveLength(0)
   })
 
-  itWith(posix, 'goes on with nothing that is no ordinary file', async () => {
+  itWith(posix, 'does not resume from anything except a regular file', async () => {
     const { gateway, from, env } = await setUp(users(3))
     const { code } = await runCli(['token', '--from', from, '--out', '/dev/null', '--resume'], { env })
     expect(code).toBe(2)
     expect(gateway.requests).toHaveLength(0)
   })
 
-  it('takes identities of the command line too', async () => {
+  it('accepts identities from the command line too', async () => {
     const { out, env, lines } = await setUp('')
     expect((await runCli(['token', 'a', 'b', 'a', '--out', out], { env })).code).toBe(0)
     expect((await lines()).map(line => line.identity).sort()).toEqual(['a', 'b'])
@@ -190,7 +190,7 @@ describe('vkit token --resume', () => {
     expect(new Set(lines.map(line => line.sessionToken)).size).toBe(n)
   }
 
-  it('after kill -9 loses nothing, and mints nothing twice but what was under way', async () => {
+  it('after kill -9 loses nothing, and mints again only what was in flight', async () => {
     const setup = await setUp(users(N))
     const { child, result } = startCli(setup.args, setup.env)
     await setup.afterRequests(N / 2)
@@ -212,7 +212,7 @@ describe('vkit token --resume', () => {
     expect((await run.result).code).toBe(130)
   }
 
-  itWith(posix, 'after Ctrl-C has written all that was minted', async () => {
+  itWith(posix, 'after Ctrl-C mints only what is missing, because every minted token was written', async () => {
     const setup = await setUp(users(N))
     const run = startCli(setup.args, setup.env)
     await interrupt(run, setup)
@@ -223,7 +223,7 @@ describe('vkit token --resume', () => {
     expect(setup.gateway.mints).toBe(N)
   })
 
-  itWith(posix, 'ends a list that comes from a pipe which stays open', async () => {
+  itWith(posix, 'ends on Ctrl-C if the list comes from a pipe that stays open', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     const run = startCli(['token', '--from', '-'], envFor(gateway))
     run.child.stdin?.write(users(5))
@@ -233,12 +233,12 @@ describe('vkit token --resume', () => {
     expect(parse((await run.result).stdout)).toHaveLength(5)
   })
 
-  itWith(posix, 'ends a list that comes from a named pipe which stays open', async () => {
+  itWith(posix, 'ends on Ctrl-C if the list comes from a named pipe that stays open', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     const fifo = path.join(await makeFolder(), 'users')
     execFileSync('mkfifo', [fifo])
     const run = startCli(['token', '--from', fifo], envFor(gateway))
-    const writer = await open(fifo, 'w') // Waits for its reader.
+    const writer = await open(fifo, 'w') // Waits for a reader.
     afterThisTest(() => writer.close())
     await writer.write(users(5))
     await afterRequests(5)
@@ -260,15 +260,15 @@ describe('vkit token --resume', () => {
 
   describeWith(posix, 'an endless list', () => {
     const BLOCK_BYTES = 10_000
-    /** More than fits into the pipe: by then the command reads. */
+    /** More than the pipe can buffer, so the command has started to read. */
     const READ_BYTES = 50 * BLOCK_BYTES
 
     it.each([
       ['empty lines', '\r\n'],
       ['one identity', `${'a'.repeat(99)}\n`],
       ['lines that are not UTF-8', `${'\xff'.repeat(99)}\n`],
-      ['NUL, and no line', '\0'],
-    ])('ends, of %s', async (_, text) => {
+      ['NUL characters without a line feed', '\0'],
+    ])('of %s ends on Ctrl-C', async (_, text) => {
       const gateway = await startGateway()
       const run = startCli(['token', '--from', '-'], envFor(gateway))
       const { stdin } = run.child
@@ -285,7 +285,7 @@ describe('vkit token --resume', () => {
     })
   })
 
-  itWith(posix, 'starts no further identity of the command line after Ctrl-C', async () => {
+  itWith(posix, 'starts no further identity from the command line after Ctrl-C', async () => {
     const { gateway, afterRequests } = await startCountedGateway()
     gateway.fail({ delayMs: 300 })
     const run = startCli(['token', '--concurrency', '1', ...users(50).trim().split('\n')], envFor(gateway))
@@ -295,7 +295,7 @@ describe('vkit token --resume', () => {
     expect(gateway.requests.length).toBeLessThan(4)
   })
 
-  itWith(posix, 'leaves at once at a second Ctrl-C', async () => {
+  itWith(posix, 'exits immediately on a second Ctrl-C', async () => {
     const { gateway, afterRequests, args, env } = await setUp(users(100))
     gateway.fail({ silence: true })
     const run = startCli(args, env)
@@ -308,10 +308,10 @@ describe('vkit token --resume', () => {
   })
 
   it.each([
-    ['half of it', (line: string) => line.slice(0, -40)],
-    ['all but the brace', (line: string) => line.slice(0, -2)],
-    ['one byte', () => '{'],
-  ])('cuts off a last line of which there is %s', async (_, cut) => {
+    ['half of it is missing', (line: string) => line.slice(0, -40)],
+    ['its closing brace is missing', (line: string) => line.slice(0, -2)],
+    ['it has only one byte', () => '{'],
+  ])('removes an incomplete last line: %s', async (_, cut) => {
     const setup = await setUp(users(10))
     await runCli(setup.args, { env: setup.env })
     const lines = (await readFile(setup.out, 'utf8')).split(/(?<=\n)/)
@@ -321,7 +321,7 @@ describe('vkit token --resume', () => {
     expect(setup.gateway.mints).toBe(15)
   })
 
-  it('keeps a last line that lacks its line feed alone', async () => {
+  it('keeps a last line that lacks only its line feed', async () => {
     const setup = await setUp(users(10))
     await runCli(setup.args, { env: setup.env })
     const lines = (await readFile(setup.out, 'utf8')).split(/(?<=\n)/)
@@ -331,14 +331,14 @@ describe('vkit token --resume', () => {
     expect(setup.gateway.mints).toBe(15)
   })
 
-  it('goes on with an empty file', async () => {
+  it('resumes from an empty file', async () => {
     const setup = await setUp(users(3))
     await writeFile(setup.out, '', { mode: 0o600 })
     expect(await resume(setup)).toMatchObject({ code: 0 })
     expectAll(await setup.lines(), 3)
   })
 
-  it('ends where the file takes no more bytes', async () => {
+  it('exits with 6 if the file accepts no more bytes', async () => {
     const { args, env } = await setUp(users(3))
     const source =
       "import fs from 'node:fs'; import module from 'node:module'; fs.writeSync = () => 0; module.syncBuiltinESMExports()"
@@ -348,14 +348,14 @@ describe('vkit token --resume', () => {
     expect(stderr).toContain('cannot be written')
   })
 
-  it('begins where there is no file yet, and has nothing to do where all is done', async () => {
+  it('starts a new file if there is none, and mints nothing if the file is complete', async () => {
     const setup = await setUp(users(10))
     expect(await resume(setup)).toMatchObject({ code: 0 })
     expect(await resume(setup)).toMatchObject({ code: 0 })
     expect(setup.gateway.mints).toBe(10)
   })
 
-  it('tries again what failed', async () => {
+  it('retries the identities that failed', async () => {
     const setup = await setUp(users(10))
     setup.gateway.failNext({ status: 403 })
     expect((await runCli(setup.args, { env: setup.env })).code).toBe(1)
@@ -365,11 +365,11 @@ describe('vkit token --resume', () => {
   })
 
   it.each([
-    ['of lines', users(5)],
-    ['of one line without its end', 'user-0'],
-    ['of another JSON', '{"identity":"user-0","email":"anna@example.com"}'],
-    ['of an indented JSON', '{ "identity": "user-0", "sess'],
-  ])('leaves a file alone that is none of tokens, but %s', async (_, text) => {
+    ['plain lines', users(5)],
+    ['one line without a line feed', 'user-0'],
+    ['other JSON', '{"identity":"user-0","email":"anna@example.com"}'],
+    ['JSON with spaces', '{ "identity": "user-0", "sess'],
+  ])('does not change a file that contains %s instead of tokens', async (_, text) => {
     const setup = await setUp(users(10))
     await writeFile(setup.out, text)
     const { code, stderr } = await resume(setup)
@@ -379,7 +379,7 @@ describe('vkit token --resume', () => {
     expect(setup.gateway.requests).toHaveLength(0)
   })
 
-  it('writes into neither the list nor the secret', async () => {
+  it('does not write to the file of the list or of the secret', async () => {
     const { from, env, gateway } = await setUp('user-0')
     for (const args of [
       ['--from', from],
@@ -392,7 +392,7 @@ describe('vkit token --resume', () => {
     expect(gateway.requests).toHaveLength(0)
   })
 
-  itWith(posix, 'does not follow a link to nowhere', async () => {
+  itWith(posix, 'does not follow a link to a file that does not exist', async () => {
     const { args, out, env } = await setUp('user-0')
     await symlink(`${out}.gone`, out)
     const { code, stderr } = await runCli([...args, '--resume'], { env })
@@ -400,7 +400,7 @@ describe('vkit token --resume', () => {
     expect(stderr).toContain('--out is a link to a file that does not exist')
   })
 
-  it('does not mix scopes', async () => {
+  it('does not add tokens with other scopes', async () => {
     const setup = await setUp(users(3))
     await runCli(setup.args, { env: setup.env })
     const { code, stderr } = await runCli([...setup.args, '--resume', '--scope', 'videos.read'], { env: setup.env })
@@ -408,7 +408,7 @@ describe('vkit token --resume', () => {
     expect(stderr).toContain('--scope')
   })
 
-  it('says how many of the tokens have expired', async () => {
+  it('reports how many tokens have expired', async () => {
     const setup = await setUp(users(3))
     const token = { identity: 'user-0', sessionToken: 'old', expiresAt: '2020-01-01T00:00:00Z', scopes: [] }
     await writeFile(setup.out, `${JSON.stringify(token)}\n`, { mode: 0o600 })

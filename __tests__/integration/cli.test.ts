@@ -18,25 +18,25 @@ const part = (value: object): string => Buffer.from(JSON.stringify(value)).toStr
 const SECRET = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ role: 'app', iat: 1_600_000_000 })}.c2lnbmF0dXJl`
 
 describe('vkit', () => {
-  it.each([['--help'], ['help'], ['-h']])('%s says what there is', async flag => {
+  it.each([['--help'], ['help'], ['-h']])('%s lists the commands and the exit codes', async flag => {
     const { code, stdout } = await runCli([flag])
     expect(code).toBe(0)
     expect(stdout).toContain('vkit doctor')
     expect(stdout).toContain('Exit codes')
   })
 
-  it.each([['token'], ['emulator'], ['doctor']])('%s --help says what it takes', async command => {
+  it.each([['token'], ['emulator'], ['doctor']])('%s --help describes the command', async command => {
     const { code, stdout, stderr } = await runCli([command, '--help'])
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout).toMatch(new RegExp(`^vkit ${command} .*–`))
     expect(await runCli(['help', command])).toMatchObject({ code: 0, stdout })
   })
 
-  it('--version is that of the package', async () => {
+  it('--version prints the version of the package', async () => {
     expect((await runCli(['--version'])).stdout).toBe(`${manifest.version}\n`)
   })
 
-  it('carries no manifest in its bundle', async () => {
+  it('has no manifest in its bundle', async () => {
     const folder = path.dirname(bundlePath())
     const files = await readdir(folder)
     const texts = await Promise.all(files.map(file => readFile(path.join(folder, file), 'utf8')))
@@ -61,7 +61,7 @@ describe('vkit', () => {
     [['emulator', '--fault', 'flood']],
     [['emulator', '--fault', 'x3']],
     [['doctor', 'now']],
-  ])('does not understand %j', async args => {
+  ])('reports a usage error for %j', async args => {
     const { code, stdout, stderr } = await runCli(args)
     expect([code, stdout]).toEqual([2, ''])
     expect(stderr).toContain('--help')
@@ -76,14 +76,14 @@ describe('vkit', () => {
     [['doctor', '--identity', SECRET]],
     [['token', 'user', '--token', 'hunter2']],
     [['token', 'user', '--secret=hunter2']],
-  ])('refuses what looks like a secret, and does not repeat it: %#', async args => {
+  ])('refuses an argument that looks like a secret, and does not repeat it: %#', async args => {
     const { code, stdout, stderr } = await runCli(args)
     expect(code).toBe(2)
     expect(stderr).toContain('VKIT_APP_SECRET')
     expect(stdout + stderr).not.toMatch(/eyJ|hunter2/)
   })
 
-  it('refuses the very secret of the environment, whatever it looks like', async () => {
+  it('refuses the secret from the environment as an argument, whatever its format', async () => {
     const { code, stderr } = await runCli(['token', 'opaque-secret'], { env: { VKIT_APP_SECRET: 'opaque-secret' } })
     expect(code).toBe(2)
     expect(stderr).not.toContain('opaque-secret')
@@ -91,7 +91,7 @@ describe('vkit', () => {
 })
 
 describe('vkit token', () => {
-  it('prints the token alone', async () => {
+  it('prints only the token', async () => {
     const gateway = await startGateway()
     const { code, stdout, stderr } = await runCli(['token', 'user'], { env: envFor(gateway) })
     expect([code, stderr]).toEqual([0, ''])
@@ -112,7 +112,7 @@ describe('vkit token', () => {
     })
   })
 
-  it('prints the tokens of several in their order, with an empty line for one that failed', async () => {
+  it('prints the tokens of several identities in order, with an empty line for one that failed', async () => {
     const gateway = await startGateway()
     gateway.failNext({ status: 403, body: { error: 'not this one' } })
     const args = ['token', 'a', 'b', 'a', 'c', '--concurrency', '1']
@@ -128,7 +128,7 @@ describe('vkit token', () => {
     expect(identities[3]).toMatchObject({ identity: 'c' })
   })
 
-  it('shows an identity and what the gateway says without what a terminal would obey', async () => {
+  it('escapes terminal control characters in an identity and in the text of the gateway', async () => {
     const gateway = await startGateway()
     const identity = 'a\u001b[2J\u202e\u200f'
     gateway.failNext({ status: 403, body: { error: 'no\u001b[2J\u009b1m\u202e\u200f rights' } })
@@ -140,7 +140,7 @@ describe('vkit token', () => {
     expect(JSON.parse(stdout)).toMatchObject({ identity })
   })
 
-  it('takes an identity that looks like an option after --', async () => {
+  it('accepts an identity that looks like an option after --', async () => {
     const gateway = await startGateway()
     expect((await runCli(['token', '--', '--help'], { env: envFor(gateway) })).code).toBe(0)
     expect(gateway.requests[0]?.body).toMatchObject({ identity: '--help' })
@@ -150,7 +150,7 @@ describe('vkit token', () => {
     ['refuses the secret', 4, { status: 401 }],
     ['is down', 5, { status: 503 }],
     ['refuses the identity', 1, { status: 422 }],
-  ])('tells by its exit code that the gateway %s', async (_, expected, fault) => {
+  ])('has its own exit code if the gateway %s', async (_, expected, fault) => {
     const gateway = await startGateway()
     gateway.fail(fault)
     const { code, stdout } = await runCli(['token', 'user'], { env: envFor(gateway) })
@@ -164,14 +164,14 @@ describe('vkit token', () => {
     expect(stderr).not.toContain(gateway.appSecret)
   })
 
-  it('without a secret says where it looked', async () => {
+  it('without a secret reports where it looked', async () => {
     const { code, stderr } = await runCli(['token', 'user'])
     expect(code).toBe(3)
     expect(stderr).toContain('VKIT_APP_SECRET')
     expect(stderr).toContain('--secret-file')
   })
 
-  itWith(posix, 'takes the secret from a file, and warns where others can read it', async () => {
+  itWith(posix, 'reads the secret from a file, and warns if other users can read that file', async () => {
     const gateway = await startGateway()
     const file = path.join(await makeFolder(), 'secret')
     await writeFile(file, `${gateway.appSecret}\n`, { mode: 0o600 })
@@ -184,7 +184,7 @@ describe('vkit token', () => {
     expect(stderr).toContain('chmod 600')
   })
 
-  it('mints for no one where an identity is empty, and asks for the variable', async () => {
+  it('mints nothing if an identity is empty, and suggests that a shell variable is not set', async () => {
     const gateway = await startGateway()
     const { code, stdout, stderr } = await runCli(['token', 'anna', ''], { env: envFor(gateway) })
     expect([code, stdout]).toEqual([2, ''])
@@ -203,19 +203,19 @@ describe('vkit token', () => {
     expect(gateway.mints).toBe(2)
   })
 
-  itWith(posix, 'reads no secret from a file that does not end', async () => {
+  itWith(posix, 'refuses a secret file that does not end', async () => {
     const { code, stderr } = await runCli(['token', 'user', '--secret-file', '/dev/zero'])
     expect([code, stderr]).toEqual([3, 'error: The secret file is too long to be a secret.\n'])
   })
 
-  it('takes the secret from standard input', async () => {
+  it('reads the secret from standard input', async () => {
     const gateway = await startGateway()
     const args = ['token', 'user', '--secret-file', '-', '--base-url', gateway.url]
     expect((await runCli(args, { input: `${gateway.appSecret}\n` })).code).toBe(0)
     expect(gateway.mints).toBe(1)
   })
 
-  itWith(posix, 'ends quietly when its reader goes away', async () => {
+  itWith(posix, 'ends without an error message when its reader closes the pipe', async () => {
     const gateway = await startGateway()
     const { child, result } = startCli(['token', '--from', '-'], envFor(gateway))
     child.stdout?.once('data', () => child.stdout?.destroy())
@@ -229,10 +229,10 @@ describe('vkit token', () => {
 })
 
 describeWith(posix, 'output that cannot be written', () => {
-  it('does not keep a run that was interrupted twice', async () => {
+  it('does not keep a run alive after a second signal', async () => {
     const gateway = await startGateway()
     const { child, result, stderr } = startCli(['token', '--from', '-'], envFor(gateway))
-    child.stdout?.pause() // A reader that reads no more.
+    child.stdout?.pause() // The reader stops reading.
     child.stdin?.on('error', () => undefined)
     child.stdin?.end(Array.from({ length: 5_000 }, (_, i) => `user-${i}\n`).join(''))
     while (gateway.mints < 200) await setImmediate()
@@ -244,7 +244,7 @@ describeWith(posix, 'output that cannot be written', () => {
     await result
   })
 
-  it('is told in one line, by its own exit code', async () => {
+  it('is reported in one line, with its own exit code', async () => {
     const gateway = await startGateway()
     const { child, result } = startCli(['token', '--from', '-'], envFor(gateway), openSync('package.json', 'r'))
     child.stdin?.end('anna\nbob\n')
@@ -283,7 +283,7 @@ describeWith(posix, 'vkit emulator', () => {
     }
   }
 
-  it('is a gateway, and logs what is asked of it', async () => {
+  it('works as a gateway, and logs each request', async () => {
     const { url, secret, log, end } = await started(['--ttl', '10m'])
     await using client = new VKitClient({ appSecret: secret, baseUrl: url })
     const token = await client.getSessionToken('a "user"\u001b[31m', ['videos.read'])
@@ -294,7 +294,7 @@ describeWith(posix, 'vkit emulator', () => {
     expect(log()).not.toContain('\u001b')
   })
 
-  it('does as it is told with --fault', async () => {
+  it('responds with the faults of --fault', async () => {
     const { url, secret, end } = await started(['--fault', '429,retry-after=0,x2', '--fault', '422,x1', '--quiet'])
     const codes: (string | undefined)[] = []
     await using client = new VKitClient({ appSecret: secret, baseUrl: url, maxRetries: 0 })
@@ -305,7 +305,7 @@ describeWith(posix, 'vkit emulator', () => {
     expect(await end()).toBe(0)
   })
 
-  it('accepts the secret of the environment, and does not print it', async () => {
+  it('accepts the secret from the environment, and does not print it', async () => {
     const { url, secret, log, end } = await started([], { VKIT_APP_SECRET: SECRET })
     expect(secret).toBe('')
     await using client = new VKitClient({ appSecret: SECRET, baseUrl: url })

@@ -15,7 +15,7 @@ interface Scene {
   readonly recorded: ReturnType<typeof recordEvents>
 }
 
-/** A client and a gateway that go by one fake clock. */
+/** A client and a gateway that share one fake clock. */
 async function scene(options: VKitClientOptions & { lifetimeMs?: number } = {}): Promise<Scene> {
   const { lifetimeMs = HOUR, ...rest } = options
   const clock = new FakeClock()
@@ -24,39 +24,39 @@ async function scene(options: VKitClientOptions & { lifetimeMs?: number } = {}):
   return { clock, gateway, recorded, client: makeClient(gateway, { clock, onEvent: recorded.onEvent, ...rest }) }
 }
 
-/** Until no flight is under way; sockets take turns of the event loop, which no fake clock brings about. */
-async function landed(client: VKitClient): Promise<void> {
+/** Waits until no load is in flight. Sockets need turns of the event loop, which a fake clock does not provide. */
+async function untilIdle(client: VKitClient): Promise<void> {
   while (client.stats().inFlight > 0) await new Promise(resolve => setImmediate(resolve))
 }
 
 describe('a cached token', () => {
-  it('of 60 s asked for five times is minted once', async () => {
+  it('with a lifetime of 60 s is minted once for five calls', async () => {
     const { gateway, client } = await scene({ lifetimeMs: 60_000 })
     for (let i = 0; i < 5; i++) await client.getSessionToken('user')
     expect(gateway.requests).toHaveLength(1)
   })
 
-  it('comes back at once while a background flight replaces it', async () => {
+  it('is returned immediately while a background refresh replaces it', async () => {
     const { clock, gateway, client, recorded } = await scene()
     const first = await client.getSessionToken('user')
     await clock.advance(HOUR / 2)
     gateway.failNext({ delayMs: 20 })
     expect(await client.getSessionToken('user')).toBe(first)
     expect(await client.getSessionToken('user')).toBe(first)
-    await landed(client)
+    await untilIdle(client)
     expect((await client.getSessionToken('user')).sessionToken).not.toBe(first.sessionToken)
     expect(gateway.requests).toHaveLength(2)
     expect(recorded.types()).toEqual(['miss', 'mint', 'hit', 'refresh', 'hit', 'mint', 'hit'])
   })
 
-  it('is served through an outage, and never once it has expired', async () => {
+  it('is returned during an outage until it expires, and never afterwards', async () => {
     const { clock, gateway, client } = await scene({ maxRetries: 0 })
     const first = await client.getSessionToken('user')
     gateway.fail({ status: 503 })
     for (const part of [0.5, 0.7, 0.9, 0.995]) {
       await clock.advance(part * HOUR - clock.monotonic())
       expect(await client.getSessionToken('user')).toBe(first)
-      await landed(client)
+      await untilIdle(client)
     }
     await clock.advance(HOUR - clock.monotonic())
     expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_UNAVAILABLE' })
@@ -72,7 +72,7 @@ describe('a cached token', () => {
         return clock.advance(HOUR)
       },
     ],
-  ])('is not served after %s', async (_, happen) => {
+  ])('is not returned after %s', async (_, happen) => {
     const { clock, gateway, client } = await scene()
     const first = await client.getSessionToken('user')
     await happen(clock)
@@ -80,13 +80,13 @@ describe('a cached token', () => {
     expect(gateway.requests).toHaveLength(2)
   })
 
-  it.each([403, 410])('leaves the cache when its refresh is refused with %d', async status => {
+  it.each([403, 410])('is removed from the cache when the gateway refuses its refresh with %d', async status => {
     const { clock, gateway, client } = await scene()
     await client.getSessionToken('user')
     await clock.advance(HOUR / 2)
     gateway.fail({ status })
     await client.getSessionToken('user')
-    await landed(client)
+    await untilIdle(client)
     expect(client.stats().entries).toBe(0)
     expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ status })
   })
@@ -96,17 +96,17 @@ describe('a cached token', () => {
     ['404, as frameworks respond with JSON to a missing route', { status: 404, body: { error: 'Not Found' } }],
     ["a firewall's 403 page", { status: 403, body: '<h1>Blocked</h1>' }],
     ["a proxy's empty 410", { status: 410, body: '' }],
-  ])('stays in the cache when its refresh gets %s', async (_, fault) => {
+  ])('stays in the cache when its refresh receives %s', async (_, fault) => {
     const { clock, gateway, client } = await scene({ maxRetries: 0 })
     const first = await client.getSessionToken('user')
     await clock.advance(HOUR / 2)
     gateway.fail(fault)
     await client.getSessionToken('user')
-    await landed(client)
+    await untilIdle(client)
     expect(await client.getSessionToken('user')).toBe(first)
   })
 
-  it.each([-600_000, 600_000])('expires when it does, though our clock is off by %d ms', async skewMs => {
+  it.each([-600_000, 600_000])('expires at the right time even if the local clock is off by %d ms', async skewMs => {
     const clock = new FakeClock()
     const recorded = recordEvents()
     const gateway = await startGateway({ clock: { now: () => clock.now() - skewMs } })
@@ -115,7 +115,7 @@ describe('a cached token', () => {
     expect(recorded.types()).toContain('clock-skew')
     await clock.advance(HOUR - 1_001)
     expect(await client.getSessionToken('user')).toBe(first)
-    await landed(client)
+    await untilIdle(client)
 
     const second = await client.getSessionToken('user')
     gateway.fail({ status: 403 })
@@ -125,8 +125,8 @@ describe('a cached token', () => {
   })
 })
 
-describe('an answer', () => {
-  it('whose expiry cannot be read is returned as it came, and never cached', async () => {
+describe('a response', () => {
+  it('whose expiry cannot be read is returned unchanged, and never cached', async () => {
     const { gateway, client, recorded } = await scene()
     gateway.fail({ answer: { expiresAt: 'next Tuesday' } })
     const first = await client.getSessionToken('user')
@@ -146,13 +146,13 @@ describe('an answer', () => {
     expect((await client.getSessionToken('user')).identity).toBe('user')
   })
 
-  it('for another identity on refresh leaves the right token', async () => {
+  it('for another identity does not replace the cached token on refresh', async () => {
     const { clock, gateway, client } = await scene()
     const first = await client.getSessionToken('user')
     await clock.advance(HOUR / 2)
-    gateway.failNext({ answer: { identity: 'somebody else' } })
+    gateway.failNext({ answer: { identity: 'another user' } })
     await client.getSessionToken('user')
-    await landed(client)
+    await untilIdle(client)
     expect(await client.getSessionToken('user')).toBe(first)
   })
 })
@@ -173,27 +173,27 @@ describe('identities', () => {
       '__proto__',
       'constructor',
     ]
-    const wishes = [undefined, [], ['a'], ['a', 'b'], { scopes: ['b'] }, { scopes: ['a","b'] }]
+    const variants = [undefined, [], ['a'], ['a', 'b'], { scopes: ['b'] }, { scopes: ['a","b'] }]
     const ask = async (): Promise<string[]> => {
       const texts: string[] = []
       for (const identity of identities) {
-        for (const wish of wishes) {
-          const token = await client.getSessionToken(identity, wish as string[])
+        for (const variant of variants) {
+          const token = await client.getSessionToken(identity, variant as string[])
           expect(token.identity).toBe(identity)
-          expect(token.scopes).toEqual(Array.isArray(wish) ? wish : (wish?.scopes ?? []))
+          expect(token.scopes).toEqual(Array.isArray(variant) ? variant : (variant?.scopes ?? []))
           texts.push(token.sessionToken)
         }
       }
       return texts
     }
     const first = await ask()
-    // `[]` is the same as none.
-    expect(new Set(first).size).toBe(identities.length * (wishes.length - 1))
+    // `[]` means the same as no scopes.
+    expect(new Set(first).size).toBe(identities.length * (variants.length - 1))
     expect(await ask()).toEqual(first)
     expect(gateway.requests).toHaveLength(new Set(first).size)
   })
 
-  it('get what their scopes say, though the caller changes the array between calls', async () => {
+  it('receive a token for the scopes of each call, even if the caller changes the array between calls', async () => {
     const { client } = await scene()
     const scopes = ['videos.read']
     await client.getSessionToken('user', scopes)
@@ -204,8 +204,8 @@ describe('identities', () => {
   })
 })
 
-describe('a herd', () => {
-  it('of 10,000 callers of one cold identity is one request', async () => {
+describe('a burst', () => {
+  it('of 10,000 calls for one uncached identity sends one request', async () => {
     const { gateway, client } = await scene()
     const tokens = await Promise.all(Array.from({ length: 10_000 }, () => client.getSessionToken('user')))
     expect(new Set(tokens).size).toBe(1)
@@ -213,7 +213,7 @@ describe('a herd', () => {
     expect(client.stats()).toMatchObject({ misses: 1, coalesced: 9_999, mints: 1, inFlight: 0 })
   })
 
-  it('of 1,000 callers shares a failure as 1,000 errors, which is remembered for a moment', async () => {
+  it('of 1,000 calls that fail rejects each with its own error, and the failure is remembered briefly', async () => {
     const { clock, gateway, client } = await scene({ maxRetries: 0 })
     gateway.failNext({ status: 503 })
     const calls = Array.from({ length: 1_000 }, () => failureOf(client.getSessionToken('user')))
@@ -225,7 +225,7 @@ describe('a herd', () => {
     expect((await client.getSessionToken('user')).identity).toBe('user')
   })
 
-  it('of 50,000 calls on one signal leaves no listener, and no warning', async () => {
+  it('of 50,000 calls with one signal leaves no listener and causes no warning', async () => {
     const { client } = await scene()
     const warnings: Error[] = []
     const note = (warning: Error): void => void warnings.push(warning)
@@ -246,8 +246,8 @@ describe('a herd', () => {
   }, 60_000)
 })
 
-describe('what is told', () => {
-  it('goes to onEvent, to diagnostics_channel and into stats, without a secret, a token or an identity', async () => {
+describe('events', () => {
+  it('go to onEvent and diagnostics_channel and are counted in stats, without a secret, a token or an identity', async () => {
     const channels = [
       'hit',
       'miss',
@@ -301,14 +301,14 @@ describe('what is told', () => {
         queued: 0,
         failingKeys: 1,
       })
-      const told = JSON.stringify(messages)
-      for (const hidden of [sessionToken, gateway.appSecret, 'a-person']) expect(told).not.toContain(hidden)
+      const emitted = JSON.stringify(messages)
+      for (const hidden of [sessionToken, gateway.appSecret, 'a-person']) expect(emitted).not.toContain(hidden)
     } finally {
       for (const name of channels) unsubscribe(`videokit:${name}`, listener)
     }
   })
 
-  it('changes nothing where the listener throws', async () => {
+  it('do not affect a call if the listener throws', async () => {
     const { client } = await scene({
       onEvent: () => {
         throw new Error('oops')

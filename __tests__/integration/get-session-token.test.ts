@@ -4,7 +4,7 @@ import { failureOf } from '../support/failure.js'
 import { makeClient, startGateway } from '../support/gateway.js'
 
 describe('getSessionToken', () => {
-  it('asks the gateway exactly as the contract says', async () => {
+  it('sends exactly the request that the contract defines', async () => {
     const gateway = await startGateway()
     await makeClient(gateway).getSessionToken('END_USER_ID')
 
@@ -22,7 +22,7 @@ describe('getSessionToken', () => {
     })
   })
 
-  it('answers with a frozen token that JSON carries whole', async () => {
+  it('returns a frozen token that JSON serializes completely', async () => {
     const gateway = await startGateway()
     const token = await makeClient(gateway).getSessionToken('END_USER_ID')
 
@@ -35,14 +35,14 @@ describe('getSessionToken', () => {
     })
   })
 
-  it('takes scopes as the second argument, as 0.0.6 did', async () => {
+  it('accepts scopes as the second argument, like version 0.0.6', async () => {
     const gateway = await startGateway()
     const token = await makeClient(gateway).getSessionToken('END_USER_ID', ['videos.read'])
     expect(gateway.requests[0]?.body).toEqual({ identity: 'END_USER_ID', scopes: ['videos.read'] })
     expect(token.scopes).toEqual(['videos.read'])
   })
 
-  it('makes no second request for the same identity', async () => {
+  it('sends no second request for the same identity', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway)
     const first = await client.getSessionToken('user')
@@ -51,7 +51,7 @@ describe('getSessionToken', () => {
     expect(client.stats()).toMatchObject({ hits: 1, misses: 1, mints: 1, entries: 1, inFlight: 0, circuit: 'closed' })
   })
 
-  it('keeps one entry for the same scopes in any order, named once or twice', async () => {
+  it('caches one token for the same scopes, whatever their order and duplicates', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway)
     const first = await client.getSessionToken('user', ['a', 'b'])
@@ -69,7 +69,7 @@ describe('getSessionToken', () => {
     expect([one.mints, two.mints]).toEqual([1, 1])
   })
 
-  it('mints anew after invalidate', async () => {
+  it('mints a new token after invalidate', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway)
     const first = await client.getSessionToken('user')
@@ -86,7 +86,7 @@ describe('getSessionToken', () => {
     expect(client.stats().entries).toBe(0)
   })
 
-  it('appends the path of the API to that of baseUrl', async () => {
+  it('appends the path of the API to the path of baseUrl', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway, { baseUrl: `${gateway.url}/` })
     await client.getSessionToken('user')
@@ -104,14 +104,14 @@ describe('getSessionToken', () => {
 })
 
 describe('the environment', () => {
-  const keep = { ...process.env }
+  const saved = { ...process.env }
   const restore = (): void => {
     delete process.env['VKIT_APP_SECRET']
     delete process.env['VKIT_BASE_URL']
-    Object.assign(process.env, keep)
+    Object.assign(process.env, saved)
   }
 
-  it('gives the secret and the base URL, read at the first call', async () => {
+  it('provides the secret and the base URL, which the first call reads', async () => {
     const gateway = await startGateway()
     await using client = new VKitClient()
     try {
@@ -123,7 +123,7 @@ describe('the environment', () => {
     }
   })
 
-  it('is named where no secret can be found', async () => {
+  it('is named in the error if no secret is set', async () => {
     delete process.env['VKIT_APP_SECRET']
     try {
       await using client = new VKitClient()

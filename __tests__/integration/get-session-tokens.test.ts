@@ -10,14 +10,14 @@ async function collect(results: AsyncIterable<SessionTokenResult>): Promise<Sess
   return all
 }
 
-function identitiesAskedFor(gateway: GatewayEmulator): unknown[] {
+function requestedIdentities(gateway: GatewayEmulator): unknown[] {
   return gateway.requests.map(({ body }) => (body as { identity: unknown }).identity)
 }
 
 const users = (n: number): string[] => Array.from({ length: n }, (_, i) => `user-${i}`)
 
 describe("a proxy's page in place of the gateway's response", () => {
-  it('is the result of its identity at once, in an outage mode that waits too', async () => {
+  it("is reported immediately for its identity, even with onOutage: 'wait'", async () => {
     const gateway = await startGateway()
     gateway.fail({ identity: 'blocked', status: 403, body: '<h1>Blocked</h1>' })
     const client = makeClient(gateway, { maxRetries: 0 })
@@ -31,7 +31,7 @@ describe("a proxy's page in place of the gateway's response", () => {
 })
 
 describe('closing the client', () => {
-  it('gives each run an error of its own', async () => {
+  it('rejects each run with its own error', async () => {
     const gateway = await startGateway()
     gateway.fail({ silence: true })
     const client = makeClient(gateway)
@@ -44,7 +44,7 @@ describe('closing the client', () => {
 })
 
 describe('getSessionTokens', () => {
-  it('mints a token for each of an array', async () => {
+  it('mints a token for each identity in an array', async () => {
     const gateway = await startGateway()
     const results = await collect(makeClient(gateway).getSessionTokens(users(50), { scopes: ['videos.read'] }))
     expect(results.map(({ identity }) => identity).sort()).toEqual(users(50).sort())
@@ -52,7 +52,7 @@ describe('getSessionTokens', () => {
     expect(gateway.requests.every(({ body }) => (body as { scopes: string[] }).scopes[0] === 'videos.read')).toBe(true)
   })
 
-  it('takes an async iterable', async () => {
+  it('accepts an async iterable', async () => {
     const gateway = await startGateway()
     async function* cursor(): AsyncGenerator<string> {
       for (const user of users(20)) yield await Promise.resolve(user)
@@ -61,16 +61,19 @@ describe('getSessionTokens', () => {
     expect(gateway.mints).toBe(20)
   })
 
-  it.each([{ cache: {} }, { cache: false as const }])('mints what comes twice once, with %j', async options => {
-    const gateway = await startGateway()
-    const client = makeClient(gateway, options)
-    const results = await collect(client.getSessionTokens([...users(30), ...users(30), 'user-0', 'user-0']))
-    expect(results).toHaveLength(62)
-    expect(results.every(({ token }) => token !== undefined)).toBe(true)
-    expect(gateway.mints).toBe(30)
-  })
+  it.each([{ cache: {} }, { cache: false as const }])(
+    'mints one token for an identity that is in the list twice, with %j',
+    async options => {
+      const gateway = await startGateway()
+      const client = makeClient(gateway, options)
+      const results = await collect(client.getSessionTokens([...users(30), ...users(30), 'user-0', 'user-0']))
+      expect(results).toHaveLength(62)
+      expect(results.every(({ token }) => token !== undefined)).toBe(true)
+      expect(gateway.mints).toBe(30)
+    },
+  )
 
-  it('keeps nothing from one run to the next with cache: false', async () => {
+  it('reuses no token in the next run with cache: false', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway, { cache: false })
     await collect(client.getSessionTokens(['a']))
@@ -79,7 +82,7 @@ describe('getSessionTokens', () => {
     expect(gateway.mints).toBe(3)
   })
 
-  it('gives a bad identity its error, and goes on', async () => {
+  it('reports an error for an invalid identity, and continues', async () => {
     const gateway = await startGateway()
     const identities = ['a', '', 42 as unknown as string, null as unknown as string, 'a\ud800', 'b']
     const results = await collect(makeClient(gateway).getSessionTokens(identities))
@@ -94,10 +97,10 @@ describe('getSessionTokens', () => {
         ['b', undefined],
       ]),
     )
-    expect(identitiesAskedFor(gateway).sort()).toEqual(['a', 'b'])
+    expect(requestedIdentities(gateway).sort()).toEqual(['a', 'b'])
   })
 
-  it('gives a refused identity its error, and goes on', async () => {
+  it('reports an error for an identity that the gateway refuses, and continues', async () => {
     const gateway = await startGateway()
     gateway.failNext({ status: 403, body: { error: 'not this one' } })
     const results = await collect(makeClient(gateway).getSessionTokens(users(5), { concurrency: 1 }))
@@ -107,21 +110,21 @@ describe('getSessionTokens', () => {
 
   it.each<[string, unknown, object]>([
     ['a string', 'user', {}],
-    ['nothing', undefined, {}],
+    ['undefined', undefined, {}],
     ['an object', {}, {}],
-    ['no worker', [], { concurrency: 0 }],
-    ['too many workers', [], { concurrency: 1001 }],
+    ['a concurrency of 0', [], { concurrency: 0 }],
+    ['a concurrency of 1001', [], { concurrency: 1001 }],
     ['a misspelt option', [], { scope: ['videos.read'] }],
-    ['bad scopes', [], { scopes: [''] }],
-    ['an unknown word', [], { onOutage: 'panic' }],
-    ['a signal that is none', [], { signal: {} }],
+    ['an empty scope', [], { scopes: [''] }],
+    ['an unknown value of onOutage', [], { onOutage: 'panic' }],
+    ['a signal that is not an AbortSignal', [], { signal: {} }],
   ])('refuses %s', async (_, identities, options) => {
     const client = makeClient(await startGateway())
     const results = client.getSessionTokens(identities as string[], options)
     expect(await failureOf(results.next())).toMatchObject({ code: 'VKIT_INVALID_ARGUMENT' })
   })
 
-  it('ends with VKIT_CONFIG where there is no secret, without going through the list', async () => {
+  it('ends with VKIT_CONFIG if the secret cannot be read, without reading the whole list', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway, { appSecret: () => Promise.reject(new Error('vault sealed')) })
     expect(await failureOf(client.getSessionTokens(users(1000)).next())).toMatchObject({ code: 'VKIT_CONFIG' })
@@ -134,7 +137,7 @@ describe('a run that ends early', () => {
     while (client.stats().inFlight > 0) await new Promise(resolve => setImmediate(resolve))
   }
 
-  it('by break: asks for no more than was under way', async () => {
+  it('by break: starts no further mints', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway)
     for await (const { token } of client.getSessionTokens(users(1000), { concurrency: 4 })) if (token) break
@@ -142,7 +145,7 @@ describe('a run that ends early', () => {
     expect(gateway.requests.length).toBeLessThanOrEqual(8)
   })
 
-  it('by abort: rejects with the reason', async () => {
+  it('by abort: rejects with the reason of the signal', async () => {
     const gateway = await startGateway()
     gateway.fail({ silence: true })
     const client = makeClient(gateway)
@@ -163,8 +166,8 @@ describe('a run that ends early', () => {
   })
 })
 
-describe('while the gateway', () => {
-  const patient = { timeoutMs: 1e9, deadlineMs: 1e9 }
+describe('when the gateway', () => {
+  const longTimeouts = { timeoutMs: 1e9, deadlineMs: 1e9 }
 
   async function whileTimePasses<T>(clock: FakeClock, promise: Promise<T>): Promise<T> {
     const state = { isSettled: false }
@@ -174,10 +177,10 @@ describe('while the gateway', () => {
     return settled
   }
 
-  it('asks one user to wait, the others are minted, and that one not before its time', async () => {
+  it('rate-limits one user, the others are minted, and that user only after Retry-After', async () => {
     const clock = new FakeClock()
     const gateway = await startGateway({ clock })
-    const client = makeClient(gateway, { ...patient, clock })
+    const client = makeClient(gateway, { ...longTimeouts, clock })
     gateway.failNext({ status: 429, headers: { 'Retry-After': '30' } })
     const began = clock.now()
     const results = await whileTimePasses(clock, collect(client.getSessionTokens(users(40), { concurrency: 4 })))
@@ -187,29 +190,29 @@ describe('while the gateway', () => {
     expect(times.filter(ms => ms >= 30_000)).toHaveLength(1)
   })
 
-  it('is down for a minute, the list waits on the circuit and is minted whole', async () => {
+  it('is down for a minute, the list waits for the circuit and is minted completely', async () => {
     const clock = new FakeClock()
     const gateway = await startGateway({ clock })
     const { onEvent, types } = recordEvents()
-    const client = makeClient(gateway, { ...patient, clock, onEvent })
+    const client = makeClient(gateway, { ...longTimeouts, clock, onEvent })
     gateway.fail({ status: 503 })
     void clock.sleep(60_000).then(() => gateway.recover())
     const results = await whileTimePasses(clock, collect(client.getSessionTokens(users(100))))
     expect(results.filter(({ token }) => token)).toHaveLength(100)
     expect(gateway.mints).toBe(100)
     expect(types()).toEqual(expect.arrayContaining(['circuit-open', 'circuit-close']))
-    // Of the identities under way, one at a time and their retries until the circuit opens, a few dozen probes; and the 100.
+    // The attempts until the circuit opens, a few dozen probes, and the 100 mints.
     expect(gateway.requests.length).toBeLessThan(250)
   })
 
-  it("is down, each identity fails at once with onOutage: 'fail'", async () => {
+  it("is down, each identity fails immediately with onOutage: 'fail'", async () => {
     const gateway = await startGateway()
     gateway.fail({ status: 503 })
-    // A clock that stands still, so that no probe is due however slow the machine is.
+    // The clock does not advance, so no probe is due even on a slow machine.
     const client = makeClient(gateway, { maxRetries: 0, clock: new FakeClock() })
     const results = await collect(client.getSessionTokens(users(100), { onOutage: 'fail' }))
     expect(results.filter(({ error }) => error?.code === 'VKIT_UNAVAILABLE')).toHaveLength(100)
-    // 40 open the circuit, and as many as the concurrency may be under way.
+    // 40 failures open the circuit, while as many requests as the concurrency allows are in flight.
     expect(gateway.requests.length).toBeLessThanOrEqual(56)
   })
 })

@@ -7,7 +7,7 @@ import { makeCertificate } from '../support/certificates.js'
 import { failureOf } from '../support/failure.js'
 import { afterThisTest, makeClient as makeClientOf, recordEvents, startGateway } from '../support/gateway.js'
 
-/** As much of msw as is used here: its own declarations need those of the DOM. */
+/** The part of msw that these tests use. The declarations of msw need the types of the DOM. */
 interface Msw {
   readonly http: { post(url: string, respond: (info: { readonly request: Request }) => unknown): object }
   readonly HttpResponse: { json(body: object): unknown; error(): unknown }
@@ -69,9 +69,9 @@ describe('nock', () => {
   })
 
   it.each<[string, () => unknown]>([
-    ['of another path', () => nock('https://gateway.example').post('/elsewhere').reply(200, TOKEN)],
-    ['of another body', () => nock(BASE).post('/v1/sessions', { identity: 'x' }).reply(200, TOKEN)],
-    ['of another bearer', () => nock(BASE).post('/v1/sessions').matchHeader('authorization', 'x').reply(200)],
+    ['for another path', () => nock('https://gateway.example').post('/elsewhere').reply(200, TOKEN)],
+    ['for another body', () => nock(BASE).post('/v1/sessions', { identity: 'x' }).reply(200, TOKEN)],
+    ['for another bearer', () => nock(BASE).post('/v1/sessions').matchHeader('authorization', 'x').reply(200)],
     [
       'that has been used',
       async () => {
@@ -79,7 +79,7 @@ describe('nock', () => {
         await makeClient().getSessionToken('user')
       },
     ],
-  ])('says that only an interceptor %s is there, and does not try again', async (_, prepare) => {
+  ])('reports that nothing matches if the only interceptor is one %s, and does not retry', async (_, prepare) => {
     await prepare()
     const { error, events } = await refusal()
     expect(error.message).toBe(
@@ -88,14 +88,14 @@ describe('nock', () => {
     expect(events).not.toContain('retry')
   })
 
-  it('says that it does not allow connections, and does not try again', async () => {
+  it('reports that it does not allow connections, and does not retry', async () => {
     nock.disableNetConnect()
     const { error, events } = await refusal()
     expect(error.message).toBe(`POST ${PLACE}: nock does not allow connections to this host (ENETUNREACH).`)
     expect(events).not.toContain('retry')
   })
 
-  it('passes an error that it was told to reply with', async () => {
+  it('passes on an error that it replies with', async () => {
     nock(BASE)
       .post('/v1/sessions')
       .replyWithError(Object.assign(new Error(SECRET), { code: 'ETIMEDOUT' }))
@@ -131,7 +131,7 @@ describe('msw', () => {
     expect(bearers).toEqual([`Bearer ${SECRET}`, `Bearer ${SECRET}`])
   })
 
-  it('says that no handler matches, and does not try again', async () => {
+  it('reports that no handler matches, and does not retry', async () => {
     const printed = jest.spyOn(console, 'error').mockImplementation(() => undefined)
     try {
       server.use(http.post('https://gateway.example/elsewhere', () => HttpResponse.json(TOKEN)))
@@ -146,7 +146,7 @@ describe('msw', () => {
     }
   })
 
-  it('passes a network error that a handler responds with', async () => {
+  it('passes on a network error that a handler responds with', async () => {
     server.use(http.post(MINT, () => HttpResponse.error()))
     const error = await failureOf(makeClient({ maxRetries: 0 }).getSessionToken('user'))
     assertNoSecret(error, SECRET)

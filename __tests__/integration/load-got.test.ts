@@ -38,10 +38,10 @@ async function setUp(load: typeof loadGot) {
   return { gateway, minter, mint, recorded }
 }
 
-describe('got, where it cannot be loaded', () => {
+describe('when got cannot be loaded', () => {
   const tooManyFiles = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
 
-  it('fails the call with a retryable error, and is loaded by the next', async () => {
+  it('the call fails with a retryable error, and the next call loads it', async () => {
     const load = jest.fn(loadGot).mockRejectedValueOnce(tooManyFiles)
     const { gateway, mint } = await setUp(load)
     expect(await failureOf(mint())).toMatchObject({
@@ -55,7 +55,7 @@ describe('got, where it cannot be loaded', () => {
     expect([load.mock.calls.length, gateway.requests.length]).toEqual([2, 1])
   })
 
-  it('says nothing of the gateway, nor of the user', async () => {
+  it('the failure is not counted against the gateway or the user', async () => {
     const { minter, mint, recorded } = await setUp(() => Promise.reject(tooManyFiles))
     for (let i = 0; i < 40; i++) await failureOf(mint(`user ${i}`))
     expect(await failureOf(mint('user 0'))).toMatchObject({ code: 'VKIT_CONNECTION', attempts: 0 })

@@ -22,7 +22,7 @@ function setUp(port: number, options: VKitClientOptions = {}) {
   })
   afterThisTest(() => client.close())
   const count = (type: string): number => types().filter(each => each === type).length
-  /** Calls for so many users; says how many have failed, and with which codes. */
+  /** Calls for that many users. `codes` has the code of each call that has failed. */
   const callAll = (users: number) => {
     const codes: string[] = []
     const done = Array.from({ length: users }, async (_, i) => {
@@ -33,7 +33,7 @@ function setUp(port: number, options: VKitClientOptions = {}) {
   return { clock, client, count, callAll }
 }
 
-/** Lets the sockets do their work, and time pass slowly where a clock is given. */
+/** Waits until `isTrue`. In each turn of the event loop, `clock` advances by 1 ms. */
 async function until(isTrue: () => boolean, clock?: FakeClock): Promise<void> {
   while (!isTrue()) {
     await nextTurn()
@@ -48,7 +48,7 @@ describe('a gateway that resets every connection', () => {
     const { client, clock, count, callAll } = setUp(server.port)
     const { codes, all } = callAll(5_000)
     await until(() => count('circuit-open') === 1)
-    // What waits for a retry is not sent again.
+    // A call that waits for a retry is not sent again.
     await until(() => codes.length === 5_000, clock)
     await all
     expect(codes.filter(code => code !== 'VKIT_CONNECTION' && code !== 'VKIT_UNAVAILABLE')).toEqual([])
@@ -57,8 +57,8 @@ describe('a gateway that resets every connection', () => {
   })
 })
 
-describe('a gateway that accepts and says nothing', () => {
-  it('keeps 1,000 users waiting for one timeout, and no one for more than two', async () => {
+describe('a gateway that accepts connections and never responds', () => {
+  it('makes most of 1,000 users wait for one timeout, and none for more than two', async () => {
     const server = await startRecordingServer()
     server.respond = () => undefined
     const { clock, callAll } = setUp(server.port)
@@ -72,7 +72,7 @@ describe('a gateway that accepts and says nothing', () => {
     expect(server.requests.length).toBeLessThanOrEqual(100)
   })
 
-  it('opens the circuit for callers who wait no longer than 3 s, without a cache too', async () => {
+  it('opens the circuit for callers with a deadline of 3 s, even without a cache', async () => {
     const server = await startRecordingServer()
     server.respond = () => undefined
     const { clock, client, count, callAll } = setUp(server.port, { cache: false, deadlineMs: 3_000 })
@@ -85,8 +85,8 @@ describe('a gateway that accepts and says nothing', () => {
   })
 })
 
-describe('a proxy that never answers CONNECT', () => {
-  it('is waited for as long as an attempt may take, again and again until the circuit opens', async () => {
+describe('a proxy that never responds to CONNECT', () => {
+  it('makes each attempt time out, until the circuit opens', async () => {
     const proxy = await startRecordingServer()
     proxy.respond = () => undefined
     const agent = new HttpsProxyAgent(`http://127.0.0.1:${proxy.port}`)
@@ -112,10 +112,10 @@ describe('a proxy that never answers CONNECT', () => {
 })
 
 describe("the connections of the caller's own agent", () => {
-  it('of a make of its own, which has no queue, cannot be relied on', async () => {
+  it('cannot be limited if the agent has no queue, and calls still end with VKIT_TIMEOUT', async () => {
     const server = await startRecordingServer()
     server.respond = () => undefined
-    // As agents for proxies were made once: an emitter with members that mean nothing.
+    // Old agents for proxies looked like this: maxSockets has no effect.
     const agent = {
       maxSockets: 1,
       addRequest: (request: http.ClientRequest) => request.onSocket(net.connect(server.port, '127.0.0.1')),
@@ -132,7 +132,7 @@ describe("the connections of the caller's own agent", () => {
   it.each([
     ['timeoutMs', { timeoutMs: 5_000, deadlineMs: 15_000 }],
     ['deadlineMs', { timeoutMs: 15_000, deadlineMs: 5_000 }],
-  ])('that its other requests have taken: %s is not counted against the gateway', async (_, limits) => {
+  ])('are all used by other requests: %s is not counted against the gateway', async (_, limits) => {
     const server = await startRecordingServer()
     server.respond = () => undefined
     const agent = new http.Agent({ maxSockets: 1 })

@@ -19,7 +19,7 @@ beforeAll(async () => {
     platform: 'node',
     target: 'node20',
     format: 'esm',
-    // got has CommonJS in it, which asks for `require`.
+    // got contains CommonJS code, which calls `require`.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
     logLevel: 'warning',
   })
@@ -33,7 +33,7 @@ interface End {
   readonly err: string
 }
 
-/** Runs `script`, which has `VKitClient`, in a process of its own, until that ends by itself. */
+/** Runs `script`, which can use `VKitClient`, in its own process, and waits until that process ends. */
 async function run(gateway: GatewayEmulator, script: string): Promise<End> {
   const file = path.join(folder, 'script.mjs')
   await writeFile(file, `import { VKitClient } from './videokit.mjs'\n${script}`)
@@ -49,12 +49,12 @@ async function run(gateway: GatewayEmulator, script: string): Promise<End> {
   return { code: await code, out, err }
 }
 
-/** Tokens that are due for refresh from the first millisecond on. */
+/** A client whose tokens are stale after the first millisecond. */
 const EAGER = `new VKitClient({ cache: { refreshAhead: 0.000001, minValidityMs: 0 } })`
-const UNTIL_DUE = `const due = performance.now() + 20; while (performance.now() < due);`
+const UNTIL_STALE = `const stale = performance.now() + 20; while (performance.now() < stale);`
 
 describe('a process', () => {
-  it('ends by itself after a token, though nobody closed the client', async () => {
+  it('ends when it has its token, even if the client is not closed', async () => {
     const gateway = await startGateway()
     const end = await run(
       gateway,
@@ -63,7 +63,7 @@ describe('a process', () => {
     expect(end).toEqual({ code: 0, out: 'user\n', err: '' })
   })
 
-  it('does not end with code 13 under a caller who awaits a slow mint', async () => {
+  it('does not end with exit code 13 while a caller waits for a slow mint', async () => {
     const gateway = await startGateway()
     gateway.failNext({ delayMs: 400 })
     const end = await run(
@@ -73,7 +73,7 @@ describe('a process', () => {
     expect(end).toEqual({ code: 0, out: 'user\n', err: '' })
   })
 
-  it('does not end under a caller who waits for the next attempt', async () => {
+  it('does not end while a caller waits for a retry', async () => {
     const gateway = await startGateway()
     gateway.failNext({ status: 503 }, 2)
     const end = await run(
@@ -91,18 +91,18 @@ describe('a process', () => {
       gateway,
       `const client = ${EAGER}
        await client.getSessionToken('user')
-       ${UNTIL_DUE}
+       ${UNTIL_STALE}
        await client.getSessionToken('user')
-       // A turn of the event loop, for the request to be sent.
+       // The event loop must run before the request is sent.
        await new Promise(resolve => setTimeout(resolve, 50))
        console.log(client.stats().inFlight)`,
     )
     expect(end).toEqual({ code: 0, out: '1\n', err: '' })
-    // Had it waited for the attempt's time to run out, there would have been another attempt.
+    // If the process had waited for the timeout of the attempt, it would have made another attempt.
     expect(gateway.requests.map(request => request.status)).toEqual([200, 0])
   })
 
-  it('does not end by an unhandled rejection when a background refresh fails', async () => {
+  it('does not end with an unhandled rejection when a background refresh fails', async () => {
     const gateway = await startGateway()
     gateway.failNext({})
     gateway.fail({ status: 401 })
@@ -113,7 +113,7 @@ describe('a process', () => {
          onEvent: ({ type, background }) => type === 'failure' && console.log(type, background),
        })
        await client.getSessionToken('user')
-       ${UNTIL_DUE}
+       ${UNTIL_STALE}
        await client.getSessionToken('user')
        while (client.stats().inFlight > 0) await new Promise(resolve => setTimeout(resolve, 5))
        console.log('served', (await client.getSessionToken('user')).identity)`,

@@ -6,7 +6,7 @@ import { failureOf } from '../support/failure.js'
 import { makeClient, recordEvents, startGateway } from '../support/gateway.js'
 
 describe('a secret provider', () => {
-  it('is asked per mint, and not per call', async () => {
+  it('is called for each mint, and not for each call', async () => {
     const gateway = await startGateway()
     const provider = jest.fn(() => Promise.resolve(gateway.appSecret))
     const client = makeClient(gateway, { appSecret: provider })
@@ -17,7 +17,7 @@ describe('a secret provider', () => {
     expect(provider).toHaveBeenCalledTimes(2)
   })
 
-  it('is asked once by mints that need it at the same time', async () => {
+  it('is called once for mints that need the secret at the same time', async () => {
     const gateway = await startGateway()
     const provider = jest.fn(() => Promise.resolve(gateway.appSecret))
     const client = makeClient(gateway, { appSecret: provider })
@@ -26,7 +26,7 @@ describe('a secret provider', () => {
     expect(gateway.mints).toBe(20)
   })
 
-  it('is asked again after a 401, and the mint is sent once more where the secret has changed', async () => {
+  it('is called again after a 401, and the mint is sent once more if the secret has changed', async () => {
     const gateway = await startGateway()
     const secrets = ['an-old-secret', gateway.appSecret]
     const recorded = recordEvents()
@@ -36,7 +36,7 @@ describe('a secret provider', () => {
     expect(recorded.types()).toContain('secret-rotation')
   })
 
-  it('leaves what was minted with the old secret in the cache', async () => {
+  it('that returns a new secret leaves the tokens of the old one in the cache', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway, { appSecret: () => gateway.appSecret })
     const old = await client.getSessionToken('a')
@@ -46,7 +46,7 @@ describe('a secret provider', () => {
     expect(gateway.requests.map(({ status }) => status)).toEqual([200, 200])
   })
 
-  it('is asked once for all whom the old secret failed', async () => {
+  it('provides the new secret for every call that failed with the old one', async () => {
     const gateway = await startGateway()
     const secrets = ['an-old-secret']
     const provider = jest.fn(() => secrets.shift() ?? gateway.appSecret)
@@ -56,7 +56,7 @@ describe('a secret provider', () => {
     expect(gateway.mints).toBe(10)
   })
 
-  it('that gives the same secret after a 401 causes no second request', async () => {
+  it('that returns the same secret after a 401 causes no second request', async () => {
     const gateway = await startGateway()
     const provider = jest.fn(() => 'a-refused-secret')
     const error = await failureOf(makeClient(gateway, { appSecret: provider }).getSessionToken('user'))
@@ -65,11 +65,11 @@ describe('a secret provider', () => {
     expect(provider).toHaveBeenCalledTimes(2)
   })
 
-  it('that fails after a 401 tells why, and of the attempt that was made', async () => {
+  it('that fails after a 401 causes VKIT_CONFIG, with the attempt that was made', async () => {
     const gateway = await startGateway()
-    const answers = ['an-old-secret']
+    const results = ['an-old-secret']
     const provider = (): string => {
-      const secret = answers.shift()
+      const secret = results.shift()
       if (secret === undefined) throw new Error('the vault is sealed')
       return secret
     }
@@ -78,7 +78,7 @@ describe('a secret provider', () => {
     expect(gateway.requests).toHaveLength(1)
   })
 
-  it('whose new secret is refused too causes no third request', async () => {
+  it('whose new secret is also refused causes no third request', async () => {
     const gateway = await startGateway()
     const provider = jest.fn(() => `refused-secret-${provider.mock.calls.length}`)
     const error = await failureOf(makeClient(gateway, { appSecret: provider }).getSessionToken('user'))
@@ -87,7 +87,7 @@ describe('a secret provider', () => {
     expect(provider).toHaveBeenCalledTimes(2)
   })
 
-  it('is not asked again where the secret is a string: it cannot have changed', async () => {
+  it('is not needed for a string, which is not sent again after a 401', async () => {
     const gateway = await startGateway()
     const error = await failureOf(makeClient(gateway, { appSecret: 'a-refused-secret' }).getSessionToken('user'))
     expect(error.code).toBe('VKIT_UNAUTHENTICATED')
@@ -103,13 +103,13 @@ describe('a secret provider', () => {
       },
     ],
     ['rejects', () => Promise.reject(new Error(`cannot read ${hidden}`))],
-    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- what others' code may well do
-    ['rejects with no error', () => Promise.reject(hidden)],
-    ['gives nothing', () => undefined],
-    ['gives an object', () => ({ secret: hidden })],
-    ['gives an empty string', () => ''],
-    ['gives a line break with it', () => `${hidden}\n`],
-  ])('that %s is VKIT_CONFIG, without a request and without the value', async (_, provider) => {
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- other code may do this
+    ['rejects with a value that is not an error', () => Promise.reject(hidden)],
+    ['returns undefined', () => undefined],
+    ['returns an object', () => ({ secret: hidden })],
+    ['returns an empty string', () => ''],
+    ['returns the secret with a line break', () => `${hidden}\n`],
+  ])('that %s causes VKIT_CONFIG, without a request and without the value in the error', async (_, provider) => {
     const gateway = await startGateway()
     const client = makeClient(gateway, { appSecret: provider as () => string })
     const error = await failureOf(client.getSessionToken('user'))
@@ -118,19 +118,19 @@ describe('a secret provider', () => {
     expect(`${inspect(error, { showHidden: true, depth: null })} ${JSON.stringify(error)}`).not.toContain(hidden)
   })
 
-  it('that fails once is asked again by the next call', async () => {
+  it('that fails once is called again by the next call', async () => {
     const gateway = await startGateway()
-    const answers = [() => Promise.reject(new Error('vault is sealed')), () => Promise.resolve(gateway.appSecret)]
-    const client = makeClient(gateway, { appSecret: () => answers.shift()?.() ?? '' })
+    const results = [() => Promise.reject(new Error('vault is sealed')), () => Promise.resolve(gateway.appSecret)]
+    const client = makeClient(gateway, { appSecret: () => results.shift()?.() ?? '' })
     expect((await failureOf(client.getSessionToken('user'))).code).toBe('VKIT_CONFIG')
     expect((await client.getSessionToken('user')).identity).toBe('user')
   })
 
-  it('that never answers ends with the deadline, and the next call asks again', async () => {
+  it('that never settles ends with the deadline, and the next call calls it again', async () => {
     const clock = new FakeClock()
     const gateway = await startGateway({ clock })
-    const answers = [() => new Promise<string>(() => undefined), () => Promise.resolve(gateway.appSecret)]
-    const client = makeClient(gateway, { appSecret: () => answers.shift()?.() ?? '', clock })
+    const results = [() => new Promise<string>(() => undefined), () => Promise.resolve(gateway.appSecret)]
+    const client = makeClient(gateway, { appSecret: () => results.shift()?.() ?? '', clock })
     const calls = ['user', 'user', 'other'].map(identity => failureOf(client.getSessionToken(identity)))
     await clock.advance(15_000)
     for (const error of await Promise.all(calls)) {
@@ -144,9 +144,9 @@ describe('a secret provider', () => {
     const tenants = new AsyncLocalStorage<{ secret: string }>()
 
     it.each<[string, () => unknown]>([
-      ['and throws where there is none', () => tenants.getStore()!.secret], // eslint-disable-line @typescript-eslint/no-non-null-assertion
-      ['and gives undefined where there is none', () => tenants.getStore()?.secret],
-    ])('%s, gives no tenant a token with the secret of another', async (_, provider) => {
+      ['and throws if there is none', () => tenants.getStore()!.secret], // eslint-disable-line @typescript-eslint/no-non-null-assertion
+      ['and returns undefined if there is none', () => tenants.getStore()?.secret],
+    ])('%s, never mints a token for one tenant with the secret of another', async (_, provider) => {
       const gateway = await startGateway()
       for (const cache of [false, {}] as const) {
         const client = makeClient(gateway, { appSecret: provider as () => string, cache })
@@ -161,7 +161,7 @@ describe('a secret provider', () => {
       expect(gateway.requests).toHaveLength(0)
     })
 
-    it('sees the context in which the client was made, whichever request calls', async () => {
+    it('runs in the context in which the client was created, whichever request calls', async () => {
       const gateway = await startGateway()
       const provider = (): string => tenants.getStore()?.secret ?? 'none'
       const client = tenants.run({ secret: gateway.appSecret }, () => makeClient(gateway, { appSecret: provider }))
@@ -171,7 +171,7 @@ describe('a secret provider', () => {
     })
   })
 
-  it('that never answers does not outlive close', async () => {
+  it('that never settles does not keep a call pending after close', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway, {
       appSecret: () => new Promise<string>(() => undefined),

@@ -11,14 +11,14 @@ import { redisOnPath, startRedis, type Server } from '../support/servers.js'
 
 const CALLS = 10_000
 const MINUTES = 60_000
-/** Busy machines are slow: what is shown here is not how fast Redis is. */
+/** A busy machine is slow, and these tests do not measure the speed of Redis. */
 const slowedDown = (factor: number): Clock => ({
   ...systemClock,
   sleep: (ms, signal) => systemClock.sleep(ms * factor, signal),
 })
-const patient = slowedDown(10)
+const slowClock = slowedDown(10)
 
-/** It will be killed, and says so. Afterwards it is looked for often: by default up to two seconds go by in between. */
+/** Ignores the errors of the killed server, and reconnects every 20 ms: the default waits for up to two seconds. */
 const connect = (url: string) => createClient({ url, socket: { reconnectStrategy: 20 } }).on('error', () => undefined)
 
 describeWith(redisOnPath, 'a real Redis', () => {
@@ -34,12 +34,12 @@ describeWith(redisOnPath, 'a real Redis', () => {
   }, MINUTES)
 
   it(
-    'shows in a dump no token, no identity, no secret, and two secrets share no key',
+    'has no token, identity or secret in its dump, and no key that two secrets share',
     async () => {
       const gateways = [await startGateway(), await startGateway()]
       const hidden: string[] = gateways.map(gateway => gateway.appSecret)
       for (const gateway of gateways) {
-        const client = makeClient(gateway, { cache: { store: keyv }, clock: patient })
+        const client = makeClient(gateway, { cache: { store: keyv }, clock: slowClock })
         for (let user = 0; user < 50; user++) {
           const identity = `user-${user}@example.com`
           const { sessionToken } = await client.getSessionToken(identity, ['videos.read'])
@@ -56,7 +56,7 @@ describeWith(redisOnPath, 'a real Redis', () => {
       expect([keys.length, new Set(keys.map(key => key[2])).size, new Set(keys.map(key => key[3])).size]).toEqual([
         100, 2, 100,
       ])
-      // Neither whole nor in part, neither plain nor encoded.
+      // The dump must not contain them or their parts, in plain text or encoded.
       const parts = hidden.flatMap(text => [text, ...text.split(/[.@]/)])
       const forms = parts.flatMap(text => {
         const bytes = Buffer.from(text)
@@ -68,10 +68,10 @@ describeWith(redisOnPath, 'a real Redis', () => {
     2 * MINUTES,
   )
 
-  it('loses its records by itself when the tokens expire', async () => {
+  it('deletes its records when the tokens expire', async () => {
     const gateway = await startGateway({ lifetimeMs: 7_200_000 })
-    const client = makeClient(gateway, { cache: { store: keyv }, clock: patient })
-    await client.getSessionToken('somebody')
+    const client = makeClient(gateway, { cache: { store: keyv }, clock: slowClock })
+    await client.getSessionToken('user')
     await client.close()
     const redis = await connect(server.url).connect()
     const ttls = await Promise.all((await redis.keys('*')).map(key => redis.pTTL(key)))
@@ -82,14 +82,14 @@ describeWith(redisOnPath, 'a real Redis', () => {
   })
 
   it(
-    `killed in the middle of ${CALLS} calls, and started again, fails none of them`,
+    `that is killed and restarted during ${CALLS} calls causes no failed call`,
     async () => {
       const gateway = await startGateway()
       const counts = new Map<VKitEventType, number>()
       const count = (type: VKitEventType): number => counts.get(type) ?? 0
       const onEvent = ({ type }: VKitEvent): void => void counts.set(type, count(type) + 1)
       let skippedMs = 0
-      // Every call that waits for the killed Redis waits in real time.
+      // A call that waits for the killed Redis waits in real time.
       const clock: Clock = { ...slowedDown(2), monotonic: () => systemClock.monotonic() + skippedMs }
       const options = { cache: { store: keyv }, onEvent, clock }
       const processes = Array.from({ length: 4 }, () => makeClient(gateway, options))
@@ -97,7 +97,7 @@ describeWith(redisOnPath, 'a real Redis', () => {
       let next = 0
       let pausesWhileDown = 0
       const failed: unknown[] = []
-      const lane = async (): Promise<void> => {
+      const worker = async (): Promise<void> => {
         while (next < CALLS) {
           const call = next++
           if (call === (CALLS * 3) / 8) await server.kill()
@@ -105,20 +105,20 @@ describeWith(redisOnPath, 'a real Redis', () => {
             pausesWhileDown = count('store-pause')
             await server.start()
           }
-          // So that the pause, of up to 30 s, is over long before the calls are.
+          // The pause of up to 30 s must end long before the calls do.
           if (call > (CALLS * 5) / 8) skippedMs += 50
-          // A hundred users of one process, then the same of the others, which may find them in the store.
+          // All four processes call for the same hundred users, so the later ones can find the tokens in the store.
           const block = Math.floor(call / 100)
           const user = `user-${Math.floor(block / 4)}-${call % 100}`
           await processes[block % 4]?.getSessionToken(user).catch((error: unknown) => failed.push(error))
         }
       }
-      await Promise.all(Array.from({ length: 32 }, lane))
+      await Promise.all(Array.from({ length: 32 }, worker))
 
       expect(failed).toEqual([])
       expect(pausesWhileDown).toBeGreaterThan(0)
       expect(count('store-hit')).toBeGreaterThan(0)
-      // And it is used again, once it has been found to answer.
+      // The store is used again after a probe has succeeded.
       let later = 0
       while (count('store-resume') === 0) {
         skippedMs += 1_000

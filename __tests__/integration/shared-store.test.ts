@@ -53,27 +53,27 @@ function testStore(open: Kind['open']): void {
   let end: OpenStore['end']
   beforeAll(async () => {
     ;({ store: real, end } = await open())
-    // Keyv returns undefined where it cannot reach the store, which would look like a token that was lost.
+    // Keyv returns undefined if it cannot reach the store, which would look like a lost token.
     await real.set('ready', 'yes', 60_000)
     expect(await real.get('ready')).toBe('yes')
   }, 60_000)
   afterAll(() => end?.(), 60_000)
 
   let identities = 0
-  /** Processes with one store and one clock, which goes by itself never: the real store may take its time. */
+  /** Clients that share one store and one clock. The clock never advances by itself, so a slow store never times out. */
   async function setUp() {
     const clock = new FakeClock(Date.now())
     const gateway = await startGateway({ clock })
     const store = new RecordingStore(real)
-    const process = (options?: VKitClientOptions): VKitClient & { told: ReturnType<typeof recordEvents> } => {
-      const told = recordEvents()
-      const client = makeClient(gateway, { clock, cache: { store }, onEvent: told.onEvent, ...options })
-      return Object.assign(client, { told })
+    const process = (options?: VKitClientOptions): VKitClient & { recorded: ReturnType<typeof recordEvents> } => {
+      const recorded = recordEvents()
+      const client = makeClient(gateway, { clock, cache: { store }, onEvent: recorded.onEvent, ...options })
+      return Object.assign(client, { recorded })
     }
     return { clock, gateway, store, process, user: `END_USER_${++identities}_of_a_customer` }
   }
 
-  /** One process has minted, and the store holds it. */
+  /** One process has minted a token, and the store contains it. */
   async function setUpWarm(options?: VKitClientOptions) {
     const all = await setUp()
     const first = all.process(options)
@@ -87,16 +87,16 @@ function testStore(open: Kind['open']): void {
     await store.idle()
   }
 
-  it('spares a second process the mint', async () => {
+  it('saves a second process the mint', async () => {
     const { gateway, process, user, token } = await setUpWarm()
     const second = process()
     expect(await second.getSessionToken(user)).toEqual(token)
     expect(gateway.mints).toBe(1)
-    expect(second.told.types()).toEqual(['miss', 'store-hit'])
+    expect(second.recorded.types()).toEqual(['miss', 'store-hit'])
     expect(second.stats()).toMatchObject({ mints: 0, entries: 1 })
   })
 
-  it('keeps identities, scopes and gateways apart', async () => {
+  it('separates identities, scopes and gateways', async () => {
     const { gateway, process, user } = await setUpWarm()
     await process().getSessionToken(`${user}x`)
     await process().getSessionToken(user, ['videos.read'])
@@ -105,7 +105,7 @@ function testStore(open: Kind['open']): void {
     expect(gateway.mints).toBe(4)
   })
 
-  it('gives a process with another secret nothing', async () => {
+  it('returns nothing to a process with another secret', async () => {
     const { gateway, store, process, user } = await setUpWarm()
     const old = store.writes[0]?.key
     gateway.appSecret = gateway.appSecret.replace(/.$/, last => (last === 'A' ? 'B' : 'A'))
@@ -113,25 +113,25 @@ function testStore(open: Kind['open']): void {
     await rotated.getSessionToken(user)
     await untilTrue(() => store.writes.length > 1)
     expect(gateway.mints).toBe(2)
-    expect(rotated.told.types()).toEqual(['miss', 'mint'])
+    expect(rotated.recorded.types()).toEqual(['miss', 'mint'])
     const prefixes = [old, store.writes[1]?.key].map(key => key?.split(':').slice(0, 3).join(':'))
     expect(prefixes[0]).not.toBe(prefixes[1])
   })
 
-  it('follows a secret provider, and keeps what was minted after a 401 under the new secret', async () => {
+  it('uses the secret of a provider, and stores a token minted after a 401 under the new secret', async () => {
     const { gateway, store, process, user } = await setUp()
     const [old, fresh] = [gateway.appSecret, `${gateway.appSecret}x`]
     gateway.appSecret = fresh
-    const answers = [old, old, fresh]
-    const rotating = process({ appSecret: () => answers.shift() ?? fresh })
+    const secrets = [old, old, fresh]
+    const rotating = process({ appSecret: () => secrets.shift() ?? fresh })
     const token = await rotating.getSessionToken(user)
     await written(store)
-    expect(rotating.told.types()).toContain('secret-rotation')
+    expect(rotating.recorded.types()).toContain('secret-rotation')
     expect(await process({ appSecret: fresh }).getSessionToken(user)).toEqual(token)
     expect(gateway.mints).toBe(1)
   })
 
-  it('is not written to by a 401', async () => {
+  it('is not written to after a 401', async () => {
     const { gateway, store, process, user } = await setUp()
     gateway.fail({ status: 401 })
     await failureOf(process().getSessionToken(user))
@@ -142,20 +142,20 @@ function testStore(open: Kind['open']): void {
     expect(gateway.mints).toBe(1)
   })
 
-  it('is reached by invalidate', async () => {
+  it('loses the token on invalidate', async () => {
     const { gateway, process, user, first, token } = await setUpWarm()
     await first.invalidate(user)
     expect(await process().getSessionToken(user)).not.toEqual(token)
     expect(gateway.mints).toBe(2)
   })
 
-  it('is reached by invalidate from a process that never had the token', async () => {
+  it('loses the token on invalidate from a process that never had it', async () => {
     const { process, user, token } = await setUpWarm()
     await process().invalidate(user)
     expect(await process().getSessionToken(user)).not.toEqual(token)
   })
 
-  it('compares what it holds with the token to be invalidated', async () => {
+  it('loses only the given token on invalidate with a token', async () => {
     const { process, user, token } = await setUpWarm()
     await process().invalidate(user, { token: 'another' })
     expect(await process().getSessionToken(user)).toEqual(token)
@@ -163,7 +163,7 @@ function testStore(open: Kind['open']): void {
     expect(await process().getSessionToken(user)).not.toEqual(token)
   })
 
-  it("is reached by 'reload', and left alone by 'no-store'", async () => {
+  it("is updated by 'reload', and not by 'no-store'", async () => {
     const { store, process, user, first, token } = await setUpWarm()
     const own = await first.getSessionToken(user, { cache: 'no-store' })
     expect(store.keys).toHaveLength(2)
@@ -179,7 +179,7 @@ function testStore(open: Kind['open']): void {
     clock.setWall(clock.now() + 0.6 * 3_600_000)
     gateway.fail({ status: 403 })
     await first.getSessionToken(user)
-    await untilTrue(() => first.told.types().includes('eviction'))
+    await untilTrue(() => first.recorded.types().includes('eviction'))
     await untilTrue(() => store.keys.length >= 4)
     await store.idle()
     expect(await failureOf(process().getSessionToken(user))).toMatchObject({ code: 'VKIT_FORBIDDEN' })
@@ -191,7 +191,7 @@ function testStore(open: Kind['open']): void {
     expect(await process().getSessionToken(user)).toEqual(token)
   })
 
-  it('is never given a token, an identity or the secret in the clear, and always a good TTL', async () => {
+  it('never receives a token, an identity or the secret in plain text, and always receives a valid TTL', async () => {
     const { gateway, store, user, token } = await setUpWarm()
     const seen = JSON.stringify([store.keys, store.writes])
     const encodings = (text: string): string[] =>
@@ -212,10 +212,10 @@ function testStore(open: Kind['open']): void {
       ['cut short', 'corrupt', record => record.slice(0, -10)],
       ['altered in one character', 'corrupt', record => flip(record, 100)],
       ['of another version', 'version', record => record.replace(/^1/, '2')],
-      ['not ours at all', 'corrupt', () => '{"sessionToken":"evil","identity":"user"}'],
+      ['not from this package', 'corrupt', () => '{"sessionToken":"evil","identity":"user"}'],
     ]
 
-    it.each(alterations)('%s: mints, tells, and mends it', async (_, reason, alter) => {
+    it.each(alterations)('%s: mints, reports the record, and replaces it', async (_, reason, alter) => {
       const { gateway, store, process, user, first } = await setUpWarm()
       await first.getSessionToken(`${user}-other`)
       await untilTrue(() => store.writes.length > 1)
@@ -227,14 +227,14 @@ function testStore(open: Kind['open']): void {
       const second = process()
       const token = await second.getSessionToken(user)
       expect(gateway.mints).toBe(3)
-      expect(second.told.events).toContainEqual({ type: 'store-failure', operation: 'get', reason })
+      expect(second.recorded.events).toContainEqual({ type: 'store-failure', operation: 'get', reason })
       await untilTrue(() => store.writes.length > 2)
       await store.idle()
       expect(await process().getSessionToken(user)).toEqual(token)
-      expect(second.told.types()).not.toContain('store-pause')
+      expect(second.recorded.types()).not.toContain('store-pause')
     })
 
-    it('replayed after its expiry: mints and tells', async () => {
+    it('replayed after its expiry: mints and reports the record', async () => {
       const { clock, gateway, store, process, user, token } = await setUpWarm()
       await clock.advance(3_600_001)
       const [{ key, value } = { key: '', value: '' }] = store.writes
@@ -242,11 +242,11 @@ function testStore(open: Kind['open']): void {
       const second = process()
       expect(await second.getSessionToken(user)).not.toEqual(token)
       expect(gateway.mints).toBe(2)
-      expect(second.told.events).toContainEqual({ type: 'store-failure', operation: 'get', reason: 'expired' })
+      expect(second.recorded.events).toContainEqual({ type: 'store-failure', operation: 'get', reason: 'expired' })
     })
   })
 
-  it('is handed everything before close() resolves', async () => {
+  it('receives every token before close() resolves', async () => {
     const { store, process, user } = await setUp()
     const client = process()
     await client.getSessionToken(user)
@@ -255,7 +255,7 @@ function testStore(open: Kind['open']): void {
   })
 }
 
-/** Until what the event loop has under way has made it true. */
+/** Lets the event loop run until `condition` is true. */
 async function untilTrue(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise(resolve => setImmediate(resolve))
 }

@@ -34,10 +34,10 @@ function makeAgent(options: https.AgentOptions): https.Agent {
   return agent
 }
 
-/** A request of other code by the same agent. Resolves to whether its TLS session was resumed. */
+/** Sends a request of other code through the same agent. Resolves to whether its TLS session was resumed. */
 async function requestByOthers(server: RecordingServer, agent: https.Agent): Promise<boolean> {
   const { port } = server
-  // As the client does it: the agent shares connections and sessions between requests with the same options.
+  // The client uses the same options, and the agent shares connections and sessions only between equal options.
   const options = { host: '127.0.0.1', port, agent, method: 'POST', rejectUnauthorized: true }
   const request = https.request(options)
   request.end('{"identity":"other"}')
@@ -50,7 +50,7 @@ async function requestByOthers(server: RecordingServer, agent: https.Agent): Pro
   return isResumed
 }
 
-/** Nothing arrived at the server but handshakes. */
+/** Checks that only handshakes arrived at the server. */
 async function expectSilence(server: RecordingServer): Promise<void> {
   await server.closed()
   expect(server.connections.join('')).toBe('')
@@ -59,26 +59,29 @@ async function expectSilence(server: RecordingServer): Promise<void> {
 describe.each(VERSIONS)('an impostor with a trusted certificate for another name, %s', maxVersion => {
   const start = (): Promise<RecordingServer> => startRecordingServer({ ...impostor, maxVersion })
 
-  it('is refused by an agent of the caller, which has only a CA', async () => {
+  it("is refused by a caller's agent that sets only a CA", async () => {
     const server = await start()
     const error = await failureOf(makeClient(server, makeAgent({ ca: impostor.cert })).getSessionToken('user'))
     expect(error).toMatchObject({ ...TLS, cause: { code: 'ERR_TLS_CERT_ALTNAME_INVALID' } })
     await expectSilence(server)
   })
 
-  it.each([true, false])('sees nothing through an agent that accepts every name (keepAlive: %s)', async keepAlive => {
-    const server = await start()
-    const client = makeClient(server, makeAgent({ ca: impostor.cert, keepAlive, checkServerIdentity: acceptAll }))
-    const error = await failureOf(client.getSessionToken('user'))
-    expect(error).toMatchObject(TLS)
-    expect(error.message).toBe(
-      `The connection to https://127.0.0.1:${server.port}/v1/sessions is not secure: the certificate is not that of 127.0.0.1. The app secret was not sent.`,
-    )
-    expect(await failureOf(client.getSessionToken('other'))).toMatchObject(TLS)
-    await expectSilence(server)
-  })
+  it.each([true, false])(
+    'receives nothing through an agent that accepts every name (keepAlive: %s)',
+    async keepAlive => {
+      const server = await start()
+      const client = makeClient(server, makeAgent({ ca: impostor.cert, keepAlive, checkServerIdentity: acceptAll }))
+      const error = await failureOf(client.getSessionToken('user'))
+      expect(error).toMatchObject(TLS)
+      expect(error.message).toBe(
+        `The connection to https://127.0.0.1:${server.port}/v1/sessions is not secure: the certificate is not that of 127.0.0.1. The app secret was not sent.`,
+      )
+      expect(await failureOf(client.getSessionToken('other'))).toMatchObject(TLS)
+      await expectSilence(server)
+    },
+  )
 
-  it.each(['session', 'connection'])('sees no bearer on a %s that other code left in the agent', async kept => {
+  it.each(['session', 'connection'])('receives no app secret on a %s that other code left in the agent', async kept => {
     const server = await start()
     const keepAlive = kept === 'connection'
     const agent = makeAgent({ ca: impostor.cert, keepAlive, maxSockets: 1, checkServerIdentity: acceptAll })
@@ -96,7 +99,7 @@ describe.each(VERSIONS)('an impostor with a trusted certificate for another name
   })
 })
 
-describe('an agent whose checks are switched off after the client was made', () => {
+describe('an agent whose checks are switched off after the client was created', () => {
   it.each(VERSIONS)('sends nothing to a server whose certificate is not trusted, %s', async maxVersion => {
     const server = await startRecordingServer({ ...good, maxVersion })
     const agent = makeAgent({})
@@ -110,14 +113,14 @@ describe('an agent whose checks are switched off after the client was made', () 
 })
 
 describe('a private CA', () => {
-  it.each([true, false])('works by the ca of an agent (keepAlive: %s)', async keepAlive => {
+  it.each([true, false])('is trusted if the agent has it as ca (keepAlive: %s)', async keepAlive => {
     const server = await startRecordingServer(good)
     const client = makeClient(server, makeAgent({ ca: good.cert, keepAlive }))
     for (const user of ['a', 'b', 'c']) expect((await client.getSessionToken(user)).identity).toBe(user)
     expect(server.connections).toHaveLength(keepAlive ? 1 : 3)
   })
 
-  it('is not trusted without it', async () => {
+  it('is not trusted without the ca option', async () => {
     const server = await startRecordingServer(good)
     for (const agent of [makeAgent({}), undefined]) {
       const client = makeClient(server, agent as unknown as object)
@@ -143,7 +146,7 @@ describe('the servername of an agent', () => {
     await expectSilence(server)
   })
 
-  it('may be empty, so that none is sent', async () => {
+  it('can be empty, and then no server name is sent', async () => {
     const server = await startRecordingServer(good)
     const client = makeClient(server, makeAgent({ ca: good.cert, servername: '' }), {
       baseUrl: `https://localhost:${server.port}`,
@@ -161,7 +164,7 @@ describe.each(VERSIONS)('a certificate that an agent pins, %s', maxVersion => {
     expect(checkServerIdentity).toHaveBeenCalledTimes(keepAlive ? 1 : 3)
   })
 
-  it('is accepted where other code left a session that could be resumed', async () => {
+  it('is accepted if other code left a session that can be resumed', async () => {
     const server = await startRecordingServer({ ...good, maxVersion })
     server.respond = (socket, request) => {
       respondWithToken(socket, request)
@@ -173,7 +176,7 @@ describe.each(VERSIONS)('a certificate that an agent pins, %s', maxVersion => {
     expect((await makeClient(server, agent).getSessionToken('user')).identity).toBe('user')
   })
 
-  it('is accepted where other code left a connection that shows no certificate', async () => {
+  it('is accepted if other code left a connection that shows no certificate', async () => {
     const server = await startRecordingServer({ ...good, maxVersion })
     server.respond = (socket, request) => {
       server.respond = respondWithToken
@@ -199,7 +202,7 @@ describe.each(VERSIONS)('a certificate that an agent pins, %s', maxVersion => {
   })
 })
 
-describe('an agent that gives other sockets', () => {
+describe('an agent that creates its own sockets', () => {
   type Connect = (options: tls.ConnectionOptions & net.TcpNetConnectOpts) => Duplex
   type Hand = (error: Error | null, socket: Duplex) => void
 
@@ -208,7 +211,7 @@ describe('an agent that gives other sockets', () => {
     readonly #event: string | undefined
     last: Duplex | undefined
 
-    /** Its sockets come from `connect`: at once, or when they have emitted `event`. */
+    /** Hands over the sockets of `connect` immediately, or when they have emitted `event`. */
     constructor(connect: Connect, event?: string) {
       super({ keepAlive: true, maxSockets: 1 })
       this.#connect = connect
@@ -239,7 +242,7 @@ describe('an agent that gives other sockets', () => {
   })
 
   it.each([undefined, 'connect', 'secureConnect'])(
-    'sends nothing on one that skips the checks, handed over at event %s',
+    'sends nothing on a TLS socket that skips the checks, handed over at event %s',
     async event => {
       const unchecked: tls.ConnectionOptions[] = [
         { rejectUnauthorized: false },
@@ -254,7 +257,7 @@ describe('an agent that gives other sockets', () => {
     },
   )
 
-  it('writes nothing before the handshake has ended and the certificate was checked', async () => {
+  it('writes nothing until the handshake has ended and the certificate is checked', async () => {
     const steps: string[] = []
     const server = await startRecordingServer(good)
     const agent = use(options => {
@@ -276,7 +279,7 @@ describe('an agent that gives other sockets', () => {
     expect(steps.slice(0, 3)).toEqual(['check', 'secureConnect', 'write'])
   })
 
-  it.each([undefined, 'connect'])('sends nothing in clear, on a socket handed over at event %s', async event => {
+  it.each([undefined, 'connect'])('sends nothing on a socket without TLS, handed over at event %s', async event => {
     const server = await startRecordingServer()
     const agent = use(({ host, port }) => net.connect({ host, port } as net.TcpNetConnectOpts), event)
     const error = await failureOf(makeClient(server, agent).getSessionToken('user'))
@@ -291,7 +294,7 @@ describe('an agent that gives other sockets', () => {
     [false, false],
     ['yes', false],
     [true, true],
-  ])('sends to a stream of JavaScript whose encrypted is %j: %s', async (encrypted, sends) => {
+  ])('sends to a JavaScript stream whose encrypted is %j: %s', async (encrypted, sends) => {
     const written: string[] = []
     const nothing = (): void => undefined
     const agent = use(() => {
@@ -323,7 +326,7 @@ describe('an agent that gives other sockets', () => {
     assertNoSecret(server.connections, SECRET)
   })
 
-  it.each([undefined, 'connect'])('a handshake that stalls ends with timeoutMs (event %s)', async event => {
+  it.each([undefined, 'connect'])('fails after timeoutMs if a handshake stalls (event %s)', async event => {
     const server = await startRecordingServer()
     const clock = new FakeClock()
     server.respond = () => void clock.advance(1_000)
@@ -333,7 +336,7 @@ describe('an agent that gives other sockets', () => {
     assertNoSecret(server.connections, SECRET)
   })
 
-  it('sends nothing if the caller has left by the time the socket is secure', async () => {
+  it('sends nothing if the caller has aborted before the socket is secure', async () => {
     const server = await startRecordingServer(good)
     const control = new AbortController()
     const agent = use(options => {
@@ -347,7 +350,7 @@ describe('an agent that gives other sockets', () => {
   })
 })
 
-describe('a kept connection', () => {
+describe('a reused connection', () => {
   const warnings: Error[] = []
   const onWarning = (warning: Error): void => void warnings.push(warning)
 
@@ -381,9 +384,9 @@ describe('a kept connection', () => {
 describe('https-proxy-agent', () => {
   interface Proxy {
     readonly url: string
-    /** What went through it. */
+    /** The bytes that clients sent to the proxy. */
     readonly heard: Buffer[]
-    /** What it responds to CONNECT, if not by a tunnel. */
+    /** The response to CONNECT, if the proxy opens no tunnel. */
     refusal: string | undefined
   }
 
@@ -414,7 +417,7 @@ describe('https-proxy-agent', () => {
 
   function makeProxyAgent(proxy: Proxy, keepAlive: boolean, ca = good.cert): HttpsProxyAgent<string> {
     const agent = new HttpsProxyAgent(proxy.url, { keepAlive })
-    // It uses the options of its constructor for the connection to the proxy only.
+    // HttpsProxyAgent uses its constructor options only for the connection to the proxy.
     Object.assign(agent.options, { ca })
     afterThisTest(async () => agent.destroy())
     return agent
@@ -429,7 +432,7 @@ describe('https-proxy-agent', () => {
     assertNoSecret(proxy.heard, SECRET)
   })
 
-  it('sends nothing to a server that is not trusted, or not the right one', async () => {
+  it('sends nothing to a server that is not trusted or has another name', async () => {
     const proxy = await startProxy()
     for (const [certificate, ca] of [
       [good, impostor.cert],
@@ -442,7 +445,7 @@ describe('https-proxy-agent', () => {
     }
   })
 
-  it('checks the certificate of the gateway although its constructor was told not to', async () => {
+  it('checks the certificate of the gateway even if its constructor disables the check', async () => {
     const [server, proxy] = [await startRecordingServer(good), await startProxy()]
     const agent = new HttpsProxyAgent(proxy.url, { rejectUnauthorized: false })
     afterThisTest(async () => agent.destroy())
@@ -460,7 +463,7 @@ describe('https-proxy-agent', () => {
     expect((await client.getSessionToken('other')).identity).toBe('other')
   })
 
-  it('takes no token from a proxy that responds itself', async () => {
+  it('accepts no token from the proxy itself', async () => {
     const [server, proxy] = [await startRecordingServer(good), await startProxy()]
     const body = '{"sessionToken":"forged","expiresAt":"2099-01-01T00:00:00Z","identity":"user"}'
     proxy.refusal = `HTTP/1.1 201 Created\r\nContent-Length: ${body.length}\r\n\r\n${body}`

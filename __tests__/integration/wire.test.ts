@@ -39,7 +39,7 @@ afterEach(() => {
   nock.restore()
 })
 
-/** A client whose waits between attempts end at once. */
+/** A client that does not wait between attempts. */
 function makeClient(options: VKitClientOptions = {}): VKitClient {
   const clock = new FakeClock()
   const onEvent = (event: VKitEvent): void => {
@@ -50,7 +50,7 @@ function makeClient(options: VKitClientOptions = {}): VKitClient {
   return client
 }
 
-/** What nock saw of every request to `scope` that matched. */
+/** Records every request that matches `scope`. */
 function recordSent(scope: nock.Scope): Sent[] {
   const sent: Sent[] = []
   scope.on('request', ({ method, path, headers }: Omit<Sent, 'body'>, _, body: string) => {
@@ -73,7 +73,7 @@ function expectedHeaders(body: string, host = 'gateway.video.io'): Record<string
     'content-length': String(Buffer.byteLength(body)),
     'user-agent': USER_AGENT,
     authorization: `Bearer ${SECRET}`,
-    connection: 'close', // nock's own agent keeps no connection; the bytes on a real one are pinned below.
+    connection: 'close', // nock's own agent reuses no connection; the tests below check the bytes on a real one.
   }
 }
 
@@ -153,7 +153,7 @@ describe('the bytes on a connection', () => {
     return `${lines.join('\r\n')}\r\n\r\n${body}`
   }
 
-  it('are one request after the other, and nothing between', async () => {
+  it('are one request after the other, with nothing in between', async () => {
     const server = await startRecordingServer()
     const client = makeClient({ baseUrl: `http://127.0.0.1:${server.port}` })
     await client.getSessionToken('first')
@@ -161,7 +161,7 @@ describe('the bytes on a connection', () => {
     expect(server.connections).toEqual([message(server.port, 'first') + message(server.port, 'second')])
   })
 
-  it('are the same when a request is sent again after a kept connection turned out to be closed', async () => {
+  it('are the same when a request is sent again because a reused connection was closed', async () => {
     const server = await startRecordingServer()
     const client = makeClient({ baseUrl: `http://127.0.0.1:${server.port}` })
     await client.getSessionToken('first')
@@ -175,7 +175,7 @@ describe('the bytes on a connection', () => {
   })
 })
 
-describe('what the contract does not say of a token', () => {
+describe('a token, where the contract leaves details open', () => {
   const mint = async (changes: object): Promise<{ token: SessionToken; requests: number }> => {
     const sent = replyAlways(200, { ...TOKEN, ...changes })
     const client = makeClient()
@@ -199,7 +199,7 @@ describe('what the contract does not say of a token', () => {
   })
 
   it.each(['in an hour', '2030-01-01 01:00:00', '2030-01-01T01:00:00', '3600'])(
-    'an expiresAt of %j is returned as it came, and the token is not cached',
+    'an expiresAt of %j is returned unchanged, and the token is not cached',
     async expiresAt => {
       const { token, requests } = await mint({ expiresAt })
       expect(token).toEqual({ ...TOKEN, expiresAt, scopes: [] })
@@ -212,24 +212,24 @@ describe('what the contract does not say of a token', () => {
     ['an opaque token with dots', 'v1.local.opaque'],
     ['a JWT without any claim', jwt({})],
     ['a JWT whose claims do not name the identity', jwt({ sub: 'another', uid: 7, role: 'session' })],
-  ])('%s is returned as it came', async (_, sessionToken) => {
+  ])('%s is returned unchanged', async (_, sessionToken) => {
     const { token, requests } = await mint({ sessionToken })
     expect(token).toEqual({ ...TOKEN, sessionToken, scopes: [] })
     expect(requests).toBe(1)
   })
 
-  it('the expiry of a JWT counts if it is the earlier one', async () => {
+  it('the expiry of a JWT is used if it is earlier', async () => {
     const { token } = await mint({ sessionToken: jwt({ exp: EXPIRY_MS / 1000 - 600 }) })
     expect(token.expiresAt).toBe('2030-01-01T00:50:00Z')
   })
 
-  it('members that are not known are left out', async () => {
+  it('unknown members are left out', async () => {
     const unknown = { scopes: ['videos.admin.read'], refreshToken: 'x', user: { id: 1 }, errors: [], error: null }
     const { token } = await mint(unknown)
     expect(token).toEqual({ ...TOKEN, scopes: [] })
   })
 
-  it('the same token may be returned twice', async () => {
+  it('the gateway may return the same token twice', async () => {
     const sent = replyAlways(200, TOKEN)
     const client = makeClient()
     const first = await client.getSessionToken('user')
@@ -238,7 +238,7 @@ describe('what the contract does not say of a token', () => {
   })
 })
 
-describe('what the contract does not say of a failure', () => {
+describe('a failure, where the contract leaves details open', () => {
   const fail = async (status: number, body: nock.Body, headers?: nock.ReplyHeaders): ReturnType<typeof failureOf> => {
     replyAlways(status, body, headers)
     return failureOf(makeClient({ maxRetries: 0 }).getSessionToken('user'))
@@ -260,22 +260,25 @@ describe('what the contract does not say of a failure', () => {
     [599, 'VKIT_UNAVAILABLE'],
   ]
 
-  it.each(CODES)('an error with %i is repeated, as text and as an object', async (status, code) => {
-    const text = await fail(status, { ...TOKEN, error: 'no such app' })
-    expect(text).toMatchObject({ code, status })
-    expect(text.message).toContain(': no such app.')
-    nock.cleanAll()
-    const object = await fail(status, { error: { code: 'E7', message: 'no such app', hint: { deep: [] } } })
-    expect(object).toMatchObject({ code, status })
-    expect(object.message).toContain(': E7 – no such app.')
-  })
+  it.each(CODES)(
+    'the error text of a response with %i is included, from a string and from an object',
+    async (status, code) => {
+      const text = await fail(status, { ...TOKEN, error: 'no such app' })
+      expect(text).toMatchObject({ code, status })
+      expect(text.message).toContain(': no such app.')
+      nock.cleanAll()
+      const object = await fail(status, { error: { code: 'E7', message: 'no such app', hint: { deep: [] } } })
+      expect(object).toMatchObject({ code, status })
+      expect(object.message).toContain(': E7 – no such app.')
+    },
+  )
 
   it.each<[string, unknown]>([
     ['an object of another kind', { reason: 'x' }],
     ['an array', ['x']],
     ['true', true],
     ['a number', 7],
-  ])('an error that is %s is an error, without text', async (_, error) => {
+  ])('an error that is %s causes an error without that text', async (_, error) => {
     const failure = await fail(200, { ...TOKEN, error } as nock.Body)
     expect(failure).toMatchObject({ code: 'VKIT_INVALID_REQUEST', status: 200 })
     expect(failure.message).toMatch(/refused the request\.$/)

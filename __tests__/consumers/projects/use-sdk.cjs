@@ -1,6 +1,6 @@
 const assert = require('node:assert/strict')
 
-/** What every consumer does with the package, however it got hold of it. The runner's gateway sees whether it minted. */
+/** What every consumer does with the package, however it loads it. The runner checks at its gateway that it minted. */
 module.exports = async function useSdk({ VKitClient, VKitError, VKitArgumentError, VKitConfigError }) {
   const identity = process.env.CONSUMER
   const vkit = new VKitClient()

@@ -1,4 +1,4 @@
-/** Runs one row, and tells on descriptor 3 what came of it. */
+/** Runs one row, and writes its result to file descriptor 3. */
 import { writeSync } from 'node:fs'
 import net from 'node:net'
 import { rows } from '../rows/index.js'
@@ -17,7 +17,7 @@ process.on('warning', ({ name, message }) => {
   if (!row.expectedWarning?.test(message)) noise.push(`${name}: ${message}`)
 })
 
-// The row's own servers must not keep the process alive, or nobody would see what of the client does.
+// The servers of the row must not keep the process alive, because that would hide what the client keeps open.
 const prototype = net.Server.prototype as { listen: (this: net.Server, ...args: unknown[]) => net.Server }
 const { listen } = prototype
 prototype.listen = function (this: net.Server, ...args: unknown[]) {
@@ -41,7 +41,7 @@ try {
 clearInterval(running)
 const durationMs = performance.now() - began
 
-// Turns and not the clock: on a busy machine the process may be kept waiting with nothing left to do.
+// Turns are counted and not time, because a process with nothing left to do may still wait on a busy machine.
 let turns = 0
 setInterval(() => turns++, TURN_MS).unref()
 process.on('exit', () => {

@@ -11,7 +11,7 @@ import { assertNoSecret, GatewayEmulator, type GatewayEmulatorOptions } from '..
 import { RawGateway } from './raw-gateway.js'
 import { SECRET } from './row.js'
 
-/** A gateway of either kind, seen from the test. */
+/** A gateway of either kind, as a test uses it. */
 export interface Gateway {
   readonly url: string
   seenOf(identity: string): number
@@ -32,10 +32,10 @@ export interface Certificates {
   readonly wrongName: tls.TlsOptions
 }
 
-/** What a row has at hand. Whatever goes through it is looked through for the secret at the end. */
+/** The tools of a row. Everything that passes through them is searched for the secret at the end. */
 export class Context {
   readonly events: VKitEvent[] = []
-  /** Everything that may be seen by others: errors, events, statistics. */
+  /** Everything that others may see: errors, events, statistics. */
   readonly #seen: unknown[] = [this.events]
   readonly #tokens = new Set<string>()
   readonly #clients: VKitClient[] = []
@@ -72,7 +72,7 @@ export class Context {
     return RawGateway.listen(secure)
   }
 
-  /** Text that must be seen nowhere, a token of somebody else's for one. */
+  /** Registers text that must not appear anywhere, such as the token of another user. */
   hide(token: string): string {
     this.#tokens.add(token)
     return token
@@ -82,13 +82,13 @@ export class Context {
     return this.events.map(event => event.type)
   }
 
-  /** Mints for `identity`, and remembers the token as one that nothing may tell. */
+  /** Mints for `identity`, and registers the token as text that must not appear anywhere. */
   async mint(client: VKitClient, identity: string): Promise<string> {
     const { sessionToken } = await client.getSessionToken(identity)
     return this.hide(sessionToken)
   }
 
-  /** What `call` rejects with, inside `deadlineMs` plus 100 ms by the order in which timers fire. */
+  /** Returns the error of `call`, which must reject within `deadlineMs` plus 100 ms. */
   async failureOf(call: Promise<unknown>, deadlineMs = 15_000): Promise<VKitError> {
     const error = await settled(call, deadlineMs)
     this.#seen.push(error)
@@ -102,12 +102,12 @@ export class Context {
     assert.ok(codes.includes(error.code), `${error.code} instead of ${codes.join(' or ')}: ${error.message}`)
     assert.equal(error.retryable, retryable, `retryable of ${error.code}`)
     if (status !== undefined) assert.equal(error.status, status)
-    if (typeof attempts === 'number') assert.equal(error.attempts, attempts, 'attempts, as the error tells')
+    if (typeof attempts === 'number') assert.equal(error.attempts, attempts, 'attempts of the error')
     if (typeof attempts === 'object') assert.ok(error.attempts <= attempts.atMost, `${error.attempts} attempts`)
-    assert.ok(seen <= error.attempts, `${seen} requests seen, ${error.attempts} told`)
+    assert.ok(seen <= error.attempts, `${seen} requests received, ${error.attempts} attempts reported`)
   }
 
-  /** Closes what the row opened. Servers stay: they are unref'd, and what a client leaves open must show. */
+  /** Closes the clients of the row. Servers stay open and are unref'd, so what a client leaves open is noticed. */
   async close(): Promise<void> {
     for (const client of this.#clients) {
       this.#seen.push(client.stats())

@@ -4,18 +4,18 @@ import type { Context, ExpectedFailure, Gateway } from './context.js'
 import { LONGEST_FIRST_BACKOFF_MS, SkippingClock } from './skipping-clock.js'
 
 export interface Meeting extends ExpectedFailure {
-  /** Begins the fault, for the victim alone where that can be. */
+  /** Begins the fault, only for the victim if possible. */
   readonly begin: () => void | Promise<void>
   /** Ends it. */
   readonly end?: () => void | Promise<void>
   readonly options?: VKitClientOptions
-  /** Whether the fault hits whoever asks: then nobody else succeeds meanwhile. */
+  /** Whether the fault affects every call: then no other user is served meanwhile. */
   readonly forAll?: boolean
 }
 
 /**
- * Has a client meet a fault, and holds what is true of every row: a typed error in time, with as many attempts as the
- * gateway saw; nothing new in the cache, the old token still in it; another user served at the same time.
+ * Exposes a client to a fault, and checks what is true of every row: a typed error in time, with as many attempts as
+ * the gateway received; nothing new in the cache, and the old token still there; another user served at the same time.
  */
 export async function meet(t: Context, gateway: Gateway, meeting: Meeting): Promise<VKitError> {
   const { begin, end, options = {}, forAll = false } = meeting
@@ -30,7 +30,7 @@ export async function meet(t: Context, gateway: Gateway, meeting: Meeting): Prom
   const error = await failing
   t.expectFailure(error, meeting, gateway.seenOf('victim') - before)
   if (!forAll && typeof meeting.attempts === 'number') {
-    assert.equal(gateway.seenOf('victim') - before, meeting.attempts, 'attempts, as the gateway saw')
+    assert.equal(gateway.seenOf('victim') - before, meeting.attempts, 'attempts that the gateway received')
   }
   await bystander
   await expectOnlyKept(t, client, kept, forAll ? 1 : 2)
@@ -48,11 +48,11 @@ export async function meet(t: Context, gateway: Gateway, meeting: Meeting): Prom
 
 async function expectOnlyKept(t: Context, client: VKitClient, kept: string, entries: number): Promise<void> {
   assert.equal(client.stats().entries, entries, 'entries in the cache')
-  assert.equal(client.stats().inFlight, 0, 'flights under way')
-  assert.equal(await t.mint(client, 'keeper'), kept, 'the older token is kept')
+  assert.equal(client.stats().inFlight, 0, 'loads in flight')
+  assert.equal(await t.mint(client, 'keeper'), kept, 'the older token is still cached')
 }
 
-/** Has a client meet a fault that it gets over by itself. */
+/** Exposes a client to a fault that it survives without an error. */
 export async function survive(
   t: Context,
   gateway: Gateway,
@@ -68,8 +68,8 @@ export async function survive(
   begin()
   await Promise.all([t.mint(client, 'victim'), t.mint(client, 'bystander')])
   const seen = gateway.seenOf('victim') - before
-  if (typeof requests === 'number') assert.equal(seen, requests, 'requests, as the gateway saw')
-  else assert.ok(seen <= requests.atMost, `${seen} requests, as the gateway saw`)
+  if (typeof requests === 'number') assert.equal(seen, requests, 'requests that the gateway received')
+  else assert.ok(seen <= requests.atMost, `the gateway received ${seen} requests`)
   await expectOnlyKept(t, client, kept, 3)
   return client
 }

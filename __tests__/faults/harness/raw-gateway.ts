@@ -3,20 +3,20 @@ import tls from 'node:tls'
 
 export interface RawRequest {
   readonly identity: string
-  /** How many requests came before on the same connection. */
+  /** The number of earlier requests on the same connection. */
   readonly index: number
   readonly socket: net.Socket
 }
 
 type Respond = (request: RawRequest) => void
 
-/** A server that writes bytes as told: right answers to everybody but the victim. */
+/** A server that writes bytes as a test defines them for the victim, and correct responses for all other users. */
 export class RawGateway {
   readonly requests: RawRequest[] = []
   readonly sockets: net.Socket[] = []
-  /** What `victim` gets. */
-  respond: Respond = answerRightly
-  /** What a connection gets before it has said anything. */
+  /** Writes the response for the victim. */
+  respond: Respond = respondCorrectly
+  /** Called for each connection before its first request. */
   greet: (socket: net.Socket) => void = () => undefined
   readonly #scheme: string
   #server: net.Server | undefined
@@ -40,7 +40,7 @@ export class RawGateway {
     return `${this.#scheme}://127.0.0.1:${this.#port}`
   }
 
-  /** Ends every connection, and is another server on the same port. */
+  /** Ends every connection, and starts another server on the same port. */
   async become(secure?: tls.TlsOptions): Promise<void> {
     this.#server?.close()
     for (const socket of this.sockets.splice(0)) socket.destroy()
@@ -71,7 +71,7 @@ export class RawGateway {
       const request = { identity: readIdentity(body), index: index++, socket }
       this.requests.push(request)
       if (request.identity === 'victim') this.respond(request)
-      else answerRightly(request)
+      else respondCorrectly(request)
     })
   }
 }
@@ -80,16 +80,16 @@ function readIdentity(body: string): string {
   return (JSON.parse(Buffer.from(body, 'latin1').toString()) as { identity: string }).identity
 }
 
-/** The body of a right answer for an hour. */
-export function rightBody(identity: string, changes: object = {}): string {
+/** The body of a correct response, with a token for one hour. */
+export function correctBody(identity: string, changes: object = {}): string {
   const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
   return JSON.stringify({ sessionToken: `opaque-token-of-${identity}`, expiresAt, identity, ...changes })
 }
 
-/** An answer as text; what `head` names is put in place of the usual headers. */
+/** A response as text. If `head` is given, it replaces the usual headers. */
 export function http(body: string, head: string[] = [], status = '200 OK'): string {
   const headers = head.length > 0 ? head : [`Content-Length: ${Buffer.byteLength(body)}`]
   return [`HTTP/1.1 ${status}`, 'Content-Type: application/json', ...headers, '', body].join('\r\n')
 }
 
-export const answerRightly: Respond = ({ socket, identity }) => void socket.write(http(rightBody(identity)))
+export const respondCorrectly: Respond = ({ socket, identity }) => void socket.write(http(correctBody(identity)))

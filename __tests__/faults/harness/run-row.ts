@@ -7,16 +7,16 @@ import { makeCertificate } from '../../support/certificates.js'
 import type { Row, RowResult } from './row.js'
 
 const HOUR_MS = 3_600_000
-const ENDS_BY_ITSELF_MS = 40_000
-const AT_ONCE = 3
+const TIMEOUT_MS = 40_000
+const MAX_RUNNING = 3
 
 export interface FinishedRow extends RowResult {
   readonly exitCode: number | null
-  /** What it printed. */
+  /** What the child process printed. */
   readonly output: string
 }
 
-/** Runs rows in child processes, a few at a time, on a bundle of the library made once. */
+/** Runs rows in child processes, a few at a time. The library is bundled only once. */
 export class RowRunner {
   readonly #folder: string
   readonly #env: NodeJS.ProcessEnv
@@ -39,13 +39,13 @@ export class RowRunner {
       platform: 'node',
       target: 'node20',
       format: 'esm',
-      // got has CommonJS in it, which asks for `require`.
+      // got contains CommonJS code, which calls `require`.
       banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
       logLevel: 'warning',
     })
     const certificates = makeCertificates()
     const trusted = path.join(folder, 'trusted.pem')
-    // All but the self-signed one: what is wrong with the others must be found by itself.
+    // All are trusted except the self-signed one, so each of the others fails only for its own defect.
     const { good, expired, wrongName } = certificates
     await writeFile(trusted, [good, expired, wrongName].map(({ cert }) => cert).join(''))
     return new RowRunner(folder, {
@@ -60,7 +60,7 @@ export class RowRunner {
   }
 
   async run(row: Row): Promise<FinishedRow> {
-    if (this.#running++ >= AT_ONCE) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    if (this.#running++ >= MAX_RUNNING) await new Promise<void>(resolve => this.#waiting.push(resolve))
     try {
       return await this.#spawn(row)
     } finally {
@@ -73,17 +73,17 @@ export class RowRunner {
     const child = spawn(process.execPath, [path.join(this.#folder, 'child.mjs'), String(n)], {
       env: { ...this.#env, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      timeout: ENDS_BY_ITSELF_MS,
+      timeout: TIMEOUT_MS,
     })
-    const [, out, err, told] = child.stdio
+    const [, out, err, report] = child.stdio
     const output = Promise.all([readAll(out), readAll(err)])
-    const result = readAll(told)
+    const result = readAll(report)
     return new Promise((resolve, reject) => {
       child.once('error', reject)
       child.once('close', exitCode => {
         void Promise.all([output, result]).then(([texts, text]) => {
           const empty: RowResult = {
-            failure: `told nothing:\n${texts.join('')}`,
+            failure: `the child process reported nothing:\n${texts.join('')}`,
             noise: [],
             lingeredMs: 0,
             durationMs: 0,

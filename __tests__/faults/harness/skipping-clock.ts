@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../../../lib/core/clock.js'
 
-/** How long the first failure of a user is remembered, at most. */
+/** The longest time that the first failure of a user is remembered. */
 export const LONGEST_FIRST_BACKOFF_MS = 200
 
 /** The machine's clock, which can skip some time. */

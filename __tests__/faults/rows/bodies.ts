@@ -5,7 +5,7 @@ import type { VKitClient } from '../../../lib/index.js'
 import type { GatewayFault } from '../../../lib/testing/index.js'
 import type { Context, ExpectedFailure, Gateway } from '../harness/context.js'
 import { meet, survive } from '../harness/meet.js'
-import { answerRightly, http, rightBody } from '../harness/raw-gateway.js'
+import { respondCorrectly, http, correctBody } from '../harness/raw-gateway.js'
 import type { Row } from '../harness/row.js'
 import { floods } from './streams.js'
 
@@ -38,9 +38,9 @@ function nest(levels: number): string {
 }
 
 /**
- * What others may have put on the prototype of every object, read by those who ask for an option not given.
+ * Puts values on the prototype of every object, where code finds them if it reads an option that is not set.
  *
- * Without `timeout`, `writable` and the options of Node's streams, with which Node's own HTTP client fails.
+ * It leaves out `timeout`, `writable` and the options of Node's streams, which make Node's own HTTP client fail.
  */
 function pollute(evil: string): () => void {
   const { port } = new URL(evil)
@@ -61,14 +61,14 @@ function pollute(evil: string): () => void {
     username: 'stolen',
     auth: 'stolen:yes',
     agent: false,
-    hooks: { beforeRequest: [() => assert.fail('a hook of nobody')] },
+    hooks: { beforeRequest: [() => assert.fail('a hook from the prototype')] },
     rejectUnauthorized: false,
     store: {},
     scopes: ['stolen'],
     cache: 'no-store',
-    sessionToken: 'the-token-of-nobody',
+    sessionToken: 'the-token-from-the-prototype',
     expiresAt: '2999-01-01T00:00:00Z',
-    identity: 'nobody',
+    identity: 'stolen',
     error: 'nothing went wrong',
     retryable: true,
     exp: 1,
@@ -80,7 +80,7 @@ function pollute(evil: string): () => void {
   }
 }
 
-/** Names that lru-cache, p-retry, jose and got read from options, or from an error or a token, where they are not given. */
+/** Names that lru-cache, p-retry, jose and got read from options, an error or a token, even if they are not set. */
 const OPTION_NAMES = `
   status ttl max maxSize maxEntrySize size sizeCalculation onInsert dispose perf start allowStale updateAgeOnGet
   noUpdateTTL fetchMethod memoMethod backgroundFetchSize ttlAutopurge retries factor minTimeout shouldRetry
@@ -90,7 +90,7 @@ const OPTION_NAMES = `
   .trim()
   .split(/\s+/)
 
-/** Each name in turn, with values of each kind: a client does all that it does without. */
+/** Sets each name in turn to values of each type, and checks that a client works as it does without them. */
 async function meetPollutedOptions(t: Context, gateway: Emulator): Promise<void> {
   const prototype = Object.prototype as Record<string, unknown>
   const cached = t.client(gateway)
@@ -109,7 +109,7 @@ async function meetPollutedOptions(t: Context, gateway: Emulator): Promise<void>
     }
   }
   await meetPollutedSocket(t, prototype)
-  // With it Node's own HTTP client fails, but what is cached is served.
+  // `signal` makes Node's own HTTP client fail, so only cached tokens are returned.
   const warm = t.client(gateway)
   const kept = [await warm.getSessionToken('keeper'), await warm.getSessionToken('keeper', ['a'])]
   prototype['signal'] = {}
@@ -120,7 +120,7 @@ async function meetPollutedOptions(t: Context, gateway: Emulator): Promise<void>
   }
 }
 
-/** A plain socket under `agent.https` is not secure, whatever stands on the prototype of it. */
+/** Checks that a plain socket under `agent.https` is not taken for a secure one, whatever is on its prototype. */
 async function meetPollutedSocket(t: Context, prototype: Record<string, unknown>): Promise<void> {
   const plain = await t.raw()
   class PlainAgent extends https.Agent {
@@ -161,7 +161,7 @@ async function useAll(client: VKitClient): Promise<void> {
 
 async function meetPolluted(t: Context, gateway: Emulator, evil: Gateway): Promise<void> {
   const client = t.client(gateway)
-  // Once beforehand: Node's own loader of modules fails with it.
+  // The first mint runs before the pollution, which makes Node's module loader fail.
   const kept = await t.mint(client, 'keeper')
   const clean = pollute(evil.url)
   let outcomes: PromiseSettledResult<unknown>[]
@@ -175,7 +175,7 @@ async function meetPolluted(t: Context, gateway: Emulator, evil: Gateway): Promi
   const [right, empty, failing] = outcomes
   assert.ok(right?.status === 'fulfilled', String((right as PromiseRejectedResult).reason))
   assert.ok(empty?.status === 'rejected')
-  assert.equal(failing?.status, 'fulfilled', 'tried again')
+  assert.equal(failing?.status, 'fulfilled', 'retried')
   for (const { method, path, headers, body } of gateway.requests) {
     assert.deepEqual([method, path, headers['x-polluted']], ['POST', '/v1/sessions', undefined])
     assert.deepEqual((body as { scopes: unknown }).scopes, [])
@@ -222,13 +222,13 @@ export const bodies: readonly Row[] = [
     fault: 'an HTML page with 200',
     outcome: 'INVALID_RESPONSE, none of its text, R, 3',
     async run(t) {
-      const text = t.hide('Welcome to the proxy of somebody')
+      const text = t.hide('Welcome to the proxy of an office')
       await meetFault(t, PASSING, { body: `<!doctype html><h1>${text}</h1>`, headers: { 'Content-Type': 'text/html' } })
     },
   },
   {
     n: 27,
-    fault: 'broken JSON that holds a token',
+    fault: 'broken JSON that contains a token',
     outcome: 'INVALID_RESPONSE, none of its text, R, 3',
     run: t => meetFault(t, PASSING, { body: `{"sessionToken":"${t.hide('a-token-in-broken-json')}","identity":` }),
   },
@@ -236,7 +236,7 @@ export const bodies: readonly Row[] = [
     n: 28,
     fault: 'byte order mark before JSON',
     outcome: 'success, 1',
-    run: t => surviveFault(t, { body: `\ufeff${rightBody('victim')}` }, 1),
+    run: t => surviveFault(t, { body: `\ufeff${correctBody('victim')}` }, 1),
   },
   {
     n: 29,
@@ -244,7 +244,7 @@ export const bodies: readonly Row[] = [
     outcome: 'INVALID_RESPONSE, N, 1',
     async run(t) {
       const gateway = await t.raw()
-      const bytes = Buffer.from(rightBody('victim', { sessionToken: 'a token that ends in ?' }))
+      const bytes = Buffer.from(correctBody('victim', { sessionToken: 'a token that ends in ?' }))
       bytes[bytes.indexOf('?')] = 0xff
       await meet(t, gateway, {
         ...INVALID,
@@ -254,7 +254,7 @@ export const bodies: readonly Row[] = [
             socket.write(bytes)
           }
         },
-        end: () => void (gateway.respond = answerRightly),
+        end: () => void (gateway.respond = respondCorrectly),
       })
     },
   },
@@ -281,14 +281,14 @@ export const bodies: readonly Row[] = [
     fault: 'only inherited fields (__proto__)',
     outcome: 'INVALID_RESPONSE, N, 1',
     async run(t) {
-      await meetFault(t, INVALID, { body: `{"__proto__":${rightBody('victim')}}` })
-      await meetFault(t, INVALID, { body: `{"constructor":{"prototype":${rightBody('victim')}}}` })
+      await meetFault(t, INVALID, { body: `{"__proto__":${correctBody('victim')}}` })
+      await meetFault(t, INVALID, { body: `{"constructor":{"prototype":${correctBody('victim')}}}` })
     },
   },
   {
     n: 32,
     fault: 'a polluted Object.prototype in the process',
-    outcome: 'as without it, and no leak',
+    outcome: 'the same as without it, and no leak',
     async run(t) {
       const evil = await t.emulator()
       const { key, cert } = t.certificates.good as { key: string; cert: string }

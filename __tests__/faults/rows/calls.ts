@@ -16,7 +16,7 @@ export const calls: readonly Row[] = [
   {
     n: 56,
     fault: 'one of N callers aborts',
-    outcome: 'its reason, for it alone, 1',
+    outcome: 'only that caller gets its reason, 1',
     async run(t) {
       const gateway = await t.emulator()
       gateway.failNext({ delayMs: 200 })
@@ -29,7 +29,7 @@ export const calls: readonly Row[] = [
       await until(() => gateway.requests.length === 1)
       one.abort(reason)
       assert.equal(await aborted, reason)
-      assert.equal(client.stats().inFlight, 1, 'the flight goes on')
+      assert.equal(client.stats().inFlight, 1, 'the load continues')
       const tokens = await Promise.all(others)
       assert.equal(new Set(tokens).size, 1)
       assert.equal(gateway.requests.length, 1)
@@ -38,7 +38,7 @@ export const calls: readonly Row[] = [
   {
     n: 57,
     fault: 'already aborted',
-    outcome: 'its reason, no request, 0',
+    outcome: 'the reason of the signal, no request, 0',
     async run(t) {
       const gateway = await t.emulator()
       const client = t.client(gateway)

@@ -11,7 +11,7 @@ import { SECRET, type Row } from '../harness/row.js'
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 
-/** The true time, by the gateway's clock, and our own, which may be off. */
+/** The clock of the gateway, which has the true time, and the local clock, which may be off. */
 class TwoClocks {
   readonly truth: FakeClock
   readonly ours: FakeClock
@@ -32,7 +32,7 @@ class TwoClocks {
   }
 }
 
-/** After `disturb`, and for as long as a token lives, no call is ever answered with an expired one. */
+/** Checks that no call returns an expired token, before and after `disturb`. */
 async function neverExpired(t: Context, disturb: (clocks: TwoClocks) => void, aheadMs = 0): Promise<void> {
   const clocks = new TwoClocks(aheadMs)
   const gateway = await t.emulator({ clock: clocks.truth, lifetimeMs: 20 * MINUTE_MS })
@@ -41,7 +41,7 @@ async function neverExpired(t: Context, disturb: (clocks: TwoClocks) => void, ah
   const check = async (): Promise<void> => {
     const mints = gateway.mints
     const token = await t.mint(client, 'user')
-    // A background refresh may be under way: the expiry is that of the token's own mint.
+    // A background refresh may be in flight, so the expiry is recorded only for the token of this mint.
     if (gateway.mints > mints && !expiries.has(token)) expiries.set(token, clocks.truth.now() + gateway.lifetimeMs)
     while (client.stats().inFlight > 0) await clocks.ours.advance(0)
     const expiry = expiries.get(token) ?? clocks.truth.now() + gateway.lifetimeMs
@@ -60,7 +60,7 @@ async function neverExpired(t: Context, disturb: (clocks: TwoClocks) => void, ah
   assert.ok(gateway.mints >= 3)
 }
 
-/** An agent that goes through a proxy by CONNECT, as the usual packages do. */
+/** An agent that uses a proxy with CONNECT, as the usual packages do. */
 class ProxyAgent extends https.Agent {
   readonly #port: number
 
@@ -77,10 +77,10 @@ class ProxyAgent extends https.Agent {
     const connect = http.request({ host: '127.0.0.1', port: this.#port, method: 'CONNECT', path: where, agent: false })
     const done = callback as (error: Error | null, stream?: Duplex) => void
     connect.once('error', error => done(error))
-    connect.once('connect', (answer: http.IncomingMessage, socket: net.Socket) => {
-      if (answer.statusCode === 200) return done(null, tls.connect({ ...options, socket } as tls.ConnectionOptions))
+    connect.once('connect', (response: http.IncomingMessage, socket: net.Socket) => {
+      if (response.statusCode === 200) return done(null, tls.connect({ ...options, socket } as tls.ConnectionOptions))
       socket.destroy()
-      done(new Error(`the proxy answered ${answer.statusCode} to Bearer ${SECRET}`))
+      done(new Error(`the proxy responded ${response.statusCode} to Bearer ${SECRET}`))
     })
     connect.end()
     return undefined
@@ -126,7 +126,7 @@ export const clocksAndProxies: readonly Row[] = [
   },
   {
     n: 62,
-    fault: 'our clock off by 10 min',
+    fault: 'local clock off by 10 min',
     outcome: 'expiry corrected; an event, 1',
     async run(t) {
       for (const aheadMs of [10 * MINUTE_MS, -10 * MINUTE_MS]) {
@@ -139,7 +139,7 @@ export const clocksAndProxies: readonly Row[] = [
           skews.join(),
         )
 
-        // By our clock this token has expired, or has a quarter of an hour to live; it has five minutes.
+        // By the local clock, this token has expired or is valid for 15 minutes; in fact it is valid for five.
         const clocks = new TwoClocks(aheadMs)
         const gateway = await t.emulator({ clock: clocks.truth, lifetimeMs: 5 * MINUTE_MS })
         const client = t.client(gateway, { clock: clocks.ours })

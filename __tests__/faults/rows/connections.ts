@@ -14,14 +14,14 @@ const QUICK = { timeoutMs: 500, deadlineMs: 2_500 }
 
 const LOCALHOST = { address: '127.0.0.1', family: 4 }
 
-/** A resolver that answers until it is told otherwise; no connection is kept, so that each request asks it. */
-function fakeResolver(): { agent: https.Agent; answer: LookupFunction } {
+/** A resolver whose `lookup` can be replaced. The agent reuses no connection, so each request calls it. */
+function fakeResolver(): { agent: https.Agent; lookup: LookupFunction } {
   const resolver = {
-    answer: ((_, options, callback) => {
+    lookup: ((_, options, callback) => {
       if (options.all) callback(null, [LOCALHOST])
       else callback(null, LOCALHOST.address, LOCALHOST.family)
     }) as LookupFunction,
-    agent: new https.Agent({ keepAlive: false, lookup: (...args) => resolver.answer(...args) }),
+    agent: new https.Agent({ keepAlive: false, lookup: (...args) => resolver.lookup(...args) }),
   }
   return resolver
 }
@@ -29,17 +29,17 @@ function fakeResolver(): { agent: https.Agent; answer: LookupFunction } {
 async function meetLookup(t: Context, lookup: LookupFunction, expected: ExpectedFailure, limits = {}): Promise<void> {
   const gateway = await t.raw(t.certificates.good)
   const resolver = fakeResolver()
-  const works = resolver.answer
+  const works = resolver.lookup
   await meet(t, gateway, {
     ...expected,
     forAll: true,
-    begin: () => void (resolver.answer = lookup),
-    end: () => void (resolver.answer = works),
+    begin: () => void (resolver.lookup = lookup),
+    end: () => void (resolver.lookup = works),
     options: { baseUrl: `https://localhost:${gateway.port}`, agent: { https: resolver.agent }, ...limits },
   })
 }
 
-/** The gateway's certificate is replaced by one that must not be believed. */
+/** Replaces the certificate of the gateway with one that must not be trusted. */
 async function meetTls(t: Context, secure: tls.TlsOptions | undefined, respond?: RawGateway['greet']): Promise<void> {
   const gateway = await t.raw(t.certificates.good)
   await meet(t, gateway, {
@@ -92,13 +92,13 @@ export const connections: readonly Row[] = [
   },
   {
     n: 3,
-    fault: 'lookup never answers',
+    fault: 'lookup never returns',
     outcome: 'TIMEOUT, R, ≤3',
     run: t => meetLookup(t, () => undefined, TIMEOUT, QUICK),
   },
   {
     n: 4,
-    fault: 'first address dead, second lives',
+    fault: 'first address fails, second works',
     outcome: 'success, 1',
     async run(t) {
       const gateway = await t.raw()
@@ -111,7 +111,7 @@ export const connections: readonly Row[] = [
   },
   {
     n: 5,
-    fault: 'accepts, says nothing',
+    fault: 'accepts the connection, never responds',
     outcome: 'TIMEOUT, R, ≤3',
     async run(t) {
       const gateway = await t.raw()
@@ -167,7 +167,7 @@ export const connections: readonly Row[] = [
   },
   {
     n: 10,
-    fault: 'https spoken to a plain port',
+    fault: 'https to a plain http port',
     outcome: 'TLS or TIMEOUT, N, ≤3',
     run: t =>
       meetTls(t, undefined, socket => {

@@ -1,11 +1,11 @@
 import type { Row } from '../harness/row.js'
-import { answers } from './answers.js'
 import { bodies } from './bodies.js'
 import { calls } from './calls.js'
 import { clocksAndProxies } from './clocks-and-proxies.js'
 import { connections } from './connections.js'
 import { input } from './input.js'
 import { outages } from './outages.js'
+import { responses } from './responses.js'
 import { sockets } from './sockets.js'
 import { statuses } from './statuses.js'
 import { stores } from './stores.js'
@@ -16,7 +16,7 @@ export const rows: readonly Row[] = [
   ...streams,
   ...sockets,
   ...bodies,
-  ...answers,
+  ...responses,
   ...statuses,
   ...outages,
   ...calls,

@@ -33,7 +33,7 @@ async function expectProviderFailure(t: Context, appSecret: unknown, expected: E
   assert.equal(gateway.requests.length, 0)
 }
 
-/** The claims of a session token: a role of its own, or an end. */
+/** A JWT with claims that only a session token has: its role, or an expiry. */
 function jwt(claims: object): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   return `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmF0dXJlLW9mLW5vYm9keQ`
@@ -44,7 +44,7 @@ const CALLS = 50_000
 export const input: readonly Row[] = [
   {
     n: 69,
-    fault: 'secret with CR, LF, spaces around, non-ASCII, empty',
+    fault: 'secret with CR, LF, surrounding spaces, non-ASCII, empty',
     outcome: 'CONFIG, the value not repeated, N, 0',
     async run(t) {
       const bad = [`${SECRET}\r`, `${SECRET}\n`, ` ${SECRET}`, `${SECRET} `, `${SECRET}é`, `${SECRET}\0`, '', '   ']
@@ -121,7 +121,7 @@ export const input: readonly Row[] = [
   },
   {
     n: 73,
-    fault: 'secret provider throws, hangs, gives a non-string',
+    fault: 'secret provider throws, hangs, returns a non-string',
     outcome: 'CONFIG or TIMEOUT, inside the deadline, 0',
     async run(t) {
       const providers = [
@@ -148,8 +148,8 @@ export const input: readonly Row[] = [
     async run(t) {
       const gateway = await t.emulator()
       const renewed = t.hide('the-renewed-secret-of-the-app')
-      const answers = [SECRET, SECRET, renewed, renewed]
-      const client = t.client(gateway, { appSecret: () => answers.shift() ?? assert.fail('asked too often') })
+      const secrets = [SECRET, SECRET, renewed, renewed]
+      const client = t.client(gateway, { appSecret: () => secrets.shift() ?? assert.fail('called too often') })
       await t.mint(client, 'keeper')
       gateway.appSecret = renewed
       await t.mint(client, 'victim')

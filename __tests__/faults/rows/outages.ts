@@ -8,15 +8,15 @@ export const outages: readonly Row[] = [
   {
     n: 53,
     fault: 'outage, token cached',
-    outcome: 'the cached token, asked for anew in the background',
+    outcome: 'the cached token, and a refresh in the background',
     async run(t) {
       const clock = new FakeClock()
       const gateway = await t.emulator({ clock })
-      // No retries, so that no time has to pass while a request is on its way.
+      // Without retries, no time has to pass while a request is in flight.
       const client = t.client(gateway, { clock, maxRetries: 0 })
       const kept = await t.mint(client, 'user')
       gateway.fail({ status: 503 })
-      // Until the last minute: the default of minValidityMs, and then until the very end.
+      // Up to the last minute, which is the default of minValidityMs, and then almost until the expiry.
       for (const minutes of [45, 13, 1, 0.5]) {
         await clock.advance(minutes * MINUTE_MS)
         const call = t.mint(client, 'user')

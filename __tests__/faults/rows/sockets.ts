@@ -3,17 +3,17 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Context } from '../harness/context.js'
 import { survive } from '../harness/meet.js'
-import { answerRightly, http, rightBody, type RawGateway, type RawRequest } from '../harness/raw-gateway.js'
+import { respondCorrectly, http, correctBody, type RawGateway, type RawRequest } from '../harness/raw-gateway.js'
 import type { Row } from '../harness/row.js'
 
 const REQUEST_TIMEOUT = http('', ['Content-Length: 0', 'Connection: close'], '408 Request Timeout')
 
-/** The first request on a connection is answered, what comes on it later is met by `end`. */
+/** Responds to the first request on a connection, and calls `end` for each later one. */
 const onReuse =
   (end: (socket: Socket) => void) =>
   (request: RawRequest): void => {
     if (request.index > 0) end(request.socket)
-    else answerRightly(request)
+    else respondCorrectly(request)
   }
 
 async function expectResend(t: Context, gateway: RawGateway, end: (socket: Socket) => void): Promise<void> {
@@ -36,8 +36,8 @@ export const sockets: readonly Row[] = [
   },
   {
     n: 21,
-    fault: 'all eight idle sockets dead',
-    outcome: 'success, 1 + 1 free, fresh',
+    fault: 'all eight idle sockets are dead',
+    outcome: 'success on a new connection, 1 + 1 free',
     async run(t) {
       const gateway = await t.raw()
       const client = t.client(gateway)
@@ -51,7 +51,7 @@ export const sockets: readonly Row[] = [
       const [first, second, ...more] = gateway.requests.filter(({ identity }) => identity === 'victim')
       assert.ok(first && second && more.length === 0)
       assert.ok(idle.has(first.socket))
-      assert.ok(!idle.has(second.socket), 'sent again on a fresh connection')
+      assert.ok(!idle.has(second.socket), 'sent again on a new connection')
       assert.equal(client.stats().retries, 0)
     },
   },
@@ -61,10 +61,10 @@ export const sockets: readonly Row[] = [
     outcome: 'success, ≤2',
     async run(t) {
       const early = await t.raw()
-      const tell = (): void => {
+      const sendTimeouts = (): void => {
         for (const socket of early.sockets) socket.end(REQUEST_TIMEOUT)
       }
-      await survive(t, early, { begin: tell, requests: { atMost: 2 } })
+      await survive(t, early, { begin: sendTimeouts, requests: { atMost: 2 } })
 
       const seen = await t.raw()
       const client = t.client(seen)
@@ -78,7 +78,7 @@ export const sockets: readonly Row[] = [
 
       const late = await t.raw()
       late.respond = onReuse(reused => {
-        late.respond = answerRightly
+        late.respond = respondCorrectly
         reused.end(REQUEST_TIMEOUT)
       })
       await survive(t, late, { begin: () => undefined, requests: { atMost: 2 } })
@@ -86,14 +86,14 @@ export const sockets: readonly Row[] = [
   },
   {
     n: 23,
-    fault: 'one answer too many on the socket (desync)',
-    outcome: 'the surplus is never used, 1',
+    fault: 'one response too many on the socket (desync)',
+    outcome: 'the surplus response is never used, 1',
     async run(t) {
-      const surplus = http(rightBody('victim', { sessionToken: t.hide('the-surplus-token-of-nobody') }))
+      const surplus = http(correctBody('victim', { sessionToken: t.hide('the-surplus-token') }))
       for (const inOneWrite of [true, false]) {
         const gateway = await t.raw()
         const client = t.client(gateway)
-        const right = http(rightBody('victim'))
+        const right = http(correctBody('victim'))
         gateway.respond = ({ socket }) => void socket.write(inOneWrite ? right + surplus : right)
         await t.mint(client, 'victim')
         const [socket] = gateway.sockets
@@ -102,10 +102,10 @@ export const sockets: readonly Row[] = [
         if (!inOneWrite) socket.write(surplus)
         await closed
         await client.invalidate('victim')
-        gateway.respond = answerRightly
+        gateway.respond = respondCorrectly
         assert.equal(await t.mint(client, 'victim'), 'opaque-token-of-victim')
         assert.equal(gateway.seenOf('victim'), 2)
-        assert.equal(gateway.sockets.length, 2, 'the connection was given up')
+        assert.equal(gateway.sockets.length, 2, 'the connection was closed')
       }
     },
   },

@@ -23,7 +23,7 @@ async function meetBodies(
   }
 }
 
-/** The gateway's JSON error for a refresh, or a page in its place: whether the token that was cached is still served. */
+/** Fails a refresh with `fault`. Returns whether the client still returns the cached token afterwards. */
 async function refuseRefresh(t: Context, fault: { status: number; body: unknown }): Promise<boolean> {
   const gateway = await t.emulator()
   const clock = new SkippingClock()
@@ -40,8 +40,8 @@ const FOREIGN_BODIES: readonly unknown[] = ['<!doctype html><h1>Access denied</h
 
 const refusal = (code: VKitErrorCode): ExpectedFailure => ({ code, retryable: false, attempts: 1 })
 
-/** An answer that comes before the request: as a proxy sends it that has seen enough. */
-async function meetEarlyAnswer(t: Context): Promise<void> {
+/** A response that arrives before the request, as some proxies send it. */
+async function meetEarlyResponse(t: Context): Promise<void> {
   const gateway = await t.raw()
   await meet(t, gateway, {
     ...refusal('VKIT_UNAUTHENTICATED'),
@@ -70,7 +70,7 @@ async function expectWait(t: Context, retryAfter: () => string, ms: number): Pro
   assert.ok(waited >= ms - 5, `waited ${waited} ms`)
 }
 
-/** The longest a full-jitter wait of our own can be before the second and third attempt. */
+/** The longest backoff of the SDK, with full jitter, before the second and the third attempt. */
 const OWN_BACKOFF_MS = [500, 1_000]
 
 async function expectOwnBackoff(t: Context, hint: string): Promise<void> {
@@ -107,7 +107,7 @@ export const statuses: readonly Row[] = [
   {
     n: '42b',
     fault: "403, 404, 410 in another format (a proxy's or firewall's HTML, empty)",
-    outcome: 'INVALID_RESPONSE, nothing evicted, no circuit closed, R, 3',
+    outcome: 'INVALID_RESPONSE, nothing evicted, the circuit stays closed, R, 3',
     async run(t) {
       const page: ExpectedFailure = { code: 'VKIT_INVALID_RESPONSE', retryable: true, attempts: 3 }
       await meetBodies(t, page, { statuses: [403, 404, 410], bodies: FOREIGN_BODIES })
@@ -122,11 +122,11 @@ export const statuses: readonly Row[] = [
   },
   {
     n: 43,
-    fault: '401, also answered before the body was sent',
+    fault: '401, also before the body was sent',
     outcome: 'UNAUTHENTICATED, N, 1',
     async run(t) {
       await meetStatuses(t, refusal('VKIT_UNAUTHENTICATED'), [401])
-      await meetEarlyAnswer(t)
+      await meetEarlyResponse(t)
     },
   },
   {
@@ -167,7 +167,7 @@ export const statuses: readonly Row[] = [
           })
           const error = await t.failureOf(t.client(gateway).getSessionToken('victim'))
           assert.match(error.message, /\[redacted\]/)
-          // Broken up it is as good as whole.
+          // A secret with spaces in it is as bad as a whole one.
           assertNoSecret(error.message.replace(/\s/g, ''), SECRET)
         }
       }
@@ -192,7 +192,7 @@ export const statuses: readonly Row[] = [
     async run(t) {
       await Promise.all([
         expectWait(t, () => '1', 1_000),
-        // Held against the answer's own Date, which is cut to whole seconds as well.
+        // It is compared with the Date header of the response, which also has whole seconds only.
         expectWait(t, () => new Date(Date.now() + 2_000).toUTCString(), 1_000),
       ])
     },
@@ -221,7 +221,7 @@ export const statuses: readonly Row[] = [
   {
     n: 50,
     fault: '429 with 86400',
-    outcome: 'RATE_LIMITED at once, retryAfterMs, R, 1',
+    outcome: 'RATE_LIMITED immediately, retryAfterMs, R, 1',
     async run(t) {
       const gateway = await t.emulator()
       const fault = { identity: 'victim', status: 429, headers: { 'Retry-After': '86400' } }

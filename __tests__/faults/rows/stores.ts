@@ -7,7 +7,7 @@ import { SECRET, type Row } from '../harness/row.js'
 
 const HOUR_MS = 3_600_000
 
-/** A store in memory that keeps what it is given for as long as it likes, the time to live notwithstanding. */
+/** A store in memory that ignores the time to live. */
 class TestStore implements TokenStore {
   readonly records = new Map<string, string>()
   readonly ttls: number[] = []
@@ -31,15 +31,15 @@ const slow = (): Promise<void> => new Promise(resolve => setTimeout(resolve, 1_0
 const hanging = (): Promise<never> => new Promise(() => undefined)
 const rejecting = (): Promise<never> => Promise.reject(new Error(`no connection for ${SECRET}`))
 
-async function handedToStore(store: TestStore, count: number): Promise<void> {
+async function untilStored(store: TestStore, count: number): Promise<void> {
   while (store.records.size < count) await setImmediate()
 }
 
-/** Each of the calls is answered by a mint: the store's trouble is not the caller's. */
+/** Checks that each call mints a token, even if the store fails. */
 async function expectMinted(t: Context, store: TokenStore): Promise<void> {
   const gateway = await t.emulator()
   const client = t.client(gateway, { cache: { store } })
-  // The sentinel of failureOf is no use for a success: the store's share of the deadline is what is bounded.
+  // `failureOf` cannot limit the time of a call that succeeds, so the deadline does.
   const limits = { deadlineMs: 5_000 }
   for (const identity of ['a', 'b', 'c', 'd']) t.hide((await client.getSessionToken(identity, limits)).sessionToken)
   assert.equal(gateway.requests.length, 4)
@@ -47,7 +47,7 @@ async function expectMinted(t: Context, store: TokenStore): Promise<void> {
   assert.ok(t.types().includes('store-failure'))
 }
 
-/** A fresh client of the same store and gateway must not take what `spoil` has made of the records. */
+/** Checks that a new client of the same store and gateway does not use the records that `spoil` has changed. */
 async function expectMiss(
   t: Context,
   spoil: (store: TestStore, clock: FakeClock) => void | Promise<void>,
@@ -58,8 +58,8 @@ async function expectMiss(
   const makeClient = (): VKitClient => t.client(gateway, { clock, cache: { store } })
   const first = makeClient()
   const [a, b] = [await t.mint(first, 'a'), await t.mint(first, 'b')]
-  await handedToStore(store, 2)
-  assert.equal(await t.mint(makeClient(), 'a'), a, 'the record is of use as it is')
+  await untilStored(store, 2)
+  assert.equal(await t.mint(makeClient(), 'a'), a, 'the unchanged record is used')
   assertNoSecret([...store.records], SECRET)
 
   await spoil(store, clock)
@@ -89,7 +89,7 @@ export const stores: readonly Row[] = [
       for (const trouble of [down, slow, hanging, rejecting]) {
         await expectMinted(t, { get: trouble, set: trouble, delete: trouble })
       }
-      // On a clock that stands: 250 ms of it and no more are what the store may cost.
+      // The clock advances only by 250 ms, so the store cannot delay a call by more than that.
       const clock = new FakeClock()
       const gateway = await t.emulator({ clock })
       const client = t.client(gateway, { clock, cache: { store: { get: hanging, set: hanging, delete: hanging } } })

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import { createGzip } from 'node:zlib'
 import type { Context, ExpectedFailure } from '../harness/context.js'
 import { meet, survive } from '../harness/meet.js'
-import { answerRightly, http, rightBody, type RawRequest } from '../harness/raw-gateway.js'
+import { respondCorrectly, http, correctBody, type RawRequest } from '../harness/raw-gateway.js'
 import type { Row } from '../harness/row.js'
 
 const CONNECTION: ExpectedFailure = { code: 'VKIT_CONNECTION', retryable: true, attempts: 3 }
@@ -20,13 +20,13 @@ async function meetBytes(
   await meet(t, gateway, {
     ...expected,
     begin: () => void (gateway.respond = respond),
-    end: () => void (gateway.respond = answerRightly),
+    end: () => void (gateway.respond = respondCorrectly),
     options: limits,
   })
 }
 
-const RIGHT = rightBody('victim')
-const TOO_LONG = [`Content-Length: ${RIGHT.length + 10}`]
+const CORRECT = correctBody('victim')
+const TOO_LONG = [`Content-Length: ${CORRECT.length + 10}`]
 const CHUNKED = 'Transfer-Encoding: chunked'
 const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 
@@ -36,7 +36,7 @@ function trickle(socket: Socket, text: string): void {
   socket.once('close', () => clearInterval(timer))
 }
 
-/** Writes as fast as the other side reads, until it has had enough. */
+/** Writes `bytes` as fast as the other side reads, or until it closes the connection. */
 async function flood(socket: Socket, bytes: number): Promise<void> {
   const piece = Buffer.alloc(64 * 1024, 0x20)
   for (let sent = 0; sent < bytes && !socket.destroyed; sent += piece.length) {
@@ -72,7 +72,7 @@ export const streams: readonly Row[] = [
       await Promise.all([
         meetBytes(t, TIMEOUT, ({ socket }) => socket.write(head, () => trickle(socket, 'a')), LIMITS),
         meetBytes(t, TIMEOUT, ({ socket }) => socket.write(http('', TOO_LONG), () => trickle(socket, ' ')), LIMITS),
-        meetBytes(t, TIMEOUT, ({ socket }) => socket.write(http(RIGHT.slice(0, 20), TOO_LONG)), LIMITS),
+        meetBytes(t, TIMEOUT, ({ socket }) => socket.write(http(CORRECT.slice(0, 20), TOO_LONG)), LIMITS),
       ])
     },
   },
@@ -82,7 +82,7 @@ export const streams: readonly Row[] = [
     outcome: 'CONNECTION, R, 3',
     run: t =>
       meetBytes(t, CONNECTION, ({ socket }) => {
-        socket.write(http(RIGHT.slice(0, 20), TOO_LONG), () => socket.resetAndDestroy())
+        socket.write(http(CORRECT.slice(0, 20), TOO_LONG), () => socket.resetAndDestroy())
       }),
   },
   {
@@ -90,7 +90,7 @@ export const streams: readonly Row[] = [
     fault: 'short Content-Length; the same with a valid JSON prefix',
     outcome: 'CONNECTION, never parsed, R, 3',
     async run(t) {
-      for (const body of [RIGHT.slice(0, 20), RIGHT]) {
+      for (const body of [CORRECT.slice(0, 20), CORRECT]) {
         await meetBytes(t, CONNECTION, ({ socket }) => socket.end(http(body, TOO_LONG)))
       }
     },
@@ -99,21 +99,21 @@ export const streams: readonly Row[] = [
     n: 14,
     fault: 'chunked without terminator',
     outcome: 'CONNECTION, R, 3',
-    run: t => meetBytes(t, CONNECTION, ({ socket }) => socket.end(http(chunk(RIGHT), [CHUNKED]))),
+    run: t => meetBytes(t, CONNECTION, ({ socket }) => socket.end(http(chunk(CORRECT), [CHUNKED]))),
   },
   {
     n: 15,
     fault: 'Content-Length with chunked, doubled or negative',
     outcome: 'INVALID_RESPONSE, N, 1',
     async run(t) {
-      const length = `Content-Length: ${RIGHT.length}`
+      const length = `Content-Length: ${CORRECT.length}`
       const bad: [string[], string][] = [
-        [[length, CHUNKED], `${chunk(RIGHT)}0\r\n\r\n`],
-        [[CHUNKED, length], `${chunk(RIGHT)}0\r\n\r\n`],
-        [[length, length], RIGHT],
-        [[length, 'Content-Length: 5'], RIGHT],
-        [['Content-Length: -1'], RIGHT],
-        [['Content-Length: 1e3'], RIGHT],
+        [[length, CHUNKED], `${chunk(CORRECT)}0\r\n\r\n`],
+        [[CHUNKED, length], `${chunk(CORRECT)}0\r\n\r\n`],
+        [[length, length], CORRECT],
+        [[length, 'Content-Length: 5'], CORRECT],
+        [['Content-Length: -1'], CORRECT],
+        [['Content-Length: 1e3'], CORRECT],
       ]
       for (const [head, body] of bad) await meetBytes(t, INVALID, ({ socket }) => socket.write(http(body, head)))
     },
@@ -129,10 +129,10 @@ export const streams: readonly Row[] = [
     fault: '32 KiB of headers',
     outcome: 'INVALID_RESPONSE, N, 1',
     async run(t) {
-      const length = `Content-Length: ${RIGHT.length}`
+      const length = `Content-Length: ${CORRECT.length}`
       const many = Array.from({ length: 512 }, (_, index) => `X-${index}: ${'a'.repeat(56)}`)
       for (const padding of [[`X-Padding: ${'a'.repeat(32 * 1024)}`], many]) {
-        await meetBytes(t, INVALID, ({ socket }) => socket.write(http(RIGHT, [length, ...padding])))
+        await meetBytes(t, INVALID, ({ socket }) => socket.write(http(CORRECT, [length, ...padding])))
       }
     },
   },
@@ -145,7 +145,7 @@ export const streams: readonly Row[] = [
         const gateway = await t.raw()
         gateway.respond = request => {
           request.socket.write(`HTTP/1.1 ${status}\r\n\r\n`)
-          answerRightly(request)
+          respondCorrectly(request)
         }
         await survive(t, gateway, { begin: () => undefined, requests: 1 })
       }
@@ -154,7 +154,7 @@ export const streams: readonly Row[] = [
   {
     n: 19,
     fault: '101',
-    outcome: 'INVALID_RESPONSE, at once, N, 1',
+    outcome: 'INVALID_RESPONSE, immediately, N, 1',
     async run(t) {
       for (const head of ['Upgrade: websocket\r\nConnection: Upgrade\r\n', '']) {
         await meetBytes(t, { ...INVALID, status: 101 }, ({ socket }) => {
@@ -165,15 +165,15 @@ export const streams: readonly Row[] = [
   },
 ]
 
-/** Row 33, which the page has further below. */
+/** Row 33, which `bodies` includes at its end. */
 export const floods: Row = {
   n: 33,
   fault: '100 MB body; a gzip bomb',
   outcome: 'INVALID_RESPONSE, less than 20 MB more memory, N, 1',
   async run(t) {
     const bomb = await makeGzipBomb(40 * MEGABYTE)
-    assert.ok(bomb.length < 64 * 1024, 'small enough to pass for an answer')
-    // Once beforehand: what is measured is the answer, and not the code that reads it.
+    assert.ok(bomb.length < 64 * 1024, 'small enough to pass as a response')
+    // The first response loads the code, so that only the memory for the next responses is measured.
     await meetBytes(t, INVALID, ({ socket }) => socket.write(http('null')))
     const before = process.resourceUsage().maxRSS
     await meetBytes(t, INVALID, ({ socket }) => {

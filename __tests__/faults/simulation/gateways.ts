@@ -7,7 +7,7 @@ export function ok(latencyMs: number, random: () => number): Treatment {
 
 export const HANGS: Treatment = { status: 0, latencyMs: Infinity }
 
-/** Responds in this time, or as the time of day says. */
+/** Responds after `latencyMs`, which can depend on the time of the request. */
 export function healthy(latencyMs: number | ((atMs: number) => number)): SimulatedGateway {
   return ({ atMs, random }) => ok(typeof latencyMs === 'number' ? latencyMs : latencyMs(atMs), random)
 }
@@ -17,7 +17,7 @@ export function failingShare(share: number): SimulatedGateway {
   return ({ random }) => (random() < share ? { status: 503, latencyMs: 20 } : ok(20, random))
 }
 
-/** Serves so many at once in `latencyMs`; more of them share it, and all are later. */
+/** Serves up to `capacity` concurrent requests in `latencyMs`. More requests make each one proportionally slower. */
 export function withCapacity(capacity: (atMs: number) => number, latencyMs: number): SimulatedGateway {
   let inside = 0
   return ({ atMs, random }) => {
@@ -26,12 +26,12 @@ export function withCapacity(capacity: (atMs: number) => number, latencyMs: numb
   }
 }
 
-/** Treats those users as `treatment` says, and the others well. */
+/** Applies `treatment` to the bad users, and serves the others. */
 export function badFor(isBad: (identity: string) => boolean, treatment: Treatment, latencyMs = 20): SimulatedGateway {
   return ({ identity, random }) => (isBad(identity) ? treatment : ok(latencyMs, random))
 }
 
-/** Treats everyone as `treatment` says between the two moments. */
+/** Applies `treatment` to every request between the two times. */
 export function downBetween(fromMs: number, untilMs: number, treatment: Treatment): SimulatedGateway {
   return ({ atMs, random }: GatewayCall) => (atMs >= fromMs && atMs < untilMs ? treatment : ok(20, random))
 }

@@ -1,6 +1,6 @@
 import type { Outcome, Simulation } from './simulation.js'
 
-/** What users and the gateway noticed of a run. */
+/** The results of a run for its users and the gateway. */
 export interface Report {
   /** Share of the calls that got a token, of those counted. */
   readonly served: number
@@ -13,7 +13,7 @@ export interface Report {
   readonly failMaxMs: number
 }
 
-/** `counts`: whose calls are counted as served or not; by default everyone's. */
+/** `counts` selects the users whose calls count as served or not; the default is all users. */
 export function reportOf(
   { outcomes, sent, count }: Simulation,
   counts: (identity: string) => boolean = () => true,

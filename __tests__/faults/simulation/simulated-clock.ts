@@ -7,7 +7,7 @@ interface Timer {
 
 const NEVER: Timer = { at: Infinity, wake: () => undefined }
 
-/** A clock for simulations: it goes from one timer to the next, however many there are. */
+/** A clock for simulations. It jumps from one timer to the next, and supports many timers. */
 export class SimulatedClock implements Clock {
   #monotonic = 0
   readonly #timers: Timer[] = []
@@ -28,7 +28,7 @@ export class SimulatedClock implements Clock {
     })
   }
 
-  /** Calls `wake` at that moment; everything that follows from it comes before the clock goes on. */
+  /** Calls `wake` at that time. The clock advances only after everything that follows from the call. */
   at(moment: number, wake: () => void): void {
     const timer = { at: moment, wake }
     let place = this.#timers.push(timer) - 1
@@ -55,7 +55,7 @@ export class SimulatedClock implements Clock {
     return this.#timers[place] ?? NEVER
   }
 
-  /** The timers are a heap: each is no later than the two below it. */
+  /** The timers are a heap: each is due before or with the two below it. */
   #pop(): Timer {
     const first = this.#get(0)
     const last = this.#timers.pop() ?? NEVER
@@ -73,7 +73,7 @@ export class SimulatedClock implements Clock {
   }
 }
 
-/** Every promise that can settle by itself has. */
+/** Waits until every promise that can settle without the clock has settled. */
 function settle(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }

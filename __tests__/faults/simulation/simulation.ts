@@ -36,7 +36,7 @@ export interface Outcome {
   readonly error?: VKitError
 }
 
-/** A client without sockets: the real cache and minter, a gateway made of a function, and time that is simulated. */
+/** A client without sockets: the real cache and minter, a function as the gateway, and simulated time. */
 export class Simulation {
   readonly clock = new SimulatedClock()
   readonly random: () => number
@@ -44,7 +44,7 @@ export class Simulation {
   readonly events: VKitEvent[] = []
   readonly minter: TokenMinter
   readonly cache: TokenCache
-  /** How long tokens live. */
+  /** The lifetime of a token. */
   lifetimeMs = 3_600_000
   sent = 0
   /** When the circuit first opened. */
@@ -95,7 +95,7 @@ export class Simulation {
     return outcome
   }
 
-  /** New users, who come by themselves and so at random moments. */
+  /** Adds new users, who call independently and so at random times. */
   newUsers(perSecond: number, { fromMs = 0, untilMs = 20_000, name = 'user' } = {}): void {
     let atMs = fromMs
     for (let i = 0; ; i++) {
@@ -109,12 +109,12 @@ export class Simulation {
     this.clock.at(atMs, () => void this.call(identity, call))
   }
 
-  /** So many users at the same moment. */
+  /** Adds calls of that many users at the same time. */
   burst(users: number, { atMs = 1, name = 'user' } = {}): void {
     for (let i = 0; i < users; i++) this.callAt(atMs, `${name}-${i}`)
   }
 
-  /** The same users one after the other, again and again. */
+  /** Adds calls of the same users in turn, again and again. */
   inTurn(users: number, perSecond: number, untilMs: number): void {
     for (let i = 0; i < (perSecond * untilMs) / 1_000; i++) this.callAt((i / perSecond) * 1_000, `user-${i % users}`)
   }

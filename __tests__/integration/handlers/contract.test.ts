@@ -12,10 +12,10 @@ import { reasonOf } from '../../support/failure.js'
 import { afterThisTest, makeClient, startGateway } from '../../support/gateway.js'
 import { SERVERS, type Reply, type RunningServer, type Server } from './servers.js'
 
-/** A thousand connections take their time on a busy machine. */
+/** A thousand connections are slow on a busy machine. */
 jest.setTimeout(30_000)
 
-/** Users of an imaginary customer, by what their requests carry. */
+/** Users of an example app, by the Authorization header of their requests. */
 const USERS: Readonly<Record<string, EndUser>> = {
   'Bearer alice': 'user-alice',
   'Bearer bob': { identity: 'user-bob', scopes: ['videos.create'] },
@@ -23,36 +23,36 @@ const USERS: Readonly<Record<string, EndUser>> = {
 }
 const ALICE = { headers: { authorization: 'Bearer alice' } }
 
-interface Wishes {
+interface TestOptions {
   readonly authenticate?: (authorization: string | undefined) => unknown
   readonly scopes?: readonly Scope[]
   readonly client?: VKitClientOptions
-  /** Comes between the handler and the client. */
+  /** Wraps the client that the handler uses. */
   readonly between?: (vkit: VKitClient) => TokenSource
 }
 
 interface World extends RunningServer {
   readonly gateway: GatewayEmulator
   readonly vkit: VKitClient
-  readonly told: unknown[]
-  readonly toldByApp: unknown[]
+  readonly reported: unknown[]
+  readonly reportedToApp: unknown[]
 }
 
-async function setUp(server: Server, wishes: Wishes = {}): Promise<World> {
+async function setUp(server: Server, options: TestOptions = {}): Promise<World> {
   const gateway = await startGateway()
-  const vkit = makeClient(gateway, { maxRetries: 0, ...wishes.client })
-  const told: unknown[] = []
-  const toldByApp: unknown[] = []
+  const vkit = makeClient(gateway, { maxRetries: 0, ...options.client })
+  const reported: unknown[] = []
+  const reportedToApp: unknown[] = []
   const byHeader = (authorization = ''): EndUser => USERS[authorization] ?? null
   const running = await server.start({
-    vkit: wishes.between?.(vkit) ?? vkit,
-    authenticate: (wishes.authenticate as typeof byHeader | undefined) ?? byHeader,
-    ...(wishes.scopes && { scopes: wishes.scopes }),
-    onError: error => void told.push(error),
-    appHook: error => void toldByApp.push(error),
+    vkit: options.between?.(vkit) ?? vkit,
+    authenticate: (options.authenticate as typeof byHeader | undefined) ?? byHeader,
+    ...(options.scopes && { scopes: options.scopes }),
+    onError: error => void reported.push(error),
+    appHook: error => void reportedToApp.push(error),
   })
   afterThisTest(() => running.stop())
-  return { ...running, gateway, vkit, told, toldByApp }
+  return { ...running, gateway, vkit, reported, reportedToApp }
 }
 
 function expectRefusal(reply: Reply, status: number, code: string): void {
@@ -77,8 +77,8 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
     expect(calls).toEqual([])
   })
 
-  describe('a user who is known', () => {
-    it.each(['GET', 'POST'])('gets the three strings of the contract with %s', async method => {
+  describe('an authenticated user', () => {
+    it.each(['GET', 'POST'])('receives sessionToken, expiresAt and identity with %s', async method => {
       const { send, gateway } = await setUp(server)
       const reply = await send({ ...ALICE, method })
 
@@ -93,7 +93,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       expect(gateway.requests[0]?.body).toEqual({ identity: 'user-alice', scopes: [] })
     })
 
-    it('is who authenticate says, whatever the request claims', async () => {
+    it('is the one that authenticate returns, whatever the request contains', async () => {
       const { send, gateway } = await setUp(server)
       const claims = JSON.stringify({ identity: 'user-admin', userId: 'user-admin', user: { id: 'user-admin' } })
       const reply = await send({
@@ -107,12 +107,12 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       expect(JSON.stringify(gateway.requests.map(request => request.body))).not.toContain('admin')
     })
 
-    it('may be found out asynchronously', async () => {
+    it('can be determined by an async authenticate', async () => {
       const { send } = await setUp(server, { authenticate: async () => Promise.resolve('user-dave') })
       expect(JSON.parse((await send()).text)).toMatchObject({ identity: 'user-dave' })
     })
 
-    it('gets the scopes of authenticate before those of the options', async () => {
+    it('receives the scopes from authenticate, or else those of the options', async () => {
       const { send, gateway } = await setUp(server, { scopes: ['videos.read'] })
       for (const user of ['alice', 'bob', 'carol']) await send({ headers: { authorization: `Bearer ${user}` } })
       expect(gateway.requests.map(request => request.body)).toEqual([
@@ -122,7 +122,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       ])
     })
 
-    it('is never answered 304, so that no token outlives its place in a cache', async () => {
+    it('never receives a 304 response, so no HTTP cache can reuse a token', async () => {
       const { send } = await setUp(server)
       const first = await send(ALICE)
       const again = await send({ headers: { ...ALICE.headers, 'if-none-match': first.headers['etag'] ?? '*' } })
@@ -131,7 +131,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       expect(again.text).toBe(first.text)
     })
 
-    it('mints once for 1,000 concurrent requests', async () => {
+    it('causes one mint for 1,000 concurrent requests', async () => {
       let waiting = 0
       const { opened: allAreHere, open } = openLater()
       const authenticate = async (): Promise<EndUser> => {
@@ -149,18 +149,18 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
     })
   })
 
-  describe('nobody known', () => {
-    it.each([null, undefined])('is answered 401, and nothing is minted (%p)', async nobody => {
-      const { send, gateway, told } = await setUp(server, { authenticate: () => nobody })
+  describe('a user who is not authenticated', () => {
+    it.each([null, undefined])('receives 401, and no token is minted (%p)', async user => {
+      const { send, gateway, reported } = await setUp(server, { authenticate: () => user })
       expectRefusal(await send(), 401, 'UNAUTHENTICATED')
       expect(gateway.requests).toHaveLength(0)
-      expect(told).toEqual([])
+      expect(reported).toEqual([])
     })
   })
 
-  describe('another method', () => {
+  describe('a method other than GET and POST', () => {
     it.each(['PUT', 'DELETE', 'PATCH', 'OPTIONS'])(
-      '%s is answered 405 with Allow, before authenticate',
+      '%s returns 405 with Allow, and authenticate is not called',
       async method => {
         const authenticate = jest.fn(() => 'user-alice')
         const { send, gateway } = await setUp(server, { authenticate })
@@ -172,7 +172,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       },
     )
 
-    it('HEAD is answered 405 too, without a body', async () => {
+    it('HEAD returns 405 without a body', async () => {
       const { send, gateway } = await setUp(server)
       const reply = await send({ ...ALICE, method: 'HEAD' })
       expect(reply).toMatchObject({ status: 405, text: '' })
@@ -182,55 +182,52 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
     })
   })
 
-  describe('what is no identity', () => {
+  describe('an invalid result of authenticate', () => {
     it.each<[string, unknown]>([
       ['an empty string', ''],
       ['a number', 42],
       ['false', false],
       ['an empty object', {}],
       ['an object without identity', { id: 'user-alice' }],
-      [
-        'scopes that are inherited',
-        Object.assign(Object.create({ scopes: ['videos.read'] }) as object, { identity: 'a' }),
-      ],
-      ['undefined made a string', String(undefined)],
-      ['a forgotten await made a string', '[object Promise]'],
-      ['an identity that is null made a string', { identity: String(null) }],
+      ['inherited scopes', Object.assign(Object.create({ scopes: ['videos.read'] }) as object, { identity: 'a' })],
+      ['undefined converted to a string', String(undefined)],
+      ['a Promise converted to a string', '[object Promise]'],
+      ['an identity that is null converted to a string', { identity: String(null) }],
       ['an array', ['user-alice']],
       ['an identity of more than 1 KiB', 'x'.repeat(1025)],
-      ['scopes that are a string', { identity: 'user-alice', scopes: 'videos.read' }],
-      ['scopes that are options', { identity: 'user-alice', scopes: { scopes: ['videos.create'] } }],
-      ['scopes that are null', { identity: 'user-alice', scopes: null }],
-    ])('%s is our mistake: 500, and no token', async (_, user) => {
-      const { send, gateway, told } = await setUp(server, { authenticate: () => user })
+      ['a string as scopes', { identity: 'user-alice', scopes: 'videos.read' }],
+      ['an options object as scopes', { identity: 'user-alice', scopes: { scopes: ['videos.create'] } }],
+      ['null as scopes', { identity: 'user-alice', scopes: null }],
+    ])('%s: the handler returns 500 and mints no token', async (_, user) => {
+      const { send, gateway, reported } = await setUp(server, { authenticate: () => user })
       expectRefusal(await send(), 500, 'VKIT_INVALID_ARGUMENT')
-      expect(told).toMatchObject([{ code: 'VKIT_INVALID_ARGUMENT' }])
+      expect(reported).toMatchObject([{ code: 'VKIT_INVALID_ARGUMENT' }])
       expect(gateway.requests).toHaveLength(0)
     })
   })
 
-  describe('authenticate throwing', () => {
+  describe('when authenticate throws', () => {
     it.each<[string, () => unknown, object]>([
       ['an error', () => Promise.reject(new Error('the database is down')), { message: 'the database is down' }],
       [
-        'what is no error',
+        'a value that is not an error',
         () => {
-          // eslint-disable-next-line @typescript-eslint/only-throw-error -- Express takes next('route') for a command.
+          // eslint-disable-next-line @typescript-eslint/only-throw-error -- Express treats next('route') as a command.
           throw 'route'
         },
         { message: 'authenticate threw something that is not an error.', cause: 'route' },
       ],
-    ])('%s: 500, and the app hears of it', async (_, authenticate, error) => {
-      const { send, gateway, told, toldByApp } = await setUp(server, { authenticate })
+    ])('%s: the handler returns 500 and reports the error', async (_, authenticate, error) => {
+      const { send, gateway, reported, reportedToApp } = await setUp(server, { authenticate })
       const reply = await send()
       expectRefusal(reply, 500, server.hasAppHook ? 'FROM_THE_APP' : 'INTERNAL')
-      expect(told).toMatchObject([error])
-      expect(toldByApp).toMatchObject(server.hasAppHook ? [error] : [])
+      expect(reported).toMatchObject([error])
+      expect(reportedToApp).toMatchObject(server.hasAppHook ? [error] : [])
       expect(gateway.requests).toHaveLength(0)
     })
   })
 
-  describe('a gateway that fails', () => {
+  describe('when the gateway fails', () => {
     it.each<[string, GatewayFault, number, string]>([
       ['503', { status: 503, body: { error: 'UPSTREAM TEXT' } }, 503, 'VKIT_UNAVAILABLE'],
       ['429', { status: 429, body: { error: 'UPSTREAM TEXT' } }, 503, 'VKIT_RATE_LIMITED'],
@@ -240,13 +237,13 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       ['422', { status: 422, body: { error: 'UPSTREAM TEXT' } }, 500, 'VKIT_INVALID_REQUEST'],
       ['a redirect', { status: 302, headers: { location: 'http://evil.example' } }, 500, 'VKIT_REDIRECT'],
       ['another identity', { answer: { identity: 'user-admin' } }, 500, 'VKIT_IDENTITY_MISMATCH'],
-    ])('with %s: answered without a word of it', async (_, fault, status, code) => {
+    ])('with %s, the response contains none of its text', async (_, fault, status, code) => {
       const clock = new FakeClock(Date.now())
-      const { send, gateway, told } = await setUp(server, { client: { clock } })
+      const { send, gateway, reported } = await setUp(server, { client: { clock } })
       gateway.failNext(fault)
       const reply = await send(ALICE)
       expectRefusal(reply, status, code)
-      expect(told).toMatchObject([{ code }])
+      expect(reported).toMatchObject([{ code }])
       const retryAfter = reply.headers['retry-after']
       if (status === 503) expect(['1', '2', '3', '4', '5']).toContain(retryAfter)
       else expect(retryAfter).toBeUndefined()
@@ -254,7 +251,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       expect((await send(ALICE)).status).toBe(200)
     })
 
-    it('for a known time: Retry-After says so', async () => {
+    it('with a Retry-After header, the response repeats that header', async () => {
       const { send, gateway } = await setUp(server)
       gateway.failNext({ status: 429, headers: { 'retry-after': '86400' } })
       const reply = await send(ALICE)
@@ -262,7 +259,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       expect(reply.headers['retry-after']).toBe('86400')
     })
 
-    it('does not matter to a user whose token is cached', async () => {
+    it('a user whose token is cached still receives it', async () => {
       const { send, gateway } = await setUp(server)
       const before = await send(ALICE)
       gateway.fail({ status: 503 })
@@ -270,7 +267,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
     })
   })
 
-  it('answers 503 while the client is closed, for another process may be up', async () => {
+  it('returns 503 when the client is closed, because another process may be able to respond', async () => {
     const { send, vkit } = await setUp(server)
     await vkit.close()
     const reply = await send(ALICE)
@@ -278,36 +275,36 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
     expect(reply.headers['retry-after']).toMatch(/^[1-5]$/)
   })
 
-  it.each(['GET', 'POST'])('stops waiting when a client hangs up, and the flight goes on (%s)', async method => {
+  it.each(['GET', 'POST'])('stops waiting when the client disconnects, and the mint continues (%s)', async method => {
     const gate = openLater()
-    const asked = openLater()
+    const called = openLater()
     let wait: Promise<unknown> | undefined
-    const { send, gateway, vkit, told, toldByApp } = await setUp(server, {
+    const { send, gateway, vkit, reported, reportedToApp } = await setUp(server, {
       client: { appSecret: () => gate.opened.then(() => gateway.appSecret) },
       between: client => ({
         getSessionToken: (identity: string, options?: object) => {
           const token = client.getSessionToken(identity, options)
           wait ??= reasonOf(token)
-          asked.open()
+          called.open()
           return token
         },
       }),
     })
-    const hangUp = new AbortController()
+    const disconnect = new AbortController()
     const body =
       method === 'POST' ? { body: '{}', headers: { ...ALICE.headers, 'content-type': 'application/json' } } : {}
-    const sent = reasonOf(send({ ...ALICE, ...body, method, signal: hangUp.signal }))
-    await asked.opened
-    hangUp.abort()
+    const sent = reasonOf(send({ ...ALICE, ...body, method, signal: disconnect.signal }))
+    await called.opened
+    disconnect.abort()
 
     expect(await sent).toMatchObject({ name: 'AbortError' })
-    // Whatever the framework gives as the reason: not an error of ours.
+    // The reason depends on the framework, and it is never an error of the SDK.
     expect(VKitError.is(await wait)).toBe(false)
     expect(vkit.stats()).toMatchObject({ inFlight: 1, entries: 0 })
     gate.open()
     expect((await send(ALICE)).status).toBe(200)
     expect(gateway.requests).toHaveLength(1)
-    expect([...told, ...toldByApp]).toEqual([])
+    expect([...reported, ...reportedToApp]).toEqual([])
   })
 })
 

@@ -48,20 +48,20 @@ async function get(port: number): Promise<{ status: number | undefined; text: st
 describe('a token handler', () => {
   it.each<[string, unknown, unknown]>([
     ['no client', undefined, { authenticate }],
-    ['a client that is none', {}, { authenticate }],
+    ['a client without getSessionToken', {}, { authenticate }],
     ['no options', working, undefined],
     ['no authenticate', working, { scopes: [] }],
-    ['an authenticate that is no function', working, { authenticate: 'user' }],
+    ['an authenticate that is not a function', working, { authenticate: 'user' }],
     ['a misspelt option', working, { authenticate, scope: ['videos.read'] }],
-    ['scopes that are a string', working, { authenticate, scopes: 'videos.read' }],
-    ['an onError that is no function', working, { authenticate, onError: true }],
-  ])('is not made with %s', (_, vkit, options) => {
+    ['a string as scopes', working, { authenticate, scopes: 'videos.read' }],
+    ['an onError that is not a function', working, { authenticate, onError: true }],
+  ])('cannot be created with %s', (_, vkit, options) => {
     const given = [vkit as TokenSource, options as TokenHandlerOptions<unknown>] as const
     expect(() => createTokenHandler(...given)).toThrow(VKitConfigError)
     expect(() => createFetchTokenHandler(...given)).toThrow(VKitConfigError)
   })
 
-  it('keeps the scopes it was made with', async () => {
+  it('uses the scopes it was created with, even if the array changes later', async () => {
     const gateway = await startGateway()
     const scopes = ['videos.read']
     const handler = createFetchTokenHandler(makeClient(gateway), { authenticate, scopes })
@@ -70,7 +70,7 @@ describe('a token handler', () => {
     expect(gateway.requests[0]?.body).toEqual({ identity: 'user', scopes: ['videos.read'] })
   })
 
-  it('takes nobody for a user because of a polluted prototype', async () => {
+  it('reads no identity from a polluted prototype', async () => {
     const gateway = await startGateway()
     const handler = createFetchTokenHandler(makeClient(gateway), {
       authenticate: () => ({}) as EndUser,
@@ -85,7 +85,7 @@ describe('a token handler', () => {
     }
   })
 
-  it('takes no scopes from a polluted prototype', async () => {
+  it('reads no scopes from a polluted prototype', async () => {
     const gateway = await startGateway()
     Object.defineProperty(Object.prototype, 'scopes', { value: ['videos.admin.read'], configurable: true })
     try {
@@ -97,7 +97,7 @@ describe('a token handler', () => {
     }
   })
 
-  it('answers HTTP/2 too', async () => {
+  it('responds to HTTP/2 requests', async () => {
     const handler = createTokenHandler(working, { authenticate })
     const server = http2.createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -123,13 +123,13 @@ describe('a token handler', () => {
 describe('errors', () => {
   const request = new Request('http://localhost/token')
 
-  it('are printed where there is no onError, and hold no token', async () => {
+  it('are printed without onError', async () => {
     const response = await createFetchTokenHandler(failing, { authenticate })(request)
     expect(response.status).toBe(503)
     expect(printed.mock.calls).toMatchObject([[{ code: 'VKIT_UNAVAILABLE' }]])
   })
 
-  it('are printed on node:http, where nobody else would hear what authenticate threw', async () => {
+  it('from authenticate are printed on node:http, which has no error hook', async () => {
     const error = new Error('the database is down')
     const handler = createTokenHandler(working, { authenticate: () => Promise.reject(error) })
     const port = await listen((req, res) => void handler(req, res))
@@ -137,7 +137,7 @@ describe('errors', () => {
     expect(printed.mock.calls).toEqual([[error]])
   })
 
-  it('are not printed where the app has a hook of its own', async () => {
+  it('are not printed if the app has its own error hook', async () => {
     const error = new Error('the database is down')
     const next = jest.fn()
     const handler = createTokenHandler(working, { authenticate: () => Promise.reject(error) })
@@ -147,7 +147,7 @@ describe('errors', () => {
     expect(printed).not.toHaveBeenCalled()
   })
 
-  it('go to onError with the request they belong to', async () => {
+  it('are passed to onError together with their request', async () => {
     const onError = jest.fn()
     await createFetchTokenHandler(failing, { authenticate, onError })(request)
     expect(onError.mock.calls).toMatchObject([[{ code: 'VKIT_UNAVAILABLE' }, request]])
@@ -157,13 +157,13 @@ describe('errors', () => {
   it.each<[string, () => void]>([
     ['throws', () => void JSON.parse('no JSON')],
     ['rejects', () => Promise.reject(new Error('no log')) as unknown as undefined],
-  ])('are answered even if onError %s', async (_, onError) => {
+  ])('cause the same response even if onError %s', async (_, onError) => {
     const response = await createFetchTokenHandler(failing, { authenticate, onError })(request)
     expect(response.status).toBe(503)
     expect(await response.json()).toEqual({ error: { code: 'VKIT_UNAVAILABLE' } })
   })
 
-  it('that are none of the SDK say INTERNAL', async () => {
+  it('from outside the SDK are returned as INTERNAL', async () => {
     const odd: TokenSource = { getSessionToken: () => Promise.reject(new TypeError('SECRET')) }
     const response = await createFetchTokenHandler(odd, { authenticate, onError: () => undefined })(request)
     expect(response.status).toBe(500)
@@ -175,15 +175,15 @@ describe('errors', () => {
     [1000, '1'],
     [1001, '2'],
     [0, '1'],
-  ])('with retryAfterMs %d say Retry-After: %s', async (retryAfterMs, seconds) => {
+  ])('with retryAfterMs %d set Retry-After: %s', async (retryAfterMs, seconds) => {
     const busy: TokenSource = { getSessionToken: () => Promise.reject(new VKitServerError('busy', { retryAfterMs })) }
     const response = await createFetchTokenHandler(busy, { authenticate, onError: () => undefined })(request)
     expect(response.headers.get('retry-after')).toBe(seconds)
   })
 })
 
-describe('a response that is no longer ours', () => {
-  /** A request that waits until `answer` is called, and the promise of its handler. */
+describe('a response that the handler must not write', () => {
+  /** Starts a server that runs the handler through `around`. `done` resolves when `around` has finished. */
   async function start(
     options: Partial<TokenHandlerOptions<NodeRequest>>,
     around: (handler: TokenHandler<NodeRequest>, req: http.IncomingMessage, res: http.ServerResponse) => Promise<void>,
@@ -195,7 +195,7 @@ describe('a response that is no longer ours', () => {
     return { port, done }
   }
 
-  it('because a timeout of the app has answered: nothing is added', async () => {
+  it('stays unchanged if a timeout of the app has already responded', async () => {
     const { port, done } = await start({}, async (handler, req, res) => {
       const handled = handler(req, res)
       res.writeHead(503).write('from ')
@@ -207,7 +207,7 @@ describe('a response that is no longer ours', () => {
     expect(printed).not.toHaveBeenCalled()
   })
 
-  it('because the client hung up while authenticate worked: nothing is written, next is not called', async () => {
+  it('is not written, and next is not called, if the client disconnects during authenticate', async () => {
     const next = jest.fn()
     const onError = jest.fn()
     let close: () => Promise<unknown> = () => Promise.reject(new Error('no response yet'))
@@ -225,7 +225,7 @@ describe('a response that is no longer ours', () => {
     expect(next).not.toHaveBeenCalled()
   })
 
-  it('because the client hung up before: no token is asked for', async () => {
+  it('is not written, and no token is requested, if the client has already disconnected', async () => {
     const gateway = await startGateway()
     const handler = createTokenHandler(makeClient(gateway), { authenticate })
     const { port, done } = await start({}, async (_, req, res) => {
@@ -238,7 +238,7 @@ describe('a response that is no longer ours', () => {
     expect(gateway.requests).toHaveLength(0)
   })
 
-  it('because next has it: no listener is left on it', async () => {
+  it('has no listener left after the handler calls next', async () => {
     const counts: number[] = []
     const { port, done } = await start(
       { authenticate: () => Promise.reject(new Error('too bad')) },
@@ -254,7 +254,7 @@ describe('a response that is no longer ours', () => {
     expect(counts[1]).toBe(counts[0])
   })
 
-  it('is no answer at all for a fetch server: 499, empty', async () => {
+  it('is an empty 499 from the fetch handler if the request was aborted', async () => {
     const gateway = await startGateway()
     const signal = AbortSignal.abort()
     const response = await createFetchTokenHandler(makeClient(gateway), { authenticate })(

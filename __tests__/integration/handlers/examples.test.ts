@@ -9,7 +9,7 @@ import { installCopy } from '../../support/docs/package-copy.js'
 import { afterThisTest, startGateway } from '../../support/gateway.js'
 import { itWith, posix } from '../../support/needs.js'
 
-/** Each starts a process or two, on a machine that may be busy. */
+/** Each test starts one or two processes, which is slow on a busy machine. */
 jest.setTimeout(30_000)
 
 const TOKEN = {
@@ -18,7 +18,7 @@ const TOKEN = {
   identity: 'END_USER_ID',
 }
 
-/** Where the examples find the package as it is in lib/ now, and the frameworks as they are installed here. */
+/** Contains the examples, the package built from the current lib/, and the installed frameworks. */
 let folder: string
 beforeAll(async () => {
   folder = await installCopy()
@@ -55,7 +55,7 @@ async function ended(child: Example): Promise<Ended> {
   return { code, out, errors }
 }
 
-/** Waits until the example says where it listens. */
+/** Waits until the example prints the URL it listens on. */
 async function urlOf(child: Example): Promise<{ url: string; printed: string }> {
   let printed = ''
   for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
@@ -63,30 +63,30 @@ async function urlOf(child: Example): Promise<{ url: string; printed: string }> 
     const url = /curl -s (http:\S+)\/token/.exec(printed)?.[1]
     if (url !== undefined) return { url, printed }
   }
-  throw new Error(`It ended before it listened: ${printed}`)
+  throw new Error(`The example ended before it listened: ${printed}`)
 }
 
 describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
   const start = (): Example => run(['examples/start.js', ...(name === 'express' ? [] : [name])])
 
-  it('runs with one command, listens on this machine only, and responds', async () => {
+  it('runs with one command, listens only on this machine, and responds', async () => {
     const { url, printed } = await urlOf(start())
     expect(printed).toMatch(/^Gateway: an emulator at http:\/\/127\.0\.0\.1:\d+, because VKIT_APP_SECRET is not set\n/)
     expect(printed).toMatch(/Minted a session token for END_USER_ID, valid until \S+Z:\n[\w-]+\.[\w-]+\.[\w-]+\n/)
 
-    // What it prints is what the server is bound to.
+    // The server is bound to the address that it prints.
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
-    const answer = await fetch(`${url}/token?identity=somebody-else`)
-    expect(answer.status).toBe(200)
-    expect(answer.headers.get('content-type')).toBe('application/json')
-    expect(answer.headers.get('cache-control')).toBe('private, no-store')
-    expect(await answer.json()).toEqual(TOKEN)
+    const response = await fetch(`${url}/token?identity=another-user`)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toBe('application/json')
+    expect(response.headers.get('cache-control')).toBe('private, no-store')
+    expect(await response.json()).toEqual(TOKEN)
     expect(await (await fetch(url)).text()).toBe('Session Service')
     const refusal = await fetch(`${url}/token`, { method: 'PUT' })
     expect([refusal.status, refusal.headers.get('allow')]).toEqual([405, 'GET, POST'])
   })
 
-  itWith(posix, 'ends at SIGTERM', async () => {
+  itWith(posix, 'ends on SIGTERM', async () => {
     const child = start()
     const errors = text(child.stderr)
     await urlOf(child)
@@ -97,7 +97,7 @@ describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
 })
 
 describe('an example', () => {
-  it('takes the gateway and the secret of the environment, and prints none of its tokens', async () => {
+  it('uses the gateway and the secret from the environment, and prints no token', async () => {
     const gateway = await startGateway()
     const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
     const { url, printed } = await urlOf(run(['examples/start.js'], env))
@@ -108,7 +108,7 @@ describe('an example', () => {
     expect(gateway.mints).toBe(1)
   })
 
-  it.each(['script', 'lambda'])('that is a %s prints no token of the real gateway', async name => {
+  it.each(['script', 'lambda'])('prints no token of the real gateway: %s', async name => {
     const gateway = await startGateway()
     const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
     const { code, out, errors } = await ended(run(['examples/start.js', name], env))
@@ -123,22 +123,22 @@ describe('an example', () => {
     expect([code, errors]).toEqual([1, 'PORT must be a whole number from 0 to 65535.\n'])
   })
 
-  it('refuses requests when no token can be minted, and serves on', async () => {
+  it('responds with an error when no token can be minted, and keeps running', async () => {
     const gateway = await startGateway()
     const child = run(['examples/start.js'], { VKIT_APP_SECRET: 'revoked', VKIT_BASE_URL: gateway.url })
     const { url } = await urlOf(child)
-    const answer = await fetch(`${url}/token`)
-    expect([answer.status, await answer.text()]).toEqual([500, '{"error":{"code":"VKIT_UNAUTHENTICATED"}}'])
-    expect(answer.headers.get('cache-control')).toBe('private, no-store')
+    const response = await fetch(`${url}/token`)
+    expect([response.status, await response.text()]).toEqual([500, '{"error":{"code":"VKIT_UNAUTHENTICATED"}}'])
+    expect(response.headers.get('cache-control')).toBe('private, no-store')
   })
 
-  it('says so when its port is taken', async () => {
+  it('reports that its port is taken', async () => {
     const { port } = new URL((await urlOf(run(['examples/start.js']))).url)
     const { code, errors } = await ended(run(['examples/start.js'], { PORT: port }))
     expect({ code, errors }).toEqual({ code: 1, errors: `Port ${port} is taken: set PORT to another one.\n` })
   })
 
-  it('that there is none of is named', async () => {
+  it('that does not exist is reported by name', async () => {
     const { code, errors } = await ended(run(['examples/start.js', 'koa']))
     expect(code).toBe(1)
     expect(errors).toBe('There is no example koa. Try one of: express, fastify, hono, next, lambda, script\n')
@@ -163,16 +163,16 @@ it('the plugin of the Fastify example keeps the headers that other plugins have 
   })
 })
 
-it('the Lambda example answers an event as API Gateway expects it', async () => {
+it('the Lambda example returns the response that API Gateway expects', async () => {
   const { code, out, errors } = await ended(run(['examples/start.js', 'lambda']))
   expect({ code, errors }).toEqual({ code: 0, errors: '' })
-  const answer = JSON.parse(out.slice(out.indexOf('{'))) as { statusCode: number; headers: object; body: string }
-  expect(answer.statusCode).toBe(200)
-  expect(answer.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'private, no-store' })
-  expect(JSON.parse(answer.body)).toEqual(TOKEN)
+  const response = JSON.parse(out.slice(out.indexOf('{'))) as { statusCode: number; headers: object; body: string }
+  expect(response.statusCode).toBe(200)
+  expect(response.headers).toMatchObject({ 'content-type': 'application/json', 'cache-control': 'private, no-store' })
+  expect(JSON.parse(response.body)).toEqual(TOKEN)
 })
 
-it('the Lambda example refuses whom no authorizer has let through', async () => {
+it('the Lambda example returns 401 if no authorizer has accepted the caller', async () => {
   const program = `
     import { handler } from './examples/lambda/handler.js'
     const event = { headers: { sub: 'x' }, requestContext: { http: { method: 'GET' } } }
@@ -181,7 +181,7 @@ it('the Lambda example refuses whom no authorizer has let through', async () => 
   expect(JSON.parse(out)).toMatchObject({ statusCode: 401, body: '{"error":{"code":"UNAUTHENTICATED"}}' })
 })
 
-it('the script mints a token for each user named', async () => {
+it('the script example mints a token for each user on its command line', async () => {
   const { code, out, errors } = await ended(run(['examples/start.js', 'script', 'alice', 'bob']))
   expect({ code, errors }).toEqual({ code: 0, errors: '' })
   const lines = out.split('\n').filter(line => line.startsWith('{'))
@@ -192,11 +192,11 @@ it('the script mints a token for each user named', async () => {
   ])
 })
 
-it("the route handler of the Next example answers a Request, as Next's server gives it", async () => {
+it("the route handler of the Next example responds to a Request like that of Next's server", async () => {
   const gateway = await startGateway()
   const program = `
     import { GET, POST } from './examples/next/app/token/route.js'
-    const request = new Request('http://localhost/token?identity=somebody-else')
+    const request = new Request('http://localhost/token?identity=another-user')
     const response = await GET(request)
     console.log(JSON.stringify({ same: GET === POST, status: response.status, body: await response.json() }))`
   const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }

@@ -13,13 +13,13 @@ import {
 } from '../../../lib/handlers/index.js'
 import type { Scope } from '../../../lib/index.js'
 
-/** What a test wants of the endpoint, in words that mean the same for every framework. */
+/** The endpoint that a test needs, described the same way for every framework. */
 export interface Setup {
   readonly vkit: TokenSource
   readonly authenticate: (authorization: string | undefined) => EndUser | Promise<EndUser>
   readonly scopes?: readonly Scope[]
   readonly onError: (error: unknown) => void
-  /** The framework's own error hook, where the handler is to use it. */
+  /** The framework's own error hook, for handlers that use one. */
   readonly appHook: (error: unknown) => void
 }
 
@@ -44,15 +44,15 @@ export interface RunningServer {
 
 export interface Server {
   readonly name: string
-  /** Whether what `authenticate` throws goes to the framework, and not to `onError` alone. */
+  /** Whether an error from `authenticate` goes to the framework as well as to `onError`. */
   readonly hasAppHook: boolean
   readonly start: (setup: Setup) => Promise<RunningServer>
 }
 
 const require = createRequire(import.meta.url)
-/** It brings no types; those of Express 5 fit for what is used here. */
+/** Express 4 includes no types. Those of Express 5 fit what the tests use. */
 const express4 = require('express4') as typeof express
-/** Its types cannot be compiled without those of a browser. */
+/** Hono's types cannot be compiled without the types of the DOM. */
 const { Hono } = require('hono') as { Hono: new () => HonoApp }
 const { serve } = require('@hono/node-server') as {
   serve: (options: { fetch: HonoApp['fetch']; port: number; hostname: string }) => http.Server
@@ -153,7 +153,7 @@ async function overHttp(server: http.Server): Promise<RunningServer> {
 }
 
 async function sendOverHttp(port: number, { path = '/token', body, ...init }: Call = {}): Promise<Reply> {
-  // A connection of its own each time: nothing waits for another's answer.
+  // Each request has its own connection, so it does not wait for another response.
   const request = http.request({ ...init, path, host: '127.0.0.1', port, agent: false }).end(body)
   const [response] = (await once(request, 'response')) as [http.IncomingMessage]
   const chunks: Buffer[] = []

@@ -1,4 +1,4 @@
-// Compiled by `npm run typecheck`, never run: how `authenticate` is typed where a customer writes no type.
+// Compiled by `npm run typecheck`, never run: it checks how `authenticate` is typed if the app writes no type.
 import express from 'express'
 import fastify from 'fastify'
 import http from 'node:http'
@@ -8,7 +8,7 @@ import { createFetchTokenHandler, createTokenHandler, type TokenSource } from '.
 declare const vkit: TokenSource
 
 declare global {
-  // As customers do, and the types of passport, express-session, cookie-parser.
+  // Apps extend the request in this way, as do the types of passport, express-session and cookie-parser.
   // eslint-disable-next-line @typescript-eslint/no-namespace
   namespace Express {
     interface Request {
@@ -39,19 +39,19 @@ export const GET: (request: Request) => Promise<Response> = createFetchTokenHand
   scopes: ['videos.read'],
 })
 
-const ofOwnKind = createFetchTokenHandler(vkit, {
+const forOwnRequestType = createFetchTokenHandler(vkit, {
   authenticate: ({ user }: { method: string; user: { id: string } }) => ({
     identity: user.id,
     scopes: ['videos.read'],
   }),
 })
-void ofOwnKind({ method: 'GET', user: { id: '1' } })
+void forOwnRequestType({ method: 'GET', user: { id: '1' } })
 
-// @ts-expect-error a number is no identity
+// @ts-expect-error a number is not an identity
 createTokenHandler(vkit, { authenticate: () => 42 })
-// @ts-expect-error nor is false
+// @ts-expect-error false is not an identity
 createFetchTokenHandler(vkit, { authenticate: () => false })
-// @ts-expect-error nobody but the customer can say who is asking
+// @ts-expect-error authenticate is required
 createTokenHandler(vkit, {})
-// @ts-expect-error nobody but the customer can say who is asking
+// @ts-expect-error authenticate is required
 createTokenHandler(vkit)

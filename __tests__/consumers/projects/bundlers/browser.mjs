@@ -1,4 +1,4 @@
-// Bundled for browsers, by the bundler named: the build succeeds, and making a client throws the clear error.
+// Bundles for browsers with the named bundler. The build succeeds, and creating a client throws a clear error.
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-// As ESM it takes the banner that esbuild needs for CommonJS packages which require Node's modules, as got's do.
+// An ESM bundle needs the banner, because CommonJS packages of got require Node's modules.
 import { build } from 'esbuild'
 
 const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)"

@@ -1,4 +1,4 @@
-// Runs a bundled Lambda handler from a folder without node_modules, as the cloud does; then holds its errors against
+// Runs a bundled Lambda handler from a folder without node_modules, as the cloud does. Then compares its errors with
 // those of the `import` and the `require` copy.
 import assert from 'node:assert/strict'
 import { cp, mkdtemp } from 'node:fs/promises'
@@ -23,7 +23,7 @@ const copies = { imported, required, bundled }
 for (const [name, maker] of Object.entries(copies)) {
   const failure = await new maker.VKitClient({ appSecret: 'secret' }).getSessionToken('').catch(error => error)
   for (const [other, { VKitError, VKitArgumentError, VKitConfigError }] of Object.entries(copies)) {
-    const where = `an error of the ${name} copy, in the eyes of the ${other} one`
+    const where = `an error of the ${name} copy, checked by the ${other} copy`
     assert(VKitError.is(failure), where)
     assert(failure instanceof VKitError, where)
     assert(failure instanceof VKitArgumentError, where)

@@ -1,4 +1,4 @@
-// serve.mjs [--webpack]: builds without a secret, as CI does, then serves and asks the route for a token.
+// serve.mjs [--webpack]: builds without a secret, as CI does, then serves and requests a token from the route.
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,7 +1,7 @@
 const assert = require('node:assert/strict')
 const { renameSync } = require('node:fs')
 
-/** Mints while `files` are away, which fails, and again when they are back. */
+/** Mints while `files` are hidden, which fails, and again after they are restored. */
 module.exports = async function failFirstLoad({ VKitClient, VKitConnectionError }, files) {
   const identity = process.env.CONSUMER
   const vkit = new VKitClient({ maxRetries: 0 })

@@ -1,4 +1,4 @@
-// got, hidden while the first mint loads it, is found by the next call.
+// got is hidden while the first mint loads it. The next call finds it.
 const { dirname, join } = require('node:path')
 const failFirstLoad = require('./fail-first-load.cjs')
 

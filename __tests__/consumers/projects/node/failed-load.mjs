@@ -1,4 +1,5 @@
-// The same for `import`, which loads the package and, because Node may keep a failed import, the copy made for `require`.
+// The same for `import`, which loads the package first. If that fails, it loads the copy made for `require`, because
+// Node may cache a failed import.
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import * as sdk from '@video-io/videokit-nodejs'

@@ -1,4 +1,4 @@
-// Each copy of a handler with each copy of the client: what one throws is an error of ours to the other.
+// Each copy of the handlers works with each copy of the client, and recognizes its errors.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import * as imported from '@video-io/videokit-nodejs'
@@ -13,9 +13,9 @@ const request = new Request('http://localhost/token')
 for (const { VKitClient } of [imported, required]) {
   for (const { createFetchTokenHandler } of [importedHandlers, requiredHandlers]) {
     const vkit = new VKitClient()
-    const answer = await createFetchTokenHandler(vkit, { authenticate: () => process.env.CONSUMER })(request)
-    assert.equal(answer.status, 200)
-    assert.equal((await answer.json()).identity, process.env.CONSUMER)
+    const response = await createFetchTokenHandler(vkit, { authenticate: () => process.env.CONSUMER })(request)
+    assert.equal(response.status, 200)
+    assert.equal((await response.json()).identity, process.env.CONSUMER)
 
     const outage = new VKitClient({ baseUrl: 'http://127.0.0.1:9', maxRetries: 0 })
     const onError = () => undefined

@@ -1,4 +1,4 @@
-// Without got on the disk and without a secret in the environment: neither is asked for before it is needed.
+// Runs without got on the disk and without a secret in the environment: the package reads neither before it needs it.
 const assert = require('node:assert/strict')
 const { rmSync } = require('node:fs')
 const path = require('node:path')

@@ -1,4 +1,4 @@
-// The emulator and the clock that the package ships for its customers' tests, from both copies.
+// Uses the emulator and the clock that the package provides for tests, from both copies.
 import assert from 'node:assert/strict'
 import { createRequire } from 'node:module'
 import * as imported from '@video-io/videokit-nodejs/testing'

@@ -16,7 +16,7 @@ const compilerOptions = {
   module,
   moduleResolution,
   types,
-  // With Node's types a customer has no need of the DOM's; without them those are where URL and AbortSignal come from.
+  // Node's types declare URL and AbortSignal; without them, the DOM's types do.
   ...(types.length > 0 && { lib: ['es2023'] }),
 }
 writeFileSync(`${name}.json`, JSON.stringify({ compilerOptions, files: [source] }))

@@ -13,7 +13,7 @@ import {
 import { createFetchTokenHandler, createTokenHandler } from '@video-io/videokit-nodejs/handlers'
 import { FakeClock, GatewayEmulator, type GatewayFault } from '@video-io/videokit-nodejs/testing'
 
-// Without @types/node there is no process.
+// Without @types/node, process is not declared.
 declare const process: { env: Record<string, string | undefined> }
 
 const identity: string = process.env['CONSUMER'] ?? ''
@@ -31,7 +31,7 @@ export const handlers = (vkit: VKitClient): object[] => [
 ]
 
 export function explain(error: unknown): VKitErrorCode | number | undefined {
-  // @ts-expect-error -- not known to be an error yet
+  // @ts-expect-error -- not narrowed to an error
   void error.code
   if (error instanceof VKitRateLimitError) {
     const code: 'VKIT_RATE_LIMITED' = error.code
@@ -44,7 +44,7 @@ export function explain(error: unknown): VKitErrorCode | number | undefined {
 async function main(): Promise<void> {
   const vkit = new VKitClient()
   const token: SessionToken = await vkit.getSessionToken(identity)
-  if (token.identity !== identity) throw new Error('the token of somebody else')
+  if (token.identity !== identity) throw new Error('the token of another user')
   await vkit.getSessionToken(identity, [scope, anyScope])
   await vkit.getSessionToken(identity, { scopes: [scope], signal: new AbortController().signal })
   const stats: ClientStats = vkit.stats()

@@ -8,13 +8,13 @@ const INVALID: ExpectedFailure = { code: 'VKIT_INVALID_RESPONSE', retryable: fal
 const MISMATCH: ExpectedFailure = { code: 'VKIT_IDENTITY_MISMATCH', retryable: false, attempts: 1 }
 const REFUSED: ExpectedFailure = { code: 'VKIT_INVALID_REQUEST', retryable: false, attempts: 1, status: 200 }
 
-export const answers: readonly Row[] = [
+export const responses: readonly Row[] = [
   {
     n: 34,
-    fault: 'another identity in the answer; the same in another Unicode form',
+    fault: 'another identity in the response; the same in another Unicode form',
     outcome: 'IDENTITY_MISMATCH, N, 1',
     async run(t) {
-      const another = t.hide('somebody-else@example.com')
+      const another = t.hide('another-user@example.com')
       await meetFault(t, MISMATCH, { answer: { identity: another } })
       for (const identity of ['Victim', 'victim ', 'ｖictim', 'victim\u200b', 'v\u0131ctim']) {
         await meetFault(t, MISMATCH, { answer: { identity } })
@@ -90,8 +90,8 @@ export const answers: readonly Row[] = [
         const gateway = await t.emulator()
         gateway.fail({ answer: { expiresAt } })
         const client = t.client(gateway)
-        const { sessionToken, expiresAt: told } = await client.getSessionToken('victim')
-        assert.equal(Date.parse(told) / 1000, decodeJwt(sessionToken).exp)
+        const { sessionToken, expiresAt: returned } = await client.getSessionToken('victim')
+        assert.equal(Date.parse(returned) / 1000, decodeJwt(sessionToken).exp)
         assert.equal(await t.mint(client, 'victim'), sessionToken)
         assert.equal(gateway.requests.length, 1)
       }
@@ -121,7 +121,7 @@ export const answers: readonly Row[] = [
   {
     n: 41,
     fault: '200 with an error member (string, object)',
-    outcome: 'INVALID_REQUEST, its text scrubbed, N, 1',
+    outcome: 'INVALID_REQUEST, its text redacted, N, 1',
     async run(t) {
       const errors = [
         `no app for ${SECRET}`,
@@ -135,7 +135,7 @@ export const answers: readonly Row[] = [
         await meetFault(t, REFUSED, { answer: { error } })
         await meetFault(t, REFUSED, { body: { error } })
       }
-      // Nothing said is no error.
+      // An empty error member is not an error.
       for (const error of [null, undefined, false, '']) await surviveFault(t, { answer: { error } }, 1)
     },
   },
