@@ -1,6 +1,7 @@
-// Fills what stands between `<!-- generated: name -->` and `<!-- end -->` in the README and the guides.
+// Fills the parts between `<!-- generated: name -->` and `<!-- end -->` in the README and the guides.
 import { readFile, readdir } from 'node:fs/promises'
 import { limitTable } from './limits.mjs'
+import { roomChart } from './rooms.mjs'
 import { errorTable, eventTable, memberTable, optionTable } from './tables.mjs'
 
 const PART = /(<!-- generated: ([\w-]+)[^>]*-->\n)[\s\S]*?(<!-- end -->)/g
@@ -10,6 +11,7 @@ const TABLES = {
   events: eventTable,
   decisions: decisionList,
   limits: limitTable,
+  rooms: roomChart,
   stats: () => memberTable('lib/client.ts', 'ClientStats'),
   emulator: () => memberTable('lib/testing/emulator-options.ts', 'GatewayEmulatorOptions'),
   faults: () => memberTable('lib/testing/emulator-fault.ts', 'GatewayFault'),
@@ -20,23 +22,28 @@ const TABLES = {
   'batch-options': () => optionTable('GetSessionTokensOptions'),
 }
 
-/** Returns the text of each page, by its place in the repository. */
+/** Returns the text of each page, by its path in the repository. */
 export async function fillTables() {
   const guides = (await readdir('docs/guides')).filter(name => name.endsWith('.md'))
-  const pages = ['README.md', 'docs/decisions/README.md', ...guides.map(name => `docs/guides/${name}`)]
+  const pages = [
+    'README.md',
+    'docs/architecture.md',
+    'docs/decisions/README.md',
+    ...guides.map(name => `docs/guides/${name}`),
+  ]
   return Promise.all(pages.map(async page => [page, await fill(await readFile(page, 'utf8'), page)]))
 }
 
 async function fill(text, page) {
   const tables = new Map()
   for (const [, , name] of text.matchAll(PART)) {
-    if (!(name in TABLES)) throw new Error(`${page} asks for a table "${name}" that nobody makes`)
+    if (!(name in TABLES)) throw new Error(`${page}: unknown generated part "${name}"`)
     tables.set(name, await TABLES[name]())
   }
   return text.replace(PART, (_, before, name, after) => `${before}\n${tables.get(name)}\n\n${after}`)
 }
 
-/** A line for each page of docs/decisions/, by its heading. */
+/** Creates a list of the pages in docs/decisions/, by their headings. */
 async function decisionList() {
   const files = (await readdir('docs/decisions')).filter(name => /^\d{4}-/.test(name)).sort()
   const lines = files.map(async name => {
