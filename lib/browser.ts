@@ -16,11 +16,12 @@ export {
 export { VKitError } from './core/vkit-error.js'
 
 /**
- * What bundlers for browsers, and for runtimes without Node's modules, take in place of the client.
+ * Replaces the client in bundles for browsers, and for runtimes without Node's modules.
  *
- * Made, it throws; imported, it does not: code that server and page share may name it, and may narrow errors.
+ * An import does not throw, only the constructor does. So code that server and page share can import it, and narrow
+ * errors.
  */
-// eslint-disable-next-line @typescript-eslint/no-extraneous-class -- `new` is how it is used, and all that it refuses
+// eslint-disable-next-line @typescript-eslint/no-extraneous-class -- callers use it with `new`, which throws
 export class VKitClient {
   /** @throws VKitConfigError always */
   constructor() {

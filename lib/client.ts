@@ -24,41 +24,43 @@ import type { SharedStore } from './store/shared-store.js'
 import type { SessionToken } from './token/session-token.js'
 import type { Scope } from './token/token-request.js'
 
-/** What the client has done since it was made, and how it stands. */
+/** Counts since the client was created, and its current state. */
 export interface ClientStats {
-  /** Calls answered from the cache. */
+  /** Calls that returned a token from the cache. */
   readonly hits: number
   /** Calls that started a flight. */
   readonly misses: number
-  /** Calls that joined one. */
+  /** Calls that joined a pending flight. */
   readonly coalesced: number
-  /** Background flights. */
+  /** Refreshes in the background. */
   readonly refreshes: number
   /** Tokens that the gateway minted. */
   readonly mints: number
   /** Attempts after the first of a mint. */
   readonly retries: number
-  /** Mints that failed for good. */
+  /** Mints that failed after all their attempts. */
   readonly failures: number
   /** Tokens in the cache. */
   readonly entries: number
-  /** Flights under way. */
+  /** Pending flights. */
   readonly inFlight: number
-  /** `open`: the gateway failed for everyone, and mints fail at once. */
+  /** The state of the circuit. `open`: the gateway fails for everyone, and mints fail immediately. */
   readonly circuit: CircuitState
-  /** Requests that may be in flight to the gateway at a time: it adapts to what the gateway can do. */
+  /** The current maximum of requests in flight. It adapts to the capacity of the gateway. */
   readonly concurrencyLimit: number
-  /** Mints that wait for one of those places. */
+  /** Mints that wait in the queue, because this maximum is reached. */
   readonly queued: number
-  /** Identities (with scopes) whose mints fail at once, because the last one failed and its backoff is not over. */
+  /**
+   * Identities (with scopes) whose mints fail immediately, because the last one failed and its backoff has not ended.
+   */
   readonly failingKeys: number
 }
 
 /**
- * Hands each end user of yours a Video.io session token.
+ * Gets session tokens of Video.io for your users.
  *
- * Make one per app secret and keep it: the cache, the connections and the knowledge of an outage live in it. It holds no
- * timer and keeps no process alive.
+ * Create one client per app secret and use it for all calls: it contains the cache, the connections and the circuit. It
+ * does not keep the process alive.
  *
  * ```ts
  * const vkit = new VKitClient({ appSecret })
@@ -75,7 +77,7 @@ export class VKitClient {
   readonly #hold = new ProcessHold()
   readonly #closing = new AbortController()
 
-  /** @throws VKitConfigError on a bad option. A missing secret is found at the first call. */
+  /** @throws VKitConfigError if an option is invalid. A missing app secret is reported by the first call. */
   constructor(options?: VKitClientOptions) {
     const resolved = resolveOptions(options)
     const events = new Events(resolved.onEvent)
@@ -88,13 +90,13 @@ export class VKitClient {
   }
 
   /**
-   * The session token of one end user: from the cache while it is fresh, else minted.
+   * Returns a session token of one user: the cached one while it is valid, otherwise a new one.
    *
-   * `identity` is any string of your own that is unique to the user; the same user must always get the same one, or their
-   * videos are not associated with them. Take it from your authentication, never from the request.
+   * `identity` is your own unique ID of the user. It must never change: otherwise Video.io does not associate the
+   * user's videos with the user. Take it from the authenticated session, never from a value that the caller can choose.
    *
-   * @throws VKitArgumentError on a bad identity, scope or option
-   * @throws VKitError of any other class, as the table of errors tells; `signal.reason` where `signal` aborts
+   * @throws VKitArgumentError if the identity, a scope or an option is invalid
+   * @throws VKitError of the other classes, see the table of errors; `signal.reason` if `signal` aborts
    */
   getSessionToken(identity: string, scopes?: readonly Scope[]): Promise<SessionToken>
   getSessionToken(identity: string, options?: GetSessionTokenOptions): Promise<SessionToken>
@@ -118,16 +120,15 @@ export class VKitClient {
   }
 
   /**
-   * A token for each of many identities, as they come: not in the order of `identities`, one result for each.
+   * Returns one result for each of many identities, in the order in which they complete.
    *
-   * Memory is bounded and `identities` may be endless: it is pulled no faster than results are consumed. What comes twice
-   * is minted once as long as the cache keeps it; with `cache: false` the run has a cache of its own, for 10,000.
-   * An identity that fails gives its error, and the run goes on; an outage makes all of it wait, and what the gateway asks of
-   * one identity with `Retry-After` only that one.
-   * Breaking out of the loop ends the run.
+   * Memory is bounded, and `identities` can be infinite: the run reads it only as fast as you consume results. A
+   * duplicate identity is minted once while its token is cached. With `cache: false`, the run uses its own cache of
+   * 10,000 tokens. If an identity fails, its result is the error, and the run continues. In an outage the whole run
+   * waits; a `Retry-After` of one identity delays only this identity. To end the run, break out of the loop.
    *
-   * @throws VKitArgumentError on a bad option, VKitConfigError where no mint could succeed, VKitClosedError; `signal.reason`
-   * where `signal` aborts; what `identities` throws, after the results under way
+   * @throws VKitArgumentError if an option is invalid, VKitConfigError if no mint can succeed, VKitClosedError;
+   * `signal.reason` if `signal` aborts; errors of `identities`, after the pending results
    */
   async *getSessionTokens(
     identities: Iterable<string> | AsyncIterable<string>,
@@ -140,7 +141,7 @@ export class VKitClient {
         yield result
       }
     } catch (error) {
-      // An error of the source, or a signal's reason, is the caller's own.
+      // An error of the source, or a signal's reason, belongs to the caller.
       if (error instanceof VKitClosedError) throw atCaller(copyError(error), 'getSessionTokens')
       throw error instanceof VKitArgumentError ? atCaller(error, 'getSessionTokens') : error
     }
@@ -173,11 +174,12 @@ export class VKitClient {
   }
 
   /**
-   * Forgets what `getSessionToken` would return for the same identity and scopes; a token under way is not kept either.
+   * Removes the token of an identity and a set of scopes from the cache. A token that is in flight is not cached
+   * either.
    *
-   * The token itself stays valid until it expires: the gateway has no way to revoke it.
+   * The token itself stays valid until it expires, because the gateway cannot revoke tokens.
    *
-   * @throws VKitArgumentError on a bad identity, scope or option
+   * @throws VKitArgumentError if the identity, a scope or an option is invalid
    */
   async invalidate(identity: string, options?: InvalidateOptions): Promise<void> {
     try {
@@ -189,7 +191,7 @@ export class VKitClient {
     }
   }
 
-  /** Counts since the client was made; a snapshot, cheap enough for every scrape of a metrics endpoint. */
+  /** Returns a snapshot of the counts and the state, fast enough for every scrape of a metrics endpoint. */
   stats(): ClientStats {
     VKitClient.#assertClient(this, 'stats')
     const count = this.#events.count.bind(this.#events)
@@ -207,7 +209,7 @@ export class VKitClient {
     }
   }
 
-  /** Forgets every token, ends what is under way with `VKIT_CLOSED`, and closes the connections. Later calls reject. */
+  /** Removes all tokens, rejects pending calls with `VKIT_CLOSED`, and closes the connections. Later calls reject. */
   async close(): Promise<void> {
     VKitClient.#assertClient(this, 'close')
     this.#closing.abort(new VKitClosedError())
@@ -217,7 +219,7 @@ export class VKitClient {
     await this.#sharedStore?.flush()
   }
 
-  /** @throws VKitArgumentError where a method was taken from its client, or called on a proxy of one */
+  /** @throws VKitArgumentError if a method was detached from its client, or called on a proxy of the client */
   static #assertClient(value: unknown, method: string): void {
     if (typeof value === 'object' && value !== null && #cache in value) return
     throw new VKitArgumentError(
@@ -225,7 +227,7 @@ export class VKitClient {
     )
   }
 
-  /** A proxy in place of the scopes may throw: then they are checked, which says so. */
+  /** If the scopes are a proxy that throws, returns undefined: the validation then reports it. */
   #peek(identity: string, scopes: readonly Scope[] | undefined): SessionToken | undefined {
     try {
       return this.#cache.peek(identity, scopes)
@@ -251,7 +253,7 @@ function atCaller(error: unknown, method: Exclude<keyof VKitClient, symbol>): un
   return fromCaller(error, Reflect.get(VKitClient.prototype, method))
 }
 
-/** A signal's reason is the caller's own, whatever it is: it is passed on as it came. */
+/** Whether `error` is the reason of the caller's signal, which is passed on unchanged. */
 function isReason(error: unknown, scopesOrOptions: readonly Scope[] | GetSessionTokenOptions | undefined): boolean {
   try {
     return (
@@ -270,7 +272,7 @@ function resolveOptions(options: VKitClientOptions | undefined): ResolvedOptions
   }
 }
 
-/** `Array.isArray` does not tell TypeScript of readonly arrays, and throws on a revoked proxy, which is then refused. */
+/** `Array.isArray` does not narrow to readonly arrays, and throws for a revoked proxy, which is then rejected. */
 function isScopes(
   scopesOrOptions: readonly Scope[] | GetSessionTokenOptions | undefined,
 ): scopesOrOptions is readonly Scope[] {

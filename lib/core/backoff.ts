@@ -2,15 +2,15 @@
 export type Random = () => number
 
 export interface Backoff {
-  /** The first wait, at most. */
+  /** The maximum of the first wait. */
   readonly firstMs: number
-  /** Any wait, at most. */
+  /** The maximum of all waits. */
   readonly longestMs: number
-  /** The part of each wait that is random. Default 1: full jitter. */
+  /** The random fraction of each wait. Default 1: full jitter. */
   readonly jitter?: number
 }
 
-/** How long to wait after `failures` failures before this one: less than a ceiling that doubles, by a random part of it. */
+/** The random wait after `failures` earlier failures, below a ceiling that doubles. */
 export function backoffMs(failures: number, { firstMs, longestMs, jitter = 1 }: Backoff, random: Random): number {
   const ceiling = Math.min(longestMs, firstMs * 2 ** failures)
   return ceiling * (1 - jitter + jitter * random())

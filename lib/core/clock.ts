@@ -1,23 +1,26 @@
 import { performance } from 'node:perf_hooks'
 
 /**
- * Where the SDK takes its time from. Give your own in tests: `FakeClock` of `@video-io/videokit-nodejs/testing`.
+ * The clock of the SDK. In tests, pass `FakeClock` of `@video-io/videokit-nodejs/testing`.
  *
- * Two clocks, because each lies in its own way: the wall clock can be set, the monotonic one stops while a machine sleeps.
+ * It has two clocks: the wall clock can be set, and the monotonic clock can stop while the machine sleeps.
  */
 export interface Clock {
-  /** Wall clock, milliseconds since 1970-01-01T00:00:00Z. */
+  /** The wall clock: milliseconds since 1970-01-01T00:00:00Z. */
   now(): number
-  /** Milliseconds since some fixed moment; never set back. */
+  /** The monotonic clock: milliseconds since a fixed time; never set back. */
   monotonic(): number
-  /** Resolves after `ms` milliseconds, or at once when `signal` aborts. Never rejects, never keeps the process alive. */
+  /**
+   * Resolves after `ms` milliseconds, or immediately when `signal` aborts. Never rejects, never keeps the process
+   * alive.
+   */
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-// Bound, which makes a cached hit a tenth faster than looking it up each time.
+// Bound, because a lookup at each call makes a hit a tenth slower.
 const monotonic = performance.now.bind(performance)
 
-/** The machine's own clocks. */
+/** The clocks of the machine. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => monotonic(),
@@ -29,17 +32,17 @@ export const systemClock: Clock = {
         signal?.removeEventListener('abort', done)
         resolve()
       }
-      // A waiting caller holds the process open (see process-hold.ts); a timer of ours never does.
+      // Only a waiting caller keeps the process alive (see process-hold.ts), never a timer.
       const timer = setTimeout(done, ms)
       timer.unref()
       signal?.addEventListener('abort', done)
     }),
 }
 
-/** Calls `task` after `ms` milliseconds, unless the function that it returns is called before. */
+/** Calls `task` after `ms` milliseconds, unless the returned function is called before. */
 export function callAfter(clock: Clock, ms: number, task: () => void): () => void {
   if (clock === systemClock) {
-    // The same without a promise and a signal: those of two such timers were a seventh of what a mint costs.
+    // Without a promise and a signal, because those of two such timers cost a seventh of a mint.
     const timer = setTimeout(task, ms).unref()
     return () => clearTimeout(timer)
   }
@@ -47,6 +50,6 @@ export function callAfter(clock: Clock, ms: number, task: () => void): () => voi
   void clock.sleep(ms, cancel.signal).then(() => {
     if (!cancel.signal.aborted) task()
   })
-  // With a reason, because abort() would make a DOMException with a stack.
+  // With a reason, because abort() without one creates a DOMException with a stack.
   return () => cancel.abort('stopped')
 }

@@ -1,7 +1,7 @@
 /**
- * Epoch milliseconds of a moment in UTC, by the calendar; undefined where there is none such, as on 31 February.
+ * Returns the epoch milliseconds of a time in UTC, or undefined if it does not exist, such as 31 February.
  *
- * A leap second is taken for the one after it, as POSIX does. `Date` itself takes 31 February for a day in March.
+ * A leap second is read as the second after it, as in POSIX. `Date` itself reads 31 February as a day in March.
  */
 export function utcMs(
   [year, month, day]: readonly [number, number, number],
@@ -9,7 +9,7 @@ export function utcMs(
 ): number | undefined {
   if (month < 1 || month > 12 || hour > 23 || minute > 59 || second > 60) return undefined
   const date = new Date(0)
-  // Not Date.UTC(), to which the year 99 is 1999.
+  // Not Date.UTC(), which reads the year 99 as 1999.
   date.setUTCFullYear(year, month - 1, day)
   return date.getUTCDate() === day ? date.setUTCHours(hour, minute, second) : undefined
 }
@@ -18,10 +18,11 @@ const IMF_FIXDATE = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d{2}) ([A-Z][a-z]{2}) (
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 
 /**
- * Reads an HTTP date in the one format that may be sent (IMF-fixdate, RFC 9110 section 5.6.7), as epoch milliseconds.
+ * Parses an HTTP date in the only format that servers may send (IMF-fixdate, RFC 9110 section 5.6.7). Returns epoch
+ * milliseconds.
  *
- * Not by `Date.parse`, which takes much more than that: `1, 2` is a date to it. The name of the day adds nothing to the
- * date, and some servers make it up.
+ * `Date.parse` accepts too much: it reads `1, 2` as a date. The name of the day is ignored, because some servers send a
+ * wrong one.
  */
 export function parseHttpDate(text: string | undefined): number | undefined {
   const match = text === undefined ? null : IMF_FIXDATE.exec(text)

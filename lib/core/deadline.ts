@@ -1,9 +1,9 @@
 import { callAfter, type Clock } from './clock.js'
 
 /**
- * A moment by which work must end, or earlier, when it is cancelled.
+ * The time by which work must end; the work can be cancelled earlier.
  *
- * Like an AbortController, and many times cheaper: every mint has one.
+ * It works like an AbortController but is much cheaper, because every mint has one.
  */
 export class Deadline {
   readonly #clock: Clock
@@ -14,7 +14,7 @@ export class Deadline {
   #reason: unknown
   #control: AbortController | undefined
 
-  /** `reason()` makes what the work is aborted with when the time is up. */
+  /** `reason()` creates the error that aborts the work when the time is up. */
   constructor(clock: Clock, ms: number, reason: () => Error) {
     this.#clock = clock
     this.#endsAt = clock.monotonic() + ms
@@ -29,7 +29,7 @@ export class Deadline {
     return this.#reason
   }
 
-  /** For those who hand it on; it is made when it is first asked for. */
+  /** The signal of this deadline, created at its first use. */
   get signal(): AbortSignal {
     if (!this.#control) {
       const control = (this.#control = new AbortController())
@@ -42,7 +42,7 @@ export class Deadline {
     if (this.#aborted) throw this.#reason
   }
 
-  /** Calls `callback` at the end, or now where that has come, until the returned function is called. */
+  /** Calls `callback` at the end, or now if it has passed, unless the returned function is called before. */
   onAbort(callback: () => void): () => void {
     if (this.#aborted) callback()
     else this.#callbacks.add(callback)
@@ -59,7 +59,7 @@ export class Deadline {
     this.#abort(reason)
   }
 
-  /** The work is done: the time need not be watched any longer. */
+  /** Stops the timer, because the work is done. */
   clear(): void {
     this.#stopTimer()
   }
@@ -72,7 +72,7 @@ export class Deadline {
   }
 }
 
-/** Waits for `promise` no longer than until `deadline`, then rejects with its reason. */
+/** Waits for `promise` until `deadline`, then rejects with its reason. */
 export function untilAborted<T>(promise: Promise<T>, deadline: Deadline): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(deadline.reason)

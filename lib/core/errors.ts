@@ -1,9 +1,10 @@
 import { brand, VKitError, type VKitErrorDetails } from './vkit-error.js'
 
 /**
- * `VKIT_CONFIG`: a bad option, no secret, a session token given as the secret, a browser.
+ * `VKIT_CONFIG`: an invalid option, a missing app secret, a session token instead of the app secret, or use in a
+ * browser.
  *
- * Fix the configuration; the message says what.
+ * Fix the configuration; the message names the problem.
  */
 export class VKitConfigError extends VKitError {
   declare readonly name: 'VKitConfigError'
@@ -17,9 +18,9 @@ export class VKitConfigError extends VKitError {
 }
 
 /**
- * `VKIT_INVALID_ARGUMENT`: a bad identity, scope or option of a call.
+ * `VKIT_INVALID_ARGUMENT`: an invalid identity, scope or option of a call.
  *
- * Fix the arguments; the message says what.
+ * Fix the arguments; the message names the problem.
  */
 export class VKitArgumentError extends VKitError {
   declare readonly name: 'VKitArgumentError'
@@ -33,10 +34,10 @@ export class VKitArgumentError extends VKitError {
 }
 
 /**
- * `VKIT_INVALID_REQUEST`: the gateway refused the request itself (400, 422, any other 4xx, an `error` with 200; 404 and 410
- * with its JSON error).
+ * `VKIT_INVALID_REQUEST`: the gateway rejected the request. The status is 400, 422 or a 4xx that has no other code
+ * here, 404 or 410 with the gateway's JSON error, or 200 with an `error`.
  *
- * Read the message, which repeats the gateway's own words; check identity, scopes and `baseUrl`.
+ * Read the message, which contains the text of the gateway. Check the identity, the scopes and `baseUrl`.
  */
 export class VKitRequestError extends VKitError {
   declare readonly name: 'VKitRequestError'
@@ -52,7 +53,7 @@ export class VKitRequestError extends VKitError {
 /**
  * `VKIT_UNAUTHENTICATED`: the gateway does not accept the app secret (401).
  *
- * Compare it with the dashboard: Apps → Your App → API TOKEN.
+ * Compare the app secret with the dashboard: Apps → Your App → API TOKEN.
  */
 export class VKitAuthenticationError extends VKitError {
   declare readonly name: 'VKitAuthenticationError'
@@ -66,9 +67,9 @@ export class VKitAuthenticationError extends VKitError {
 }
 
 /**
- * `VKIT_FORBIDDEN`: the app may not mint this token (403 with the gateway's JSON error).
+ * `VKIT_FORBIDDEN`: the app is not allowed to create this token (403 with the gateway's JSON error).
  *
- * Check the scopes, and what the dashboard grants your app. A token that was cached for this user has been dropped.
+ * Check the scopes, and the permissions of your app in the dashboard. The client has removed the user's cached token.
  */
 export class VKitPermissionError extends VKitError {
   declare readonly name: 'VKitPermissionError'
@@ -82,9 +83,9 @@ export class VKitPermissionError extends VKitError {
 }
 
 /**
- * `VKIT_RATE_LIMITED`: too many requests (429); `retryAfterMs` is set when the gateway said how long.
+ * `VKIT_RATE_LIMITED`: too many requests (429). `retryAfterMs` is set if the gateway sent `Retry-After`.
  *
- * Wait for `retryAfterMs`, then try again; mint fewer tokens at once.
+ * Retry after `retryAfterMs`. Mint fewer tokens at the same time.
  */
 export class VKitRateLimitError extends VKitError {
   declare readonly name: 'VKitRateLimitError'
@@ -98,10 +99,10 @@ export class VKitRateLimitError extends VKitError {
 }
 
 /**
- * `VKIT_UNAVAILABLE`: the gateway cannot answer now (408, 409, 425, 5xx); or the client sent nothing, because the circuit is open
- * or too many mints were waiting.
+ * `VKIT_UNAVAILABLE`: the gateway cannot respond now (408, 409, 425, or 5xx except 501 and 505); or the client refused
+ * to send a request, because the circuit is open or the queue is too long.
  *
- * Answer your own caller with 503 and try again later, not before `retryAfterMs`.
+ * Return 503 to your own caller. Retry after `retryAfterMs`.
  */
 export class VKitServerError extends VKitError {
   declare readonly name: 'VKitServerError'
@@ -115,11 +116,12 @@ export class VKitServerError extends VKitError {
 }
 
 /**
- * `VKIT_CONNECTION`: no complete response came over the network (DNS, refused, reset, cut short), or the HTTP client could
- * not be loaded. `VKIT_TLS`: the certificate or the handshake cannot be trusted, or an `agent` opened an insecure connection.
+ * `VKIT_CONNECTION`: the connection failed (DNS, refused, reset, interrupted), or the HTTP client could not be loaded.
+ * `VKIT_TLS`: the certificate or the handshake cannot be trusted, or an `agent` opened an insecure connection.
  *
- * `VKIT_CONNECTION`: try again later; if it stays, check DNS, firewall and proxy, and the limit of open files. `VKIT_TLS`:
- * read the message and the code in `cause`; behind a proxy that intercepts TLS, give its CA to an `agent`.
+ * `VKIT_CONNECTION`: retry later. If the error persists, check DNS, firewall, proxy and the limit of open files.
+ * `VKIT_TLS`: read the message and the code in `cause`. Behind a proxy that intercepts TLS, pass an `agent` that trusts
+ * the proxy's CA.
  */
 export class VKitConnectionError extends VKitError {
   declare readonly name: 'VKitConnectionError'
@@ -134,9 +136,9 @@ export class VKitConnectionError extends VKitError {
 }
 
 /**
- * `VKIT_TIMEOUT`: an attempt (`timeoutMs`) or the whole call (`deadlineMs`) ran out of time.
+ * `VKIT_TIMEOUT`: an attempt exceeded `timeoutMs`, or the whole call exceeded `deadlineMs`.
  *
- * Try again later; if it stays, check the network, and whether the secret provider is slow.
+ * Retry later. If the error persists, check the network and the speed of the secret provider.
  */
 export class VKitTimeoutError extends VKitError {
   declare readonly name: 'VKitTimeoutError'
@@ -150,11 +152,13 @@ export class VKitTimeoutError extends VKitError {
 }
 
 /**
- * `VKIT_INVALID_RESPONSE`: a malformed response; retryable where the next one may be right (no JSON, a token already
- * expired, a 403, 404 or 410 without the gateway's JSON error). `VKIT_IDENTITY_MISMATCH`: a token for another identity,
- * which is neither returned nor cached. `VKIT_REDIRECT`: a 3xx; none is followed, because the secret would go along.
+ * `VKIT_INVALID_RESPONSE`: a malformed response, or the gateway does not support the request (501, 505). The error is
+ * retryable if the response was not JSON, if the token had already expired, or if a 403, 404 or 410 had no JSON error of
+ * the gateway.
+ * `VKIT_IDENTITY_MISMATCH`: a token for another identity; the client neither returns nor caches it. `VKIT_REDIRECT`: a
+ * redirect (3xx); the client does not follow it, to protect the secret.
  *
- * `VKIT_INVALID_RESPONSE`: check what stands between you and the gateway, such as a proxy or a firewall that responds itself.
+ * `VKIT_INVALID_RESPONSE`: check the proxies and firewalls between your server and the gateway.
  * `VKIT_IDENTITY_MISMATCH`: contact Video.io support. `VKIT_REDIRECT`: check `baseUrl`.
  */
 export class VKitResponseError extends VKitError {
@@ -171,7 +175,7 @@ export class VKitResponseError extends VKitError {
 /**
  * `VKIT_CLOSED`: the client was closed before or during the call.
  *
- * Make a new `VKitClient`, or close it later.
+ * Create a new `VKitClient`, or close the client later.
  */
 export class VKitClosedError extends VKitError {
   declare readonly name: 'VKitClosedError'
@@ -179,7 +183,7 @@ export class VKitClosedError extends VKitError {
   static {
     brand(this, 'VKitClosedError')
   }
-  constructor(message = 'The client is closed. Make a new VKitClient to go on.', details: VKitErrorDetails = {}) {
+  constructor(message = 'The client is closed. Create a new VKitClient.', details: VKitErrorDetails = {}) {
     super(message, { retryable: false, ...details, code: 'VKIT_CLOSED' })
   }
 }

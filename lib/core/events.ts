@@ -3,26 +3,26 @@ import { callListener } from './call-listener.js'
 import type { VKitErrorCode } from './vkit-error.js'
 
 /**
- * What happened inside the client, for logs and metrics. No event carries a secret, a token or an identity.
+ * An event of the client, for logs and metrics. No event contains a secret, a token or an identity.
  *
  * Durations are in milliseconds. `background` is true for a refresh that no call waits for.
  */
 export type VKitEvent =
   /** A token came from the cache. */
   | { readonly type: 'hit' }
-  /** No token in the cache could be served; a flight was started for it. */
+  /** The call started a flight, because it could not use a cached token. */
   | { readonly type: 'miss' }
-  /** The call joined a flight that was already under way. */
+  /** The call joined a pending flight. */
   | { readonly type: 'coalesced' }
-  /** A cached token was served, and a background flight started to replace it. */
+  /** The call returned a stale token and started a refresh in the background. */
   | { readonly type: 'refresh' }
   /** The gateway minted a token. */
   | { readonly type: 'mint'; readonly durationMs: number; readonly attempts: number }
-  /** An attempt failed and another follows after `delayMs`. */
+  /** An attempt failed; the next one follows after `delayMs`. */
   | { readonly type: 'retry'; readonly attempt: number; readonly delayMs: number; readonly code: VKitErrorCode }
-  /** A reused connection was found dead, and the request was sent again on a fresh one; not counted as an attempt. */
+  /** A kept-alive connection was closed, so the request was sent again on a new one; not counted as an attempt. */
   | { readonly type: 'resend' }
-  /** A mint failed for good. */
+  /** A mint failed after all its attempts. */
   | {
       readonly type: 'failure'
       readonly code: VKitErrorCode
@@ -30,66 +30,72 @@ export type VKitEvent =
       readonly attempts: number
       readonly background: boolean
     }
-  /** A cached token past its time for renewal was served because minting a new one failed. */
+  /** The call returned a token that is valid for less than `minValidityMs`, because it could not get a new one. */
   | { readonly type: 'served-while-failing'; readonly code: VKitErrorCode; readonly remainingMs: number }
-  /** A token fresh from the gateway is valid for less than the call asked for. */
+  /** A new token of the gateway is valid for less than the requested `minValidityMs`. */
   | { readonly type: 'short-lived'; readonly validityMs: number; readonly minValidityMs: number }
-  /** The gateway's `expiresAt` could not be read: the token was returned, not cached. */
+  /** The `expiresAt` of the gateway is not readable: the token was returned but not cached. */
   | { readonly type: 'unreadable-expiry' }
-  /** `expiresAt` is later than the token's own `exp`, which was believed. */
+  /** `expiresAt` is later than the `exp` of the token. The client uses `exp`. */
   | { readonly type: 'expiry-mismatch'; readonly differenceMs: number }
-  /** The gateway's clock is ahead of ours by `skewMs`, or behind it where that is negative; expiry was corrected. */
+  /**
+   * The gateway's clock is ahead of the local clock by `skewMs`, or behind it if negative. The client corrects the
+   * expiry.
+   */
   | { readonly type: 'clock-skew'; readonly skewMs: number }
-  /** A token left the cache: for want of room, or because the gateway no longer grants it. */
+  /** A token was removed from the cache, because the cache was full or the gateway refused a new one. */
   | { readonly type: 'eviction'; readonly reason: 'capacity' | 'refused' }
-  /** A token was forgotten on request. */
+  /** `invalidate` was called. With its option `token`: only if this token was cached. */
   | { readonly type: 'invalidation' }
-  /** The provider gave another app secret than the one that was refused; the mint is replayed with it. */
+  /** After a 401 the secret provider returned another app secret; the mint starts again with it. */
   | { readonly type: 'secret-rotation' }
-  /** A mint failed for good: more for the same identity and scopes fail at once for `retryAfterMs`. */
+  /**
+   * A mint failed after all its attempts: mints for this identity and these scopes fail immediately for `retryAfterMs`.
+   */
   | { readonly type: 'key-backoff'; readonly code: VKitErrorCode; readonly retryAfterMs: number }
-  /** The gateway does not accept the app secret: mints with it fail at once for `retryAfterMs`. */
+  /** The gateway does not accept the app secret: mints with it fail immediately for `retryAfterMs`. */
   | { readonly type: 'secret-backoff'; readonly retryAfterMs: number }
-  /** A mint was refused at its turn, because it could not have been done before its deadline. */
+  /** A queued mint was refused, because it could not finish before its deadline. */
   | {
       readonly type: 'overload'
       readonly retryAfterMs: number
       readonly queued: number
       readonly concurrencyLimit: number
     }
-  /** The gateway failed for everyone: mints fail at once for now. */
+  /** The gateway fails for everyone: mints fail immediately, except probes. */
   | { readonly type: 'circuit-open'; readonly retryAfterMs: number }
-  /** The gateway answers again. */
+  /** The gateway has recovered. */
   | { readonly type: 'circuit-close' }
-  /** The shared store failed, or held a record that is not to be trusted; it was treated as a miss. */
+  /** The shared store failed or contained a record that was refused; the client continued without it. */
   | {
       readonly type: 'store-failure'
       readonly operation: 'get' | 'set' | 'delete'
       readonly reason: StoreFailureReason
     }
-  /** The shared store failed repeatedly and is left alone for a while. */
+  /** The shared store failed repeatedly; the client does not use it for a while. */
   | { readonly type: 'store-pause'; readonly durationMs: number }
-  /** The shared store answers again. */
+  /** The shared store has recovered. */
   | { readonly type: 'store-resume' }
   /** A token came from the shared store. */
   | { readonly type: 'store-hit' }
 
 /**
- * `error`: it threw or rejected. `timeout`: nothing came within 100 ms. The rest are records that were refused: `corrupt`
- * (altered, cut short, or sealed under another key), `version` (of another version of this package), `mismatch` (for
- * another request), `expired`, `clock-skew` (from the future), `invalidated` (forgotten by this process already).
+ * `error`: the store threw or rejected. `timeout`: no result within 100 ms. The others are records that the client
+ * refused: `corrupt` (altered, truncated, or encrypted with another key), `version` (of another version of this
+ * package), `mismatch` (for another request), `expired`, `clock-skew` (from the future), `invalidated` (removed by this
+ * process before).
  */
 export type StoreFailureReason =
   'error' | 'timeout' | 'corrupt' | 'version' | 'mismatch' | 'expired' | 'clock-skew' | 'invalidated'
 
-/** What an event is called; its `diagnostics_channel` is `videokit:<type>`. */
+/** The type of an event. It is also published on the `diagnostics_channel` `videokit:<type>`. */
 export type VKitEventType = VKitEvent['type']
-/** Told each event as it happens, inside the call: it must be quick. What it throws or rejects with is ignored. */
+/** Receives each event synchronously, so it must be fast. Errors that it throws or rejects with are ignored. */
 export type VKitEventListener = (event: VKitEvent) => void
 
 const HIT: VKitEvent = Object.freeze({ type: 'hit' })
 
-/** Counts what happens, and tells those who listen: `onEvent`, and `node:diagnostics_channel` as `videokit:<type>`. */
+/** Counts events and publishes them: to `onEvent`, and on `node:diagnostics_channel` as `videokit:<type>`. */
 export class Events {
   readonly #listener: VKitEventListener | undefined
   readonly #counts = new Map<VKitEventType, number>()
@@ -101,7 +107,7 @@ export class Events {
     this.#listener = listener
   }
 
-  /** The one event of the fast path: nothing is looked up, and without a listener nothing is allocated. */
+  /** The event of the fast path: it needs no lookup, and without a listener no allocation. */
   hit(): void {
     this.#hits++
     if (this.#listener || this.#hitChannel.hasSubscribers) this.#publish(HIT, this.#hitChannel)

@@ -1,26 +1,28 @@
 import { LRUCache } from 'lru-cache'
 import { ownProperties } from './own-properties.js'
 
-/** An lru-cache with no other options than these, whatever stands on `Object.prototype`. Give `DEFAULTS` to its methods. */
+/**
+ * Creates an lru-cache with only these options, whatever `Object.prototype` contains. Pass `DEFAULTS` to its methods.
+ */
 export function makeLru<V extends object>(options: LRUCache.OptionsMaxLimit<string, V, unknown>): LRUCache<string, V> {
   return new LRUCache<string, V>(ownProperties(options))
 }
 
 /**
- * It inherits nothing, where lru-cache would take the options of a call from `{}`, and so from `Object.prototype`.
+ * Options that inherit nothing: lru-cache would otherwise read them from `Object.prototype`.
  *
- * A class, for a hit takes no longer with it; with an object made without a prototype it takes twice as long.
+ * It is a class, because with an object without a prototype a hit takes twice as long.
  */
 class DefaultOptions {
   get status(): undefined {
     return undefined
   }
-  /** lru-cache writes it, and what one call wrote must not be there for the next. */
+  /** lru-cache writes this property, and the next call must not see it. */
   set status(_: unknown) {
-    // Not kept.
+    // Discards the value.
   }
 }
 Object.setPrototypeOf(DefaultOptions.prototype, null)
 
-/** The options of one call, all left at their defaults. */
+/** The options of one call, all with their defaults. */
 export const DEFAULTS: object = new DefaultOptions()

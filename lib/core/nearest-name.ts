@@ -1,6 +1,6 @@
 /**
- * The known name that `given` most likely means, if one is near: at most a third of its letters differ.
- * Upper case, `_` and `-` do not count.
+ * Returns the known name that `given` most likely means: at most a third of its letters differ. Case, `_` and `-` do
+ * not count.
  */
 export function nearestName(given: string, known: Iterable<string>): string | undefined {
   const letters = normalize(given)
@@ -9,7 +9,7 @@ export function nearestName(given: string, known: Iterable<string>): string | un
   for (const name of known) {
     const other = normalize(name)
     const limit = Math.max(letters.length, other.length) / 3
-    // The lengths alone rule most names out, and a text of any length is cheap.
+    // The length excludes most names, so a long text is cheap.
     if (Math.abs(letters.length - other.length) > limit) continue
     const distance = editDistance(letters, other)
     if (distance > limit || distance >= least) continue
@@ -23,7 +23,7 @@ function normalize(name: string): string {
   return name.toLowerCase().replace(/[_-]/g, '')
 }
 
-/** How many letters to insert, delete, replace or swap with a neighbor: the Damerau–Levenshtein distance. */
+/** The Damerau–Levenshtein distance: letters to insert, delete, replace or swap with a neighbor. */
 function editDistance(a: string, b: string): number {
   let [beforeLast, last]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {

@@ -5,8 +5,9 @@ const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>()
 /**
  * Calls `callback` when `signal` aborts, until the returned function is called.
  *
- * One listener a signal, however many wait on it: `addEventListener` walks the list of those before it, so that
- * 50,000 callers with one signal would take seconds, and Node warns of a leak from the eleventh on.
+ * It adds one listener per signal, whatever the number of waiting calls. `addEventListener` searches the existing
+ * listeners, so 50,000 calls with one signal would take seconds. Node also warns of a leak from the eleventh listener
+ * on.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   const callbacks = callbacksOf.get(signal) ?? listen(signal)
@@ -17,7 +18,7 @@ export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   }
 }
 
-/** It inherits nothing: Node reads `signal` of it, which may stand on `Object.prototype`. */
+/** It inherits nothing, because Node reads `signal` from it, and `Object.prototype` may have one. */
 const ONCE: object = Object.assign(Object.create(null) as object, { once: true })
 
 const listeners = new WeakMap<Set<() => void>, () => void>()
@@ -43,7 +44,7 @@ function unlisten(signal: AbortSignal, callbacks: Set<() => void>): void {
   try {
     if (listener) signal.removeEventListener('abort', listener)
   } catch {
-    // A signal of another make that cannot forget a listener keeps one that calls nothing.
+    // A custom signal that cannot remove a listener keeps one that does nothing.
   }
   if (callbacksOf.get(signal) === callbacks) callbacksOf.delete(signal)
 }

@@ -1,8 +1,8 @@
 type Plain = string | number | readonly Plain[] | { readonly [name: string]: Plain }
 
 /**
- * The JSON text of plain data, as `JSON.stringify` writes it, whatever `toJSON` stands on `Object.prototype` or
- * `Array.prototype`: with one, two different keys or requests could become the same text.
+ * Returns the JSON of plain data, like `JSON.stringify`, but ignores a `toJSON` of `Object.prototype` or
+ * `Array.prototype`: with one, different keys or requests could become the same text.
  */
 export function plainJson(value: Plain): string {
   if (typeof value !== 'object') return JSON.stringify(value)
@@ -11,7 +11,7 @@ export function plainJson(value: Plain): string {
   return `{${members.join(',')}}`
 }
 
-/** `Array.isArray` does not tell TypeScript of readonly arrays. */
+/** `Array.isArray` does not narrow to readonly arrays. */
 function isList(value: object): value is readonly Plain[] {
   return Array.isArray(value)
 }

@@ -1,11 +1,11 @@
-/** Longer than any wait; setInterval takes no more. */
+/** The maximum of setInterval, longer than any wait. */
 const FOREVER_MS = 2 ** 31 - 1
 
 /**
- * Keeps the process alive while a caller waits, and not a moment longer.
+ * Keeps the process alive only while a caller waits.
  *
- * No timer or socket of the SDK does so by itself: a token being refreshed in the background must not keep a script
- * from ending, and a caller who waits must not see it end under him (Node's exit code 13).
+ * No timer or socket of the SDK keeps it alive, so a refresh in the background does not stop a script from ending.
+ * Without this class, the process could end while a caller waits (exit code 13 of Node).
  */
 export class ProcessHold {
   #waiting = 0

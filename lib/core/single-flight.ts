@@ -1,7 +1,7 @@
 /**
- * Runs at most one task per key; callers arriving meanwhile share its outcome.
+ * Runs at most one task per key. Concurrent callers share its outcome.
  *
- * A failure is shared too, then forgotten: the next call starts a new task.
+ * They share a failure too, but the next call starts a new task.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Promise<T>>()
@@ -15,10 +15,10 @@ export class SingleFlight<T> {
     const running = this.#flights.get(key)
     if (running) return running
 
-    // forget() may give the key to a newer flight; only the current one may write or clean up.
+    // After forget(), the key may belong to a newer flight; only the current one may clean up.
     const isCurrent = (): boolean => this.#flights.get(key) === flight
     const fly = async (): Promise<T> => {
-      // It must be known by its key before it starts.
+      // The flight must be registered before its task starts.
       await Promise.resolve()
       try {
         return await task(isCurrent)
@@ -31,7 +31,7 @@ export class SingleFlight<T> {
     return flight
   }
 
-  /** Lets new callers start afresh; callers already waiting still settle. */
+  /** Lets new callers start a new task; callers that already wait still get the outcome. */
   forget(key: string): void {
     this.#flights.delete(key)
   }

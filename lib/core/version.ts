@@ -1,2 +1,2 @@
-/** The version of this package, as package.json has it; a test keeps the two equal. */
+/** The version of this package; a test checks that package.json has the same. */
 export const VERSION = '1.0.0'

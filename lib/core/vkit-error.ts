@@ -1,7 +1,7 @@
 import { ownProperties } from './own-properties.js'
 import { sanitizeCause, type SanitizedCause } from './sanitize-cause.js'
 
-/** What a `VKitError` says in `code`: stable, documented, safe to `switch` over. */
+/** The `code` of a `VKitError`. It changes only in a major version. */
 export type VKitErrorCode =
   | 'VKIT_CONFIG'
   | 'VKIT_INVALID_ARGUMENT'
@@ -19,65 +19,65 @@ export type VKitErrorCode =
   | 'VKIT_CLOSED'
 
 /**
- * Who refused a call without sending a request: `key`, the last mint for this identity and these scopes failed, and its
- * backoff or `Retry-After` is not over; `secret`, the gateway does not accept the app secret; `circuit`, the gateway failed for
- * everyone; `overload`, too many mints were waiting.
+ * Why the client refused to send a request. `key`: the last mint for this identity and these scopes failed, and its
+ * backoff or `Retry-After` has not ended. `secret`: the gateway does not accept the app secret. `circuit`: the gateway
+ * fails for everyone. `overload`: the queue is too long.
  */
 export type RefusedBy = 'key' | 'secret' | 'circuit' | 'overload'
 
-/** What is known of a failure beside its message. An error fits it, which is how errors are copied. */
+/** The details of an error. An error itself has this shape, so it can be copied. */
 export interface VKitErrorDetails {
-  /** Which of its class's codes the error carries; a class with one code needs none. */
+  /** The code of the error. Needed only if its class has more than one. */
   readonly code?: VKitErrorCode
-  /** Default: what the class says of itself. */
+  /** Default: that of the class. */
   readonly retryable?: boolean
   /** Default 0. */
   readonly attempts?: number
-  /** HTTP status of the gateway's answer. */
+  /** The HTTP status of the response. */
   readonly status?: number | undefined
-  /** The gateway's own id of the failed request. */
+  /** The gateway's ID of the failed request. */
   readonly requestId?: string | undefined
-  /** Milliseconds before which trying again is useless. */
+  /** The milliseconds to wait before a retry. */
   readonly retryAfterMs?: number | undefined
-  /** Set where no request was sent because the client itself refused. */
+  /** Why the client refused to send a request, if it did. */
   readonly refusedBy?: RefusedBy | undefined
-  /** Kept only if it comes from `sanitizeCause`: a foreign error may carry the secret. */
+  /** Only from `sanitizeCause`, because a foreign error may contain the secret. */
   readonly cause?: SanitizedCause | undefined
 }
 
-/** What `JSON.stringify` shows of a `VKitError`. */
+/** The JSON form of a `VKitError`. */
 export interface VKitErrorJSON {
-  /** Its class. */
+  /** The class of the error. */
   readonly name: string
-  /** What it is, to `switch` over. */
+  /** The code of the error. */
   readonly code: VKitErrorCode
-  /** For people; may change in any version. */
+  /** A human-readable text; it can change in any version. */
   readonly message: string
   /** Whether the same call may succeed later. */
   readonly retryable: boolean
-  /** Requests sent to the gateway for this call. */
+  /** The number of attempts for this call; 0 if the client sent no request. */
   readonly attempts: number
-  /** HTTP status of the gateway's answer. */
+  /** The HTTP status of the response. */
   readonly status?: number
-  /** The gateway's own id of the failed request. */
+  /** The gateway's ID of the failed request. */
   readonly requestId?: string
-  /** Milliseconds before which trying again is useless. */
+  /** The milliseconds to wait before a retry. */
   readonly retryAfterMs?: number
-  /** Set where no request was sent because the client itself refused. */
+  /** Why the client refused to send a request, if it did. */
   readonly refusedBy?: RefusedBy
 }
 
 const brandOf = (name: string): symbol => Symbol.for(`@video-io/videokit-nodejs/${name}`)
 
 /**
- * Makes `instanceof` hold between copies of this package: the `import` one, the `require` one, a bundled one.
+ * Makes `instanceof` work between copies of this package: the `import` copy, the `require` copy, a bundled copy.
  *
- * `Symbol.hasInstance` is inherited, so it speaks for `errorClass` alone and leaves a customer's subclass to the default.
+ * Subclasses inherit `Symbol.hasInstance`, so a customer's subclass gets the default behavior.
  */
 export function brand(errorClass: { readonly prototype: VKitError }, name: string): void {
   const symbol = brandOf(name)
   Object.defineProperty(errorClass.prototype, symbol, { value: true })
-  // On the prototype and spelt out: a bundler may rename the class, and the stack's first line is made from it.
+  // A bundler may rename the class, and the first line of the stack contains the name of the prototype.
   Object.defineProperty(errorClass.prototype, 'name', { value: name, configurable: true, writable: true })
   Object.defineProperty(errorClass, Symbol.hasInstance, {
     value(this: unknown, value: unknown): boolean {
@@ -88,36 +88,36 @@ export function brand(errorClass: { readonly prototype: VKitError }, name: strin
 }
 
 /**
- * The base of every error that this SDK makes. None carries the app secret or a session token, in any property.
+ * The base class of all errors of this SDK. No property contains the app secret or a session token.
  *
- * `retryable` says whether the same call may succeed later; the SDK has by then done its own retries, `attempts`
- * requests in all. `retryAfterMs` (milliseconds) is set when a moment is known before which trying again is useless.
+ * If `retryable` is true, the same call may succeed later, but not before `retryAfterMs` (milliseconds), if it is set.
+ * The client has already retried temporary failures; `attempts` is the number of all attempts.
  */
 export abstract class VKitError extends Error {
-  /** Its class, the same in a minified bundle. */
+  /** The name of the class, also in a minified bundle. */
   declare readonly name: string
-  /** What it is, to `switch` over. */
+  /** The code of the error. */
   readonly code: VKitErrorCode
-  /** Whether the same call may succeed later; the SDK has done its own retries by then. */
+  /** Whether the same call may succeed later. */
   readonly retryable: boolean
-  /** Requests sent to the gateway for this call. */
+  /** The number of attempts for this call; 0 if the client sent no request. */
   readonly attempts: number
-  /** HTTP status of the gateway's answer. */
+  /** The HTTP status of the response. */
   declare readonly status?: number
-  /** The gateway's own id of the failed request, for its support. */
+  /** The gateway's ID of the failed request, for its support. */
   declare readonly requestId?: string
-  /** Milliseconds before which trying again is useless, where that is known. */
+  /** The milliseconds to wait before a retry, if known. */
   declare readonly retryAfterMs?: number
-  /** Set where no request was sent because the client itself refused. */
+  /** Why the client refused to send a request, if it did. */
   declare readonly refusedBy?: RefusedBy
-  /** A fresh error with the name and code of what happened below, and nothing else of it. */
+  /** A new error with only the name and code of the underlying error. */
   declare readonly cause?: SanitizedCause
 
   static {
     brand(this, 'VKitError')
   }
 
-  /** For the classes below. Make one of those in tests of your own error handling: `new VKitServerError('down')`. */
+  /** For subclasses. To test your error handling, create an error of a subclass: `new VKitServerError('down')`. */
   protected constructor(message: string, details: VKitErrorDetails & { code: VKitErrorCode; retryable: boolean }) {
     super(message)
     const own = ownProperties(details)
@@ -133,12 +133,12 @@ export abstract class VKitError extends Error {
     }
   }
 
-  /** Whether `value` is an error of this SDK, whichever copy of the package made it. */
+  /** Returns whether `value` is an error of this SDK, from any copy of the package. */
   static is(value: unknown): value is VKitError {
     return value instanceof VKitError
   }
 
-  /** What `JSON.stringify` and most loggers show: no stack, no cause. */
+  /** Returns the JSON form, without `stack` and `cause`. */
   toJSON(): VKitErrorJSON {
     const { name, code, message, retryable, attempts, status, requestId, retryAfterMs, refusedBy } = this
     return {
@@ -155,7 +155,7 @@ export abstract class VKitError extends Error {
   }
 }
 
-/** An own error object for one of several callers who share a failure, so that none sees what another does to it. */
+/** Copies an error for one of several callers that share a failure, so that none sees the changes of another. */
 export function copyError<T>(error: T, changes: VKitErrorDetails = {}): T {
   if (!(error instanceof VKitError)) return error
   const errorClass = error.constructor as unknown as new (message: string, details: VKitErrorDetails) => T & VKitError

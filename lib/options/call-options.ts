@@ -36,7 +36,7 @@ function resolveCallOptions(
   given: readonly Scope[] | GetSessionTokenOptions | undefined,
   defaults: CallDefaults,
 ): { request: TokenRequest; call: TokenCall } {
-  // For a string, so that the error names the array that is meant, and not an object.
+  // For a string, the error then suggests an array, not an object.
   const isList = Array.isArray(given) || typeof given === 'string'
   const bag = isList ? { scopes: given as readonly Scope[] } : (given ?? {})
   const options = readOptions<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
@@ -55,7 +55,7 @@ function resolveCallOptions(
   }
 }
 
-/** `GetSessionTokensOptions`, checked, with every default in place. */
+/** Validated `GetSessionTokensOptions`, with all defaults. */
 export interface ResolvedBatch {
   readonly concurrency: number
   readonly scopes: readonly Scope[]
@@ -70,7 +70,7 @@ export function resolveBatch(identities: unknown, given: GetSessionTokensOptions
 }
 
 function resolveBatchOptions(identities: unknown, given: GetSessionTokensOptions | undefined): ResolvedBatch {
-  // A string is iterable too, by its characters.
+  // A string is iterable too, but by its characters.
   if (typeof identities !== 'object' || identities === null || !isIterable(identities)) {
     throw argument(`identities must be an array, an iterable or an async iterable, not ${describeType(identities)}`)
   }
@@ -98,7 +98,7 @@ export function resolveInvalidation(
   return guardGetters(argument, () => {
     const { scopes, token } = readOptions<InvalidateOptions>(given ?? {}, INVALIDATE_KEYS, argument)
     if (token !== undefined && (typeof token !== 'string' || token === '')) {
-      throw argument('token must be the text of a session token')
+      throw argument('token must be the string of a session token')
     }
     return { request: resolveRequest(identity, scopes), sessionToken: token }
   })
@@ -140,7 +140,9 @@ function checkIdentity(identity: unknown): string {
   if (!isCleanText(identity)) throw argument('identity must be well-formed Unicode without NUL')
   if (isUnsetText(identity)) {
     const text = identity.startsWith('[') ? '[object …]' : identity
-    throw argument(`identity must not be the text ${text}: a value that is not set was made a string`)
+    throw argument(
+      `identity must not be the string ${text}: your code converted a missing value or an object to a string`,
+    )
   }
   return identity
 }
@@ -149,8 +151,8 @@ function checkScopes(scopes: unknown): readonly Scope[] {
   if (!Array.isArray(scopes)) {
     throw argument(`scopes must be an array of strings, such as ['videos.read'], not ${describeType(scopes)}`)
   }
-  if (scopes.length > MAX_SCOPES) throw argument(`scopes must be no more than ${MAX_SCOPES}`)
-  // Array.from, for a hole in the array must not pass: `every` steps over it.
+  if (scopes.length > MAX_SCOPES) throw argument(`scopes must contain at most ${MAX_SCOPES} strings`)
+  // `every` skips holes in an array, `Array.from` does not.
   const list = Array.from<unknown>(scopes)
   const isScope = (scope: unknown): scope is string =>
     typeof scope === 'string' && scope !== '' && scope.length <= MAX_SCOPE_LENGTH && isCleanText(scope)
@@ -158,7 +160,7 @@ function checkScopes(scopes: unknown): readonly Scope[] {
   return list.length === 0 ? NO_SCOPES : Object.freeze([...new Set(list)].sort())
 }
 
-/** JSON cannot carry half a surrogate pair: two such identities could meet as one on the other side. */
+/** JSON cannot represent half a surrogate pair: two such identities could become one at the gateway. */
 function isCleanText(text: string): boolean {
   return !text.includes('\0') && !/\p{Surrogate}/u.test(text)
 }

@@ -3,10 +3,10 @@ import { nearestName } from '../core/nearest-name.js'
 import { inheritedProperty, ownProperties } from '../core/own-properties.js'
 import { VKitError } from '../core/vkit-error.js'
 
-/** Node's timers take no more than a signed 32-bit number of milliseconds. */
+/** The maximum delay of Node's timers: a signed 32-bit number of milliseconds. */
 const LONGEST_MS = 2 ** 31 - 1
 
-/** The cache takes its room in advance, 40 bytes an entry: more than this is a mistake, not a number of users. */
+/** The cache allocates 40 bytes per entry in advance, so a higher number is an error, not a number of users. */
 const MAX_COUNT = 10_000_000
 
 type MakeError = (what: string) => Error
@@ -14,7 +14,7 @@ type MakeError = (what: string) => Error
 export const config: MakeError = what => new VKitConfigError(`${what}.`)
 export const argument: MakeError = what => new VKitArgumentError(`${what}.`)
 
-/** Getters and proxies of the customer's may throw, and what they throw may hold anything. */
+/** A getter or proxy of the customer may throw, and its error may contain anything. */
 export function guardGetters<T>(makeError: MakeError, read: () => T): T {
   try {
     return read()
@@ -26,13 +26,12 @@ export function guardGetters<T>(makeError: MakeError, read: () => T): T {
 export function readOptions<T extends object>(given: unknown, { prefix, keys }: KnownKeys, makeError: MakeError): T {
   const what = prefix === '' ? 'The options' : prefix.slice(0, -1)
   if (typeof given !== 'object' || given === null || Array.isArray(given)) throw makeError(`${what} must be an object`)
-  if (isIterable(given))
-    throw makeError(`${what} must be a plain object, not an iterable; scopes are given as an array`)
+  if (isIterable(given)) throw makeError(`${what} must be a plain object, not an iterable; pass scopes as an array`)
   const own = ownProperties(given)
   for (const key of Object.keys(own)) if (!keys.has(key)) throw makeError(unknownOption(key, prefix, keys))
   const inherited = inheritedProperty(given, keys)
   if (inherited !== undefined) {
-    throw makeError(`${what} must have members of their own: an inherited one${nameOf(inherited, prefix)} is not read`)
+    throw makeError(`${what} must have own properties: the inherited property${nameOf(inherited, prefix)} is not used`)
   }
   return own as T
 }
@@ -41,17 +40,17 @@ function unknownOption(key: string, prefix: string, keys: ReadonlySet<string>): 
   const nearest = nearestName(key, keys)
   const known = `Known options: ${[...keys].join(', ')}`
   if (nearest === undefined) return `Unknown option${nameOf(key, prefix)}. ${known}`
-  // Near to a known name it is a misspelling, and safe to repeat.
+  // A name close to a known one is a typo, and safe to repeat.
   return `Unknown option "${prefix}${key}": did you mean "${prefix}${nearest}"? ${known}`
 }
 
-/** Only what looks like a name is repeated: anything else may be the secret, put in the wrong place. */
+/** Repeats only text that looks like a name: other text may be the secret in the wrong place. */
 function nameOf(key: string, prefix: string): string {
   return /^[A-Za-z]{1,24}$/.test(key) ? ` "${prefix}${key}"` : ''
 }
 
 interface KnownKeys {
-  /** What precedes each name in messages. */
+  /** The prefix of each name in messages. */
   readonly prefix: string
   readonly keys: ReadonlySet<string>
 }

@@ -26,7 +26,7 @@ import type { CacheOptions, VKitClientOptions } from './types.js'
 
 const DEFAULT_BASE_URL = 'https://gateway.video.io'
 
-/** `VKitClientOptions`, checked, with every default in place. */
+/** Validated `VKitClientOptions`, with all defaults. */
 export interface ResolvedOptions {
   readonly secret: SecretSource
   readonly endpoint: () => URL
@@ -45,7 +45,7 @@ export interface ResolvedOptions {
   readonly random: Random
 }
 
-/** @throws VKitConfigError naming the option, never its value: it may be the secret, put in the wrong place. */
+/** @throws VKitConfigError with the name of the option, never its value: it may be the secret in the wrong place. */
 export function resolveClientOptions(given: VKitClientOptions | undefined): ResolvedOptions {
   refuseBrowser()
   return guardGetters(config, () => resolveClient(given))
@@ -69,7 +69,7 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     agents: resolveAgents(options.agent),
     onEvent: options.onEvent === undefined ? undefined : functionOption(options.onEvent, 'onEvent'),
     clock: resolveClock(options.clock),
-    // Looked up at each call, so that a test can replace it, and restore it, at any time.
+    // Looked up at each call, so that a test can replace and restore it at any time.
     random: () => Math.random(),
   })
 }
@@ -94,7 +94,7 @@ const CACHE_KEYS = knownKeys('cache.', [
 ] satisfies (keyof CacheOptions)[])
 const AGENT_KEYS = knownKeys('agent.', ['http', 'https'] satisfies (keyof Agents)[])
 
-/** A given URL is checked at once; the environment is read at the first call, with the secret that goes there. */
+/** Validates a given URL immediately. Reads the environment at the first call, as for the secret. */
 function resolveEndpoint(given: unknown): () => URL {
   if (given !== undefined) {
     const endpoint = endpointOf(given, 'baseUrl')
@@ -113,10 +113,12 @@ function endpointOf(given: unknown, what: string): URL {
     throw config(`${what} is not a URL`)
   }
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
-    throw config(`${what} must begin with https://; http:// is for loopback hosts alone, for it would show the secret`)
+    throw config(
+      `${what} must begin with https://. http:// is allowed for loopback hosts only, because it exposes the secret`,
+    )
   }
   if (url.username || url.password || url.search || url.hash) {
-    throw config(`${what} must hold no credentials, query or fragment`)
+    throw config(`${what} must not contain credentials, a query or a fragment`)
   }
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/v1/sessions`
   return url
@@ -145,8 +147,8 @@ function resolveAgents(given: unknown): Agents {
     }
     if (readMember(readMember(agent, 'options'), 'rejectUnauthorized') === false) {
       throw config(
-        `agent.${name} has rejectUnauthorized: false, which switches certificate checks off. ` +
-          'For a certificate authority of your own give it as ca, or set NODE_EXTRA_CA_CERTS',
+        `agent.${name} has rejectUnauthorized: false, which disables certificate checks. ` +
+          'To trust your own certificate authority, pass it as ca, or set NODE_EXTRA_CA_CERTS',
       )
     }
   }

@@ -6,97 +6,117 @@ import type { TokenStore } from '../store/shared-store.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { CacheMode, Scope } from '../token/token-request.js'
 
-/** How tokens are kept between calls. */
+/** How the client caches tokens. */
 export interface CacheOptions {
-  /** Tokens kept at most; the least recently used leaves first. Default 10,000. */
+  /** The maximum number of cached tokens; the least recently used is removed first. Default 10,000. */
   readonly maxEntries?: number | undefined
-  /** The part of a token's life, above 0 and at most 1, after which it is refreshed in the background. Default 0.5. */
+  /**
+   * The fraction of the lifetime, above 0 and at most 1, after which a token is refreshed in the background. Default
+   * 0.5.
+   */
   readonly refreshAhead?: number | undefined
-  /** No token with less left is served while a new one can be had. Default: 60 s or a tenth of the token's life, whichever is less. */
+  /**
+   * A token that is valid for less time is replaced, if possible. Default: 60 s or a tenth of the token's lifetime,
+   * whichever is less.
+   */
   readonly minValidityMs?: number | undefined
-  /** Shares tokens between processes, encrypted: anything with Keyv's `get`, `set(key, value, ttlMs)` and `delete`. */
+  /**
+   * Shares encrypted tokens between processes: any object with the `get`, `set(key, value, ttlMs)` and `delete` of
+   * Keyv.
+   */
   readonly store?: TokenStore | undefined
 }
 
-/** Every option of a client; all have a default but the secret. Durations are in milliseconds. */
+/**
+ * The options of a client. All are optional, except that the app secret must be set here or in the environment.
+ * Durations are in milliseconds.
+ */
 export interface VKitClientOptions {
   /**
-   * The app secret (dashboard: Apps → Your App → API TOKEN), or a function that gives it. It grants full control of your
-   * application: never send it to a client. Default: the environment's `VKIT_APP_SECRET`, read at the first call.
+   * The app secret (dashboard: Apps → Your App → API TOKEN), or a function that returns it. It gives full control of
+   * your application: never send it to an app or a page. Default: `VKIT_APP_SECRET` of the environment, read at the
+   * first call.
    */
   readonly appSecret?: string | SecretProvider | undefined
   /**
-   * Where the gateway is: https, or http on a loopback host. Default: the environment's `VKIT_BASE_URL`, read at the
-   * first call, else `https://gateway.video.io`.
+   * The URL of the gateway: https, or http on a loopback host. Default: `VKIT_BASE_URL` of the environment, read at the
+   * first call, otherwise `https://gateway.video.io`.
    */
   readonly baseUrl?: string | URL | undefined
-  /** One attempt, from its turn to the last byte of the body; making the connection counts. Default 5,000. */
+  /** The time limit of one attempt: connecting, sending the request and reading the response. Default 5,000. */
   readonly timeoutMs?: number | undefined
-  /** The whole call: secret provider, store, attempts and the waits between them. Default 15,000. */
+  /** The time limit of a call: secret provider, store, queue, attempts and the waits between them. Default 15,000. */
   readonly deadlineMs?: number | undefined
-  /** Attempts after the first; 0 means exactly one attempt. Default 2. */
+  /** The maximum number of retries after the first attempt; 0 means one attempt. Default 2. */
   readonly maxRetries?: number | undefined
   /**
-   * Requests that may be in flight at most. How many are is adapted to what the gateway can do, from 50 at first; an `agent`
-   * with fewer `maxSockets` lowers it. Default 400.
+   * The maximum number of requests in flight. The client starts with 50 and adapts the number to the capacity of the
+   * gateway. An `agent` with a lower `maxSockets` lowers the maximum. Default 400.
    */
   readonly maxConnections?: number | undefined
-  /** How tokens are kept between calls; `false`: not at all, every call mints. Default: kept, as below. */
+  /** How the client caches tokens. With `false`, every call mints. Default: cached, with the cache options below. */
   readonly cache?: false | CacheOptions | undefined
   /**
-   * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs; closed by you. One that does not check
-   * certificates is refused. Proxy variables of the environment are not read. Default: own ones, with kept-alive connections.
+   * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs. You close them. The client rejects an agent
+   * that does not check certificates. It does not read the proxy variables of the environment. Default: agents of the
+   * client, with kept-alive connections.
    */
   readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
-  /** Told what happens inside; never given a secret, a token or an identity. What it throws is ignored. */
+  /** Receives events, which never contain a secret, a token or an identity. Errors that it throws are ignored. */
   readonly onEvent?: VKitEventListener | undefined
-  /** Where time comes from; for tests. Default: the machine's clocks. */
+  /** The clock, for tests. Default: the clocks of the machine. */
   readonly clock?: Clock | undefined
 }
 
 /** Options of one call. */
 export interface GetSessionTokenOptions {
-  /** What the token allows its bearer to do. Default: none asked for, `[]` is sent. */
+  /** The permissions of the token. Default: none; the client sends `[]`, and the gateway decides. */
   readonly scopes?: readonly Scope[] | undefined
-  /** Ends the wait of this call with `signal.reason`; others who wait for the same token are not affected. */
+  /** Aborts this call, which then rejects with `signal.reason`. Other calls for the same token continue. */
   readonly signal?: AbortSignal | undefined
-  /** This call's deadline. Default: the client's. */
+  /** The time limit of this call. Default: that of the client. */
   readonly deadlineMs?: number | undefined
-  /** The token must be valid for at least this long, if possible. Default: the client's. */
+  /** The minimum remaining validity of the token, if possible. Default: that of the client. */
   readonly minValidityMs?: number | undefined
-  /** `'reload'`: mint a new one, and keep it. `'no-store'`: mint a new one, and keep nothing. Default: `'default'`. */
+  /**
+   * `'reload'` mints a new token and caches it. `'no-store'` mints a new token and does not cache it. Default:
+   * `'default'`.
+   */
   readonly cache?: CacheMode | undefined
 }
 
-/** What a run of `getSessionTokens` does while the gateway does not answer. */
+/** What `getSessionTokens` does while the gateway is unavailable. */
 export type OutageMode = 'wait' | 'fail'
 
-/** Options of a run over many identities. */
+/** The options of `getSessionTokens`. */
 export interface GetSessionTokensOptions {
-  /** Identities under way at a time, 1 to 1,000. They wait while calls of users need the client's connections. Default 16. */
+  /**
+   * The maximum number of identities in flight, 1 to 1,000. They wait while other calls need the connections of the
+   * client. Default 16.
+   */
   readonly concurrency?: number | undefined
-  /** For every one of the identities. Default: none. */
+  /** The permissions of every token. Default: none. */
   readonly scopes?: readonly Scope[] | undefined
-  /** Ends the run with `signal.reason`. */
+  /** Aborts the run, which then rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined
   /**
-   * `wait`: failures that may pass (an outage, a rate limit) are tried again until they do, or five times while others succeed. `fail`: each is the result of
-   * its identity. Default `wait`.
+   * `wait`: retries temporary failures (an outage, a rate limit) until they end, or five times while other identities
+   * succeed. `fail`: returns each failure as the result of its identity. Default `wait`.
    */
   readonly onOutage?: OutageMode | undefined
-  /** How long `wait` waits for a first success before it goes on as `fail` does, until something succeeds. Default 600,000. */
+  /** The time without a success after which `wait` acts like `fail`, until a mint succeeds. Default 600,000. */
   readonly maxOutageMs?: number | undefined
 }
 
-/** What became of one of many identities: a `token` or an `error`. */
+/** The result of one identity: a `token` or an `error`. */
 export type SessionTokenResult =
   | { readonly identity: string; readonly token: SessionToken; readonly error?: undefined }
   | { readonly identity: string; readonly error: VKitError; readonly token?: undefined }
 
-/** Which of an identity's tokens to forget. */
+/** Which token of an identity to remove. */
 export interface InvalidateOptions {
-  /** Those that the token was asked for with. Default: none. */
+  /** The scopes that the token was requested with. Default: none. */
   readonly scopes?: readonly Scope[] | undefined
-  /** Forget only this very session token: what has replaced it meanwhile is kept. */
+  /** Removes the cached token only if it is this session token. A newer one stays in the cache. */
   readonly token?: string | undefined
 }

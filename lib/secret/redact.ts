@@ -1,23 +1,25 @@
 const REDACTED = '[redacted]'
 
-/** Base64, JWTs, hex, percent-encoded text: no word of an error message is that long, and every encoded secret is. */
+/**
+ * Base64, JWTs, hex and percent-encoded text: every encoded secret is that long, and no word of an error message is.
+ */
 const OPAQUE_RUN = /[A-Za-z0-9+/=_.~%-]{32,}/g
-/** Control characters, line separators and the bidirectional overrides, none of which belongs in a log line. */
+/** Control characters, line separators and bidirectional overrides, which must not be in a log line. */
 // eslint-disable-next-line no-control-regex
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g
 
 const NOT_OF_A_SECRET = /[^\x21-\x7e]+/g
 
-/** From so many characters in a row on, a part of the secret is as good as a hint at all of it. */
+/** So many consecutive characters of the secret count as the secret. */
 const FRAGMENT_LENGTH = 12
-/** Of a longer text the rest could not be shown anyway. */
+/** The rest of a longer text is never shown. */
 const MAX_READ = 4_096
 const MAX_LENGTH = 300
 
 /**
- * Makes text that came from outside fit for an error message: without the secret in any usual encoding, without any 12
- * consecutive characters of it (of a JWT: of its signature), without any long opaque run (a token, or the secret in an
- * encoding not listed here), on one line, and short.
+ * Makes external text safe for an error message. It removes the secret in all usual encodings, any 12 consecutive
+ * characters of it (of a JWT: of its signature), and any long opaque run (a token, or the secret in another encoding).
+ * The result is short and on one line.
  */
 export function redact(text: string, secret: string): string {
   const forms = [...formsOf(secret)]
@@ -25,7 +27,7 @@ export function redact(text: string, secret: string): string {
   let clean = text.slice(0, MAX_READ)
   for (const form of forms) clean = clean.replaceAll(form, REDACTED)
   clean = redactFragments(clean, fragments)
-  // Broken up by spaces, line ends or what cannot be seen, it is as good as whole.
+  // A secret with spaces, line breaks or invisible characters between its parts is still readable.
   const joined = clean.replace(NOT_OF_A_SECRET, '')
   if (forms.some(form => joined.includes(form)) || findFragment(joined, fragments) >= 0) return REDACTED
   clean = clean.replace(OPAQUE_RUN, REDACTED).replace(UNPRINTABLE, ' ').trim()
@@ -33,8 +35,8 @@ export function redact(text: string, secret: string): string {
 }
 
 /**
- * Whether `text` repeats the secret in any usual encoding, or 12 consecutive characters of it; in letters of whatever
- * case, as ids are often rewritten.
+ * Whether `text` contains the secret in a usual encoding, or 12 consecutive characters of it. It ignores case, because
+ * IDs are often rewritten.
  */
 export function containsSecret(text: string, secret: string): boolean {
   const folded = text.toLowerCase()
@@ -43,21 +45,21 @@ export function containsSecret(text: string, secret: string): boolean {
   return findFragment(folded, new Set(fragments)) >= 0
 }
 
-/** Of a JWT those of its signature: what comes before it may be the same in another one. */
+/** For a JWT, the fragments of its signature, because other JWTs may share the other parts. */
 function fragmentsOf(secret: string): Set<string> {
-  const telling = signatureOf(secret) ?? secret
-  const count = Math.max(0, telling.length - FRAGMENT_LENGTH + 1)
-  return new Set(Array.from({ length: count }, (_, at) => telling.slice(at, at + FRAGMENT_LENGTH)))
+  const source = signatureOf(secret) ?? secret
+  const count = Math.max(0, source.length - FRAGMENT_LENGTH + 1)
+  return new Set(Array.from({ length: count }, (_, at) => source.slice(at, at + FRAGMENT_LENGTH)))
 }
 
-/** Of a JWT (RFC 7519): its third part, if the first one is the JSON of a header. */
+/** The third part of a JWT (RFC 7519), if the first part is the JSON of a header. */
 function signatureOf(secret: string): string | undefined {
   const [header = '', , signature, ...more] = secret.split('.')
   const isHeader = Buffer.from(header, 'base64url').toString().startsWith('{"')
   return isHeader && more.length === 0 && signature && signature.length >= FRAGMENT_LENGTH ? signature : undefined
 }
 
-/** Where the first of `fragments` is, from `start` on; -1 where there is none. */
+/** The position of the first of `fragments` from `start` on, or -1. */
 function findFragment(text: string, fragments: ReadonlySet<string>, start = 0): number {
   for (let at = start; at + FRAGMENT_LENGTH <= text.length; at++) {
     if (fragments.has(text.slice(at, at + FRAGMENT_LENGTH))) return at
@@ -70,7 +72,7 @@ function redactFragments(text: string, fragments: ReadonlySet<string>): string {
   for (let at = findFragment(text, fragments); at >= 0; at = findFragment(text, fragments, shownTo)) {
     clean += text.slice(shownTo, at) + REDACTED
     shownTo = at + FRAGMENT_LENGTH
-    // What follows in one piece belongs to it.
+    // The characters that follow without a gap belong to it.
     while (fragments.has(text.slice(shownTo - FRAGMENT_LENGTH + 1, shownTo + 1))) shownTo++
   }
   return clean + text.slice(shownTo)

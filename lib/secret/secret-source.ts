@@ -4,55 +4,55 @@ import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'
 
 export interface SecretSourceOptions {
-  /** Gives the secret, checked, or rejects with a typed error. */
+  /** Returns the validated secret, or rejects with a typed error. */
   readonly read: () => Promise<string>
-  /** Whether another answer can be hoped for after the gateway has refused the first. */
+  /** Whether `read` may return another secret after the gateway has rejected the first. */
   readonly rotates: boolean
 }
 
-/** Where the app secret comes from. Mints that need it at the same time ask once. */
+/** The source of the app secret. Concurrent mints share one read. */
 export class SecretSource {
   readonly rotates: boolean
   readonly #read: () => Promise<string>
   readonly #flight = new SingleFlight<string>()
   #latest: string | undefined
-  #asked = 0
-  /** Which question `latest` answers. */
-  #answered = 0
+  #started = 0
+  /** The number of the read that returned `latest`. */
+  #completed = 0
 
   constructor({ read, rotates }: SecretSourceOptions) {
     this.#read = read
     this.rotates = rotates
   }
 
-  /** What was given last, for those who need not ask again. */
+  /** The latest secret, for callers that do not need a new read. */
   get latest(): string | undefined {
     return this.#latest
   }
 
-  /** @throws VKitConfigError if there is none fit for use; VKitTimeoutError if none comes before the deadline. */
+  /** @throws VKitConfigError if the secret is not valid; VKitTimeoutError if the deadline passes first. */
   read(deadline: Deadline): Promise<string> {
-    // One that never changes needs no flight, nor a wait for it.
+    // A secret that never changes needs no flight.
     if (!this.rotates && this.#latest !== undefined) return Promise.resolve(this.#latest)
-    return this.#ask('read', deadline)
+    return this.#share('read', deadline)
   }
 
-  /** As `read`, after the gateway has refused what that gave: an answer to a question asked before may be the same again. */
+  /** Like `read`, after the gateway has rejected the secret: an earlier read may still return the rejected one. */
   renew(deadline: Deadline): Promise<string> {
-    return this.#ask('renew', deadline)
+    return this.#share('renew', deadline)
   }
 
-  /** An answer that comes late does not replace that to a later question. */
-  async #askOnce(): Promise<string> {
-    const number = ++this.#asked
+  /** The late result of an earlier read does not replace that of a later one. */
+  async #readOnce(): Promise<string> {
+    const number = ++this.#started
     const secret = await this.#read()
-    if (number < this.#answered) return this.#latest ?? secret
-    this.#answered = number
+    if (number < this.#completed) return this.#latest ?? secret
+    this.#completed = number
     return (this.#latest = secret)
   }
 
-  async #ask(why: 'read' | 'renew', deadline: Deadline): Promise<string> {
-    const flight = this.#flight.run(why, () => this.#askOnce())
+  async #share(why: 'read' | 'renew', deadline: Deadline): Promise<string> {
+    const flight = this.#flight.run(why, () => this.#readOnce())
     try {
       return await untilAborted(flight, deadline)
     } catch (error) {
@@ -60,7 +60,7 @@ export class SecretSource {
       // Later callers must not wait for that result.
       if (this.#flight.get(why) === flight) this.#flight.forget(why)
       if (!(error instanceof VKitTimeoutError)) throw error
-      throw new VKitTimeoutError('The app secret provider did not answer before the deadline.', { retryable: false })
+      throw new VKitTimeoutError('The app secret provider did not return before the deadline.', { retryable: false })
     }
   }
 }

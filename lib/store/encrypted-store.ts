@@ -15,22 +15,22 @@ import { WriteOrder, type Write } from './write-order.js'
 
 export interface EncryptedStoreOptions extends StoreGuardOptions {
   readonly secret: SecretSource
-  /** Where the tokens are minted: those of one gateway are of no use with another. */
+  /** The gateway of the tokens: a token of one gateway does not work with another. */
   readonly endpoint: () => URL
-  /** How long `remove` may wait for the secret. */
+  /** The time limit for `remove` to get the secret. */
   readonly deadlineMs: number
 }
 
-/** A record's place in the store, and what it is encrypted with. */
+/** The key of a record in the store, and its encryption key. */
 interface RecordPlace {
   readonly storeKey: string
   readonly keys: StoreKeys
 }
 
 /**
- * A store that processes share, whose tokens can be read and changed only with the app secret.
+ * A store that processes share. Only a process with the app secret can read and change its tokens.
  *
- * Keys follow the secret: with another one, whatever is stored is not there.
+ * Keys depend on the secret: a process with another secret does not find them.
  */
 export class EncryptedStore implements SharedStore {
   readonly #options: EncryptedStoreOptions
@@ -51,9 +51,9 @@ export class EncryptedStore implements SharedStore {
     try {
       return await this.#read(request, deadline)
     } catch (error) {
-      // There is no time left in which to mint: this says why.
+      // No time is left for a mint, and this error names the cause.
       if (deadline.aborted) throw error
-      // Without a secret or an endpoint the mint fails too, and its error says why.
+      // Without a secret or an endpoint, the mint fails too, and its error names the cause.
       return undefined
     }
   }
@@ -103,7 +103,7 @@ export class EncryptedStore implements SharedStore {
 
   async #set(request: TokenRequest, minted: Required<MintedToken>): ReturnType<Write> {
     const { secret, clock } = this.#options
-    // The one that the token was just minted with: a provider is not asked a second time.
+    // The secret that the token was minted with: the provider is not called again.
     if (secret.latest === undefined) return undefined
     const { storeKey, keys } = this.#placeOf(request, secret.latest)
     const record = await sealRecord(writeRecord({ ...minted, origin: this.#origin }), storeKey, keys)
@@ -114,7 +114,11 @@ export class EncryptedStore implements SharedStore {
 
   async #delete(request: TokenRequest, sessionToken: string | undefined): Promise<StoreOutcome | undefined> {
     const { clock, deadlineMs, secret } = this.#options
-    const deadline = new Deadline(clock, deadlineMs, () => new VKitTimeoutError('No secret came in time.'))
+    const deadline = new Deadline(
+      clock,
+      deadlineMs,
+      () => new VKitTimeoutError('The app secret provider did not return in time.'),
+    )
     try {
       const place = this.#placeOf(request, await secret.read(deadline))
       if (sessionToken !== undefined) {
@@ -142,14 +146,14 @@ export class EncryptedStore implements SharedStore {
   }
 }
 
-/** Orders the changes of one token's record: it is known before the secret is. */
+/** The order of changes of one token's record. It does not need the secret. */
 function requestKey({ identity, scopes }: TokenRequest): string {
   return plainJson([identity, scopes])
 }
 
 async function containsToken(record: unknown, place: RecordPlace, sessionToken: string): Promise<boolean> {
   if (record === undefined || record === null) return false
-  // A record that cannot be opened may hold the token, and is of no use to anyone.
+  // A record that cannot be decrypted may contain the token, and no process can use it.
   const content = await openRecord(record, place.storeKey, place.keys).catch(() => undefined)
   return content === undefined || sessionTokenOf(content) === sessionToken
 }

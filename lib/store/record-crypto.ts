@@ -1,15 +1,15 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import type { StoreFailureReason } from '../core/events.js'
 
-/** What is made of one app secret for the shared store. None of it leads back to the secret, or from one to another. */
+/** The keys that are derived from one app secret. None reveals the secret or another key. */
 export interface StoreKeys {
-  /** Tells the records of one secret from those of another. */
+  /** Separates the records of one secret from those of another. */
   readonly id: string
   readonly index: KeyObject
   readonly seal: KeyObject
 }
 
-/** Why a record found in the store is not used. */
+/** Why a record of the store is not used. */
 export type RecordFault = Exclude<StoreFailureReason, 'error' | 'timeout'>
 
 export class UnusableRecord extends Error {
@@ -25,10 +25,10 @@ const PREFIX = `vkit:${VERSION}`
 const SALT_BYTES = 16
 const HEADER = { alg: 'dir', enc: 'A256GCM' } as const
 const PROTECTED = Buffer.from(JSON.stringify(HEADER)).toString('base64url')
-/** A token has at most 16 KiB; this leaves room for the longest identity and scopes. */
+/** A token has at most 16 KiB; the rest is for the longest identity and scopes. */
 const MAX_RECORD_LENGTH = 256 * 1024
 
-/** HKDF-SHA256 (RFC 5869): an own key for each purpose. */
+/** HKDF-SHA256 (RFC 5869): a separate key for each purpose. */
 export function deriveStoreKeys(secret: string): StoreKeys {
   const material = createSecretKey(secret, 'utf8')
   const derive = (purpose: string, bytes: number): Buffer =>
@@ -40,12 +40,12 @@ export function deriveStoreKeys(secret: string): StoreKeys {
   }
 }
 
-/** Under which key a record is stored: it tells nothing of `subject` to those who have not the secret. */
+/** The key of a record in the store. Without the secret it reveals nothing about `subject`. */
 export function storeKeyOf(subject: string, keys: StoreKeys): string {
   return `${PREFIX}:${keys.id}:${createHmac('sha256', keys.index).update(subject).digest('base64url')}`
 }
 
-/** Encrypts `content` so that it opens under this store key alone: RFC 7516, `dir` with `A256GCM`, a key per record. */
+/** Encrypts `content` for this store key only: RFC 7516, `dir` with `A256GCM`, a key per record. */
 export async function sealRecord(content: string, storeKey: string, keys: StoreKeys): Promise<string> {
   const { FlattenedEncrypt } = await import('jose/jwe/flattened/encrypt')
   const salt = randomBytes(SALT_BYTES)
@@ -56,7 +56,7 @@ export async function sealRecord(content: string, storeKey: string, keys: StoreK
   return [VERSION, salt.toString('base64url'), iv, ciphertext, tag].join('.')
 }
 
-/** @throws UnusableRecord if it is not exactly what was sealed under this store key. */
+/** @throws UnusableRecord if it is not exactly what was encrypted for this store key. */
 export async function openRecord(record: unknown, storeKey: string, keys: StoreKeys): Promise<string> {
   if (typeof record !== 'string' || record.length > MAX_RECORD_LENGTH) throw new UnusableRecord('corrupt')
   const [version, ...parts] = record.split('.')
@@ -66,7 +66,7 @@ export async function openRecord(record: unknown, storeKey: string, keys: StoreK
     throw new UnusableRecord('corrupt')
   }
   const { flattenedDecrypt } = await import('jose/jwe/flattened/decrypt')
-  // The header and the store key are ours, not the record's: a writer of the store chooses neither.
+  // The header and the store key are not from the record, so a writer of the store cannot choose them.
   const jwe = { protected: PROTECTED, aad: Buffer.from(storeKey).toString('base64url'), iv, ciphertext, tag }
   try {
     const { plaintext } = await flattenedDecrypt(jwe, recordKey(keys, Buffer.from(salt, 'base64url')))
@@ -76,12 +76,12 @@ export async function openRecord(record: unknown, storeKey: string, keys: StoreK
   }
 }
 
-/** So many records can be sealed that random nonces under one key could meet. */
+/** A key per record, because random nonces of one key could collide after very many records. */
 function recordKey({ seal }: StoreKeys, salt: Buffer): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', seal, salt, `${PREFIX}:record`, 32))
 }
 
-/** Base64url leaves bits of the last character unused: an altered record must not decode to the same bytes. */
+/** Base64url does not use all bits of the last character, and an altered record must not decode to the same bytes. */
 function isCanonical(part: string): boolean {
   return Buffer.from(part, 'base64url').toString('base64url') === part
 }

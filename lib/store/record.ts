@@ -6,20 +6,20 @@ import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { UnusableRecord } from './record-crypto.js'
 
-/** For whom a record must be, and by what time it is read. */
+/** The expected subject of a record, and the current time. */
 export interface RecordReader {
   readonly request: TokenRequest
-  /** The gateway that mints the tokens. */
+  /** The gateway of the tokens. */
   readonly origin: string
   readonly now: Instant
-  /** The gateway's time now, where we know it better than our wall clock does. */
+  /** The gateway's current time, if it is known from a token of this process. */
   readonly serverNowMs: number | undefined
 }
 
-/** The clocks of two machines differ a little even where they are kept. */
+/** The clocks of two machines differ a little even if they are synchronized. */
 const TOLERATED_SKEW_MS = 1_000
 
-/** What the store is given to keep, before it is sealed. */
+/** The content of a record, before encryption. */
 export function writeRecord({
   token,
   lifetime,
@@ -35,18 +35,18 @@ export function writeRecord({
 }
 
 /**
- * The token of a record that was opened, with its lifetime on our own clocks.
+ * Returns the token of a decrypted record, with its lifetime on the local clocks.
  *
- * @throws UnusableRecord if it is for another request, or no longer valid.
+ * @throws UnusableRecord if it is for another request, or has expired.
  */
 export function readRecord(content: string, reader: RecordReader): MintedToken {
   const record = parse(content)
   const { request, origin, now } = reader
-  const isOurs =
+  const isExpected =
     record.identity === request.identity && isSameList(record.scopes, request.scopes) && record.origin === origin
-  if (!isOurs) throw new UnusableRecord('mismatch')
+  if (!isExpected) throw new UnusableRecord('mismatch')
 
-  const ageMs = record.lifetimeMs - readableForMs(record, reader)
+  const ageMs = record.lifetimeMs - usableForMs(record, reader)
   const token: SessionToken = Object.freeze({
     sessionToken: record.sessionToken,
     expiresAt: record.expiresAt,
@@ -57,23 +57,25 @@ export function readRecord(content: string, reader: RecordReader): MintedToken {
   return { token, lifetime: { start, ms: record.lifetimeMs } }
 }
 
-function isSameList(stored: unknown, asked: readonly string[]): boolean {
-  return Array.isArray(stored) && stored.length === asked.length && asked.every((scope, i) => stored[i] === scope)
+function isSameList(stored: unknown, requested: readonly string[]): boolean {
+  return (
+    Array.isArray(stored) && stored.length === requested.length && requested.every((scope, i) => stored[i] === scope)
+  )
 }
 
-/** The token of a record that was opened, valid or not. */
+/** Returns the token of a decrypted record, whether valid or not. */
 export function sessionTokenOf(content: string): unknown {
   return parseObject(content)['sessionToken']
 }
 
 /**
- * How long this process may serve the token; never more than its whole life.
+ * Returns how long this process may return the token; never more than its whole lifetime.
  *
- * Monotonic clocks of two processes cannot be compared, so it goes by the gateway's time where that is known; otherwise by
- * our wall clock, and by the more pessimistic of what the gateway and the process that minted it said.
+ * The monotonic clocks of two processes cannot be compared. So it uses the gateway's time, if known. Otherwise it uses
+ * the local wall clock, and the earlier of the expiries by the gateway and by the process that minted the token.
  */
-function readableForMs({ expiresAtMs, startedAt, lifetimeMs }: ReadRecord, { now, serverNowMs }: RecordReader): number {
-  // A record from the future: our clock, or that of the one who wrote it, cannot be believed.
+function usableForMs({ expiresAtMs, startedAt, lifetimeMs }: ReadRecord, { now, serverNowMs }: RecordReader): number {
+  // A record from the future: the clock of this process, or of the writer, is wrong.
   if (serverNowMs === undefined && startedAt > now.wall + TOLERATED_SKEW_MS) throw new UnusableRecord('clock-skew')
   const byWall = Math.min(expiresAtMs, startedAt + lifetimeMs) - now.wall
   const remaining = Math.min(serverNowMs === undefined ? byWall : expiresAtMs - serverNowMs, lifetimeMs)
@@ -96,20 +98,20 @@ function parse(content: string): ReadRecord {
   const record = parseObject(content)
   const { sessionToken, expiresAt, identity, scopes, origin, startedAt, lifetimeMs } = record
   const expiresAtMs = typeof expiresAt === 'string' ? parseExpiry(expiresAt) : undefined
-  const isWhole =
+  const isComplete =
     typeof sessionToken === 'string' &&
     sessionToken !== '' &&
     typeof expiresAt === 'string' &&
     expiresAtMs !== undefined &&
     isFinite(startedAt) &&
     isFinite(lifetimeMs)
-  if (!isWhole) throw new UnusableRecord('corrupt')
+  if (!isComplete) throw new UnusableRecord('corrupt')
   return { sessionToken, expiresAt, expiresAtMs, identity, scopes, origin, startedAt, lifetimeMs }
 }
 
 function parseObject(content: string): Record<string, unknown> {
   try {
-    // A null prototype: what is not the record's own is not there.
+    // A null prototype, so that only own properties of the record exist.
     return ownProperties(JSON.parse(content) as Record<string, unknown>)
   } catch {
     throw new UnusableRecord('corrupt')

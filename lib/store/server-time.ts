@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js'
 import { instant, type Instant, type Lifetime } from '../core/instant.js'
 import { parseExpiry } from '../token/expiry.js'
 
-/** The gateway's time, learned from a token that it minted for this process. */
+/** The gateway's time, known from a token that it minted for this process. */
 export class ServerTime {
   readonly #clock: Clock
   #known: { readonly ms: number; readonly at: Instant } | undefined
@@ -11,13 +11,13 @@ export class ServerTime {
     this.#clock = clock
   }
 
-  /** Takes it from a token whose `lifetime` is by the gateway's time. */
+  /** Learns it from a token whose `lifetime` is by the gateway's clock. */
   learn(expiresAt: string, lifetime: Lifetime): void {
     const expiresAtMs = parseExpiry(expiresAt)
     if (expiresAtMs !== undefined) this.#known = { ms: expiresAtMs - lifetime.ms, at: lifetime.start }
   }
 
-  /** Now, by our clocks and, where it is known, by the gateway's; the later one where our clocks disagree. */
+  /** The current time by the local clocks and, if known, by the gateway's; the later one if the local clocks differ. */
   read(): { now: Instant; serverNowMs: number | undefined } {
     const now = instant(this.#clock)
     if (!this.#known) return { now, serverNowMs: undefined }

@@ -12,34 +12,36 @@ export interface StoreGuardOptions {
   readonly random: Random
 }
 
-/** The result of an operation: `value` comes in time or is undefined; `settled` comes when the store itself is done. */
+/**
+ * The result of an operation. `value` is undefined after the timeout; `settled` resolves when the store itself is done.
+ */
 export interface StoreOutcome {
   readonly value: Promise<unknown>
   readonly settled: Promise<unknown>
 }
 
-/** How long an operation is waited for. */
+/** The time limit of an operation. */
 const TIMEOUT_MS = 100
 const FAILURES_TO_PAUSE = 2
-/** From half to the whole of a time that doubles: many processes lost the same store at the same moment. */
+/** Half of each wait is random, because many processes lose the same store at the same time. */
 const PAUSES: Backoff = { firstMs: 1_000, longestMs: 30_000, jitter: 0.5 }
-/** How many writes that the store is not done with are tracked. */
+/** The maximum number of tracked pending writes. */
 const MAX_PENDING_WRITES = 1_000
 const NOTHING: StoreOutcome = { value: Promise.resolve(undefined), settled: Promise.resolve(undefined) }
 
 /**
- * Isolates the calls from a store in trouble: an operation never rejects, never takes longer than 100 ms, and is paused for a
- * while after it has failed twice in a row, until it succeeds.
+ * Isolates calls from a failing store. An operation never rejects and never takes longer than 100 ms. After two
+ * consecutive failures of an operation the store is paused, until a probe succeeds.
  *
- * So two calls, one after the other, pay 100 ms each for a store in trouble; of concurrent calls, each that began before the
- * second failure. While the store is paused, and during a probe, no call waits for it.
+ * So a failing store delays two sequential calls by 100 ms each, and all concurrent calls that begin before the second
+ * failure. While the store is paused, and during a probe, no call waits for it.
  */
 export class StoreGuard {
   readonly #store: TokenStore
   readonly #clock: Clock
   readonly #events: Events
   readonly #random: Random
-  /** A store may well read and not write, or the other way round: what works says nothing of what does not. */
+  /** A store may read but not write, or the reverse, so each operation has its own state. */
   readonly #health = { get: healthy(), set: healthy(), delete: healthy() }
   readonly #pending = new Set<() => void>()
   #pauses = 0
@@ -52,7 +54,7 @@ export class StoreGuard {
     this.#random = random
   }
 
-  /** What the store holds, or undefined if it does not respond in time. */
+  /** Returns the stored text, or undefined if the store does not respond in time. */
   get(key: string, signal: AbortSignal): Promise<unknown> {
     return this.#run('get', () => this.#store.get(key), signal).value
   }
@@ -61,7 +63,7 @@ export class StoreGuard {
     return this.#run('set', () => this.#store.set(key, value, ttlMs))
   }
 
-  /** Sent even while the store is paused: it may still arrive, and no call waits for it. */
+  /** Removes a text, even while the store is paused: the removal may still arrive, and no call waits for it. */
   delete(key: string): StoreOutcome {
     return this.#run('delete', () => this.#store.delete(key))
   }
@@ -71,20 +73,20 @@ export class StoreGuard {
     const isProbe = pause !== undefined && this.#isProbe(operation, pause)
     if (pause && !isProbe && operation !== 'delete') return NOTHING
     if (!isProbe && operation === 'set' && this.#pending.size >= MAX_PENDING_WRITES) return NOTHING
-    // Set now and not when the probe fails: one that never settles must not be the last.
+    // Set now and not when the probe fails: a probe that never settles must not be the last one.
     if (isProbe) this.#startPause(pause.cause)
-    // `new Promise`, for the store may well throw where it should reject.
+    // `new Promise`, because a store may throw synchronously.
     const settled = new Promise<unknown>(resolve => resolve(task()))
     const value = this.#withTimeout(operation, settled, { signal, isProbe })
     return { value: pause ? NOTHING.value : value, settled: operation === 'get' ? settled : this.#track(settled) }
   }
 
-  /** Removals may be rare: where they failed, any operation may end the pause. */
+  /** Removals may be rare, so any operation can end a pause that they caused. */
   #isProbe(operation: Operation, { until, cause }: { until: number; cause: Operation }): boolean {
     return this.#clock.monotonic() >= until && (operation === cause || cause === 'delete')
   }
 
-  /** Until the store is done with it, or too many have come since. */
+  /** Tracks a write until the store is done with it, or there are too many newer ones. */
   #track(settled: Promise<unknown>): Promise<unknown> {
     const tracked = new Promise<unknown>((resolve, reject) => {
       const stopTracking = (): void => {
@@ -98,7 +100,7 @@ export class StoreGuard {
       settled.then(done, done)
       settled.then(resolve, reject)
     })
-    // A caller who wants the failure handles it.
+    // A caller that needs the failure handles it.
     tracked.catch(() => undefined)
     return tracked
   }
@@ -108,14 +110,14 @@ export class StoreGuard {
     const stop = (): void => timer.abort()
     signal?.addEventListener('abort', stop)
     const startedAt = this.#clock.monotonic()
-    // One more turn of the event loop: if this process was busy, the response has been there for long.
+    // If this process was busy, the response may already be there: one more turn of the event loop reads it.
     const timeout = this.#clock
       .sleep(TIMEOUT_MS, timer.signal)
       .then(nextTurn)
       .then(() => TIMED_OUT)
     try {
       const value = await Promise.race([settled, timeout])
-      // The call or the client has ended: that says nothing of the store.
+      // The call or the client has ended, which does not show whether the store works.
       if (value === TIMED_OUT && signal?.aborted) return undefined
       if (value === TIMED_OUT) return this.#fail(operation, 'timeout', startedAt)
       this.#recover(operation, isProbe)
@@ -131,7 +133,7 @@ export class StoreGuard {
   #fail(operation: Operation, reason: 'timeout' | 'error', startedAt: number): undefined {
     this.#events.emit({ type: 'store-failure', operation, reason })
     const health = this.#health[operation]
-    // A hundred operations that meet the same trouble at once are one failure.
+    // Concurrent failures with the same cause count as one.
     if (startedAt < health.failedAt) return
     health.failedAt = this.#clock.monotonic()
     health.failures++
@@ -149,7 +151,7 @@ export class StoreGuard {
     const isCause = operation === this.#pause?.cause
     if (!this.#pause || !(isCause || isProbe)) return
     this.#pause = undefined
-    // Else the next failed removal pauses it for longer.
+    // A probe of another operation keeps the count, so the next failed removal causes a longer pause.
     if (isCause) this.#pauses = 0
     this.#events.emit({ type: 'store-resume' })
   }

@@ -1,25 +1,25 @@
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import type { MintedToken } from '../token/session-token.js'
 
-/** What must not come back from the store: everything that was minted until a moment, or one token. */
+/** What must not come back from the store: all tokens that were minted until a time, or one token. */
 interface Tombstone {
   readonly untilMs?: number
   readonly sessionToken?: string
-  /** The token that this process has stored since. */
+  /** The token that this process has stored afterwards. */
   readonly renewed?: string
 }
 
 const MAX_TOMBSTONES = 10_000
 
 /**
- * What this process has invalidated, by the key of its request.
+ * The invalidations of this process, by the key of the request.
  *
- * The store may lose a removal, or be late with it; this process at least does not take back what it has forgotten.
+ * The store may lose or delay a removal. This process nevertheless does not read an invalidated token again.
  */
 export class Tombstones {
   readonly #tombstones = makeLru<Tombstone>({ max: MAX_TOMBSTONES })
 
-  /** Everything that was minted until `untilMs`, by the wall clock. */
+  /** Adds all tokens that were minted until `untilMs`, by the wall clock. */
   addUntil(key: string, untilMs: number): void {
     this.#tombstones.set(key, { untilMs }, DEFAULTS)
   }
@@ -28,7 +28,7 @@ export class Tombstones {
     this.#tombstones.set(key, { ...this.#tombstones.get(key, DEFAULTS), sessionToken }, DEFAULTS)
   }
 
-  /** Notes that this process stores `sessionToken` now, which is not to be refused for the time of its minting. */
+  /** Records that this process stores `sessionToken` now, which must be accepted whatever the time of its mint. */
   noteRenewal(key: string, sessionToken: string): void {
     const tombstone = this.#tombstones.get(key, DEFAULTS)
     if (tombstone) this.#tombstones.set(key, { ...tombstone, renewed: sessionToken }, DEFAULTS)

@@ -3,13 +3,13 @@ import { utcMs } from '../core/dates.js'
 import { readOwn } from '../core/own-properties.js'
 
 const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/
-const MAX_EPOCH_MS = 253_402_300_800_000 // The year 10000, which RFC 3339 cannot write.
+const MAX_EPOCH_MS = 253_402_300_800_000 // The year 10000, which RFC 3339 cannot represent.
 
 /**
- * Reads a moment: RFC 3339 with a zone, or epoch seconds or milliseconds, as epoch milliseconds.
+ * Parses a time: RFC 3339 with a zone, epoch seconds or epoch milliseconds. Returns epoch milliseconds.
  *
- * Strictly: `Date.parse` takes `5` for a day in 2001, and text without a zone for local time. A number is read as the
- * unit in which it falls after September 2001; a smaller one is more likely a duration, which we never count from.
+ * It is strict, because `Date.parse` reads `5` as a day in 2001, and text without a zone as local time. A number is in
+ * the unit in which it is later than September 2001. A smaller number is probably a duration, and is not accepted.
  */
 export function parseExpiry(text: string): number | undefined {
   if (/^\d+(?:\.\d+)?$/.test(text)) return parseEpoch(Number(text))
@@ -29,24 +29,24 @@ function parseEpoch(value: number): number | undefined {
   return undefined
 }
 
-/** Whether `text` is RFC 3339 in UTC: what is handed on as the gateway wrote it. */
+/** Whether `text` is RFC 3339 in UTC, which is returned unchanged. */
 export function isUtc(text: string): boolean {
   return text.endsWith('Z') && RFC_3339.test(text)
 }
 
-/** Without a fraction where there is none: iOS' `ISO8601DateFormatter` takes none unless told to. */
+/** Omits a zero fraction, because the `ISO8601DateFormatter` of iOS rejects fractions by default. */
 export function formatExpiry(ms: number): string {
   return new Date(ms).toISOString().replace('.000Z', 'Z')
 }
 
 /** `exp` of a token that is a JWT (RFC 7519 section 4.1.4, seconds), as epoch milliseconds. */
 export function readJwtExpiry(token: string): number | undefined {
-  // Surely opaque. To be told so by an error, with its stack, would be a tenth of what a mint costs.
+  // An opaque token: decoding it would create an error with a stack, which costs a tenth of a mint.
   if (!token.includes('.')) return undefined
   try {
     const exp = readOwn(decodeJwt(token), 'exp')
     return typeof exp === 'number' && Math.abs(exp) < MAX_EPOCH_MS / 1000 ? exp * 1000 : undefined
   } catch {
-    return undefined // Opaque tokens are as good.
+    return undefined // Opaque tokens are valid too.
   }
 }

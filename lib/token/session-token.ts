@@ -1,20 +1,23 @@
 import type { Lifetime } from '../core/instant.js'
 import type { Scope } from './token-request.js'
 
-/** A token for one end user, frozen, safe for `res.json(token)`. It is that user's key: give it only to that user. */
+/** A session token of one user, frozen, and safe for `res.json(token)`. Return it only to that user. */
 export interface SessionToken {
-  /** What the client SDKs start their session with. */
+  /** The credential with which the client SDKs start a session. */
   readonly sessionToken: string
-  /** RFC 3339, UTC. As the gateway wrote it where that could not be read; such a token is never cached. */
+  /**
+   * The expiry: RFC 3339 in UTC. If it was not readable, the unchanged text of the gateway; such a token is never
+   * cached.
+   */
   readonly expiresAt: string
-  /** The end user it was minted for, exactly as given to `getSessionToken`. */
+  /** The user of the token, exactly as passed to `getSessionToken`. */
   readonly identity: string
-  /** The scopes asked for, sorted, each once. */
+  /** The requested scopes, sorted and without duplicates. */
   readonly scopes: readonly Scope[]
 }
 
 export interface MintedToken {
   readonly token: SessionToken
-  /** Missing where the token must not be cached. */
+  /** Undefined if the token must not be cached. */
   readonly lifetime?: Lifetime
 }

@@ -1,6 +1,6 @@
 /**
- * What a session token allows its bearer to do. The nine are those known of SDK 0.0.6; the gateway may know more, and
- * any other string is passed on to it.
+ * A permission of a session token. These nine are known from SDK 0.0.6. The client sends any other string unchanged,
+ * because the gateway may support more.
  */
 export type Scope =
   | 'videos.admin.read'
@@ -14,21 +14,21 @@ export type Scope =
   | 'streams.delete'
   | (string & {})
 
-/** Whose token is wanted, and for what; scopes sorted, each once. */
+/** The identity and the scopes of a token; the scopes are sorted and without duplicates. */
 export interface TokenRequest {
   readonly identity: string
   readonly scopes: readonly Scope[]
 }
 
-/** What a call may do with what is cached, in the words of `fetch`. */
+/** How a call uses the cache, with the names of `fetch`. */
 export type CacheMode = 'default' | 'reload' | 'no-store'
 
-/** One call's options, checked. */
+/** The validated options of one call. */
 export interface TokenCall {
   readonly mode: CacheMode
   readonly deadlineMs: number
   readonly minValidityMs?: number | undefined
   readonly signal?: AbortSignal | undefined
-  /** One of many, which others need not wait for. */
+  /** Whether the call is one of a batch, which must not delay other calls. */
   readonly isBulk?: boolean
 }
