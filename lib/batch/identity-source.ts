@@ -9,7 +9,7 @@ export class IdentitySource {
   #isExhausted = false
   #failure: { readonly reason: unknown } | undefined
 
-  /** `onChange` is called when a pull that had to be waited for has ended. */
+  /** `onChange` is called when an asynchronous pull has ended. */
   constructor(
     identities: Iterable<string> | AsyncIterable<string>,
     { onIdentity, onChange }: { readonly onIdentity: (identity: string) => void; readonly onChange: () => void },
@@ -28,12 +28,12 @@ export class IdentitySource {
     return this.#isExhausted
   }
 
-  /** What the source threw, if anything: then it is exhausted. */
+  /** What the source threw, if anything. The source is then exhausted. */
   get failure(): { readonly reason: unknown } | undefined {
     return this.#failure
   }
 
-  /** Gets the next identity, unless that is under way or there is none. */
+  /** Pulls the next identity, unless a pull is pending or the source is exhausted. */
   pull(): void {
     if (this.#isPulling || this.#isExhausted) return
     try {
@@ -52,11 +52,11 @@ export class IdentitySource {
     }
   }
 
-  /** Tells the source that no more identities are wanted, as `for … of` does. Rejects with what the source throws. */
+  /** Closes the source, as `for … of` does when it ends early. Rejects with what the source throws. */
   async close(): Promise<void> {
     if (this.#isExhausted) return
     const closing = this.#source.return?.()
-    // A source in the middle of a pull that may never end cannot close before it does.
+    // A source cannot close during a pull, and the pull may never end.
     if (this.#isPulling) Promise.resolve(closing).catch(() => undefined)
     else await closing
   }

@@ -8,13 +8,13 @@ export interface OutagePolicyOptions {
   readonly clock: Clock
 }
 
-/** Attempts of one identity after which, if others succeed, the failure is held to be its own. */
+/** After this many attempts, if others succeed, the failure of an identity counts as its own. */
 const MAX_ATTEMPTS = 5
 
-/** What a run does while nothing succeeds: wait, probe, or go on as if each failure were final. */
+/** Decides what a run does while nothing succeeds: wait, probe, or treat each failure as final. */
 export class OutagePolicy {
   readonly #options: OutagePolicyOptions
-  /** Since when, without a success, mints have failed for reasons that may pass. */
+  /** Since when mints have failed with retryable errors, without a success. */
   #failingSince: number | undefined
   #successes = 0
   /** Until when the client refuses every mint. */
@@ -34,7 +34,11 @@ export class OutagePolicy {
     this.#resumeAt = -Infinity
   }
 
-  /** Other failures, with their `retryAfterMs`, concern one identity. */
+  /**
+   * Records a retryable failure.
+   *
+   * Only a refusal by the circuit or by overload pauses the run; others affect one identity.
+   */
   recordFailure({ refusedBy, retryAfterMs = 0 }: VKitError): void {
     const now = this.#options.clock.monotonic()
     this.#failingSince ??= now
@@ -42,12 +46,12 @@ export class OutagePolicy {
     this.#resumeAt = Math.max(this.#resumeAt, now + retryAfterMs)
   }
 
-  /** Whether one identity at a time finds out if something succeeds again. */
+  /** Whether only one identity at a time is tried, as a probe for the end of an outage. */
   get isProbing(): boolean {
     return this.#failingSince !== undefined && this.canWait
   }
 
-  /** Whether an outage is waited for, and has not lasted longer than agreed. */
+  /** Whether the run may wait for the end of an outage, and the outage is not longer than `maxOutageMs`. */
   get canWait(): boolean {
     const { clock, onOutage, maxOutageMs } = this.#options
     if (onOutage === 'fail') return false
@@ -55,13 +59,13 @@ export class OutagePolicy {
     return Math.max(now, this.#resumeAt) - (this.#failingSince ?? now) <= maxOutageMs
   }
 
-  /** How long nothing should be started. */
+  /** Returns how long the run should not start any mint. */
   pauseMs(): number {
     if (!this.canWait) return 0
     return Math.max(0, this.#resumeAt - this.#options.clock.monotonic())
   }
 
-  /** Whether the next attempt for an identity would come later after its first failure than an outage may last. */
+  /** Whether the next attempt for an identity would come more than `maxOutageMs` after its first failure. */
   isTooLong({
     notBefore,
     failedSince,
@@ -74,7 +78,7 @@ export class OutagePolicy {
     return Math.max(now, notBefore) - (failedSince ?? now) > maxOutageMs
   }
 
-  /** Whether an identity failed so often, while others succeeded, that the failure is its own. */
+  /** Whether an identity failed so often while others succeeded that the failure is its own. */
   isOwnFault({ attempts, successesBefore }: { readonly attempts: number; readonly successesBefore: number }): boolean {
     return attempts >= MAX_ATTEMPTS && this.#successes > successesBefore
   }

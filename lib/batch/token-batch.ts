@@ -9,33 +9,37 @@ import { OutagePolicy, type OutagePolicyOptions } from './outage-policy.js'
 
 export interface TokenBatchOptions extends OutagePolicyOptions {
   readonly concurrency: number
-  /** Rejects with a `VKitError`, also where the identity is not one. */
+  /** Rejects with a `VKitError`, also if the identity is invalid. */
   readonly getToken: (identity: string, signal: AbortSignal) => Promise<SessionToken>
-  /** Any of them ends the run with its reason. */
+  /** Each signal ends the run with its reason. */
   readonly signals: readonly AbortSignal[]
   readonly hold: ProcessHold
 }
 
-/** The shortest-lived token worth caching has a tenth of its life left when a call gets it, and lives about a second. */
+/**
+ * How long a token may wait for the consumer before it counts as stale.
+ *
+ * The shortest-lived token worth caching lives about a second. A call may get it with a tenth of its lifetime left.
+ */
 const MAX_WAIT_MS = 100
 /** These failures affect every identity. */
 const ENDS_RUN = new Set<string>(['VKIT_CONFIG', 'VKIT_CLOSED'])
 
-/** An identity that has no result yet. */
+/** An identity without a result. */
 interface Work {
   readonly identity: string
   attempts: number
-  /** Until when, by the monotonic clock, another attempt would be refused. */
+  /** The monotonic time until which another attempt would be refused. */
   notBefore: number
-  /** Since when it has failed. */
+  /** When it first failed. */
   failedSince: number | undefined
-  /** How many others had succeeded by the time it first failed. */
+  /** How many other identities had succeeded when it first failed. */
   successesBefore: number
-  /** What it failed with last. */
+  /** Its last error. */
   error?: VKitError
 }
 
-/** A result, and since when, by the monotonic clock, it waits for the consumer. */
+/** A result, and the monotonic time since which it waits for the consumer. */
 interface Ready {
   readonly result: SessionTokenResult
   readonly since: number
@@ -44,20 +48,21 @@ interface Ready {
 /**
  * Gets a token for each of many identities, a bounded number at a time.
  *
- * The source is pulled only when there is room: the identities in flight, waiting for a retry and waiting to be consumed are
- * never more than a small multiple of `concurrency`, however long the source is and however slow the consumer.
+ * The source is pulled only when there is room. The identities in flight, waiting for a retry and waiting for the
+ * consumer are never more than a small multiple of `concurrency`. A long source or a slow consumer does not change
+ * that.
  */
 export class TokenBatch {
   readonly #options: TokenBatchOptions
   readonly #outage: OutagePolicy
   readonly #ready: Ready[] = []
-  /** New ones that found no room, before those to be retried. */
+  /** New identities without room come first, then those to retry. */
   readonly #queue: Work[] = []
   readonly #cancel = new AbortController()
   #inFlight = 0
   #source!: IdentitySource
   #fatal: { readonly reason: unknown } | undefined
-  /** When it will look again for what can be started. */
+  /** When the run next checks what it can start. */
   #wakesAt = Infinity
   #wake: () => void = () => undefined
 
@@ -95,7 +100,7 @@ export class TokenBatch {
     if (failure) throw failure.reason
   }
 
-  /** Whether the consumer was so slow that the token may have expired: the cache knows, or mints another. */
+  /** Whether the consumer was so slow that the token may have expired. If so, another call returns a valid token. */
   #isStale({ result, since }: Ready): boolean {
     return result.token !== undefined && this.#options.clock.monotonic() - since > MAX_WAIT_MS
   }
@@ -121,7 +126,7 @@ export class TokenBatch {
     while (!this.#fatal && this.#hasRoom()) {
       const pauseMs = this.#outage.pauseMs()
       if (pauseMs > 0) return this.#sleep(pauseMs)
-      // Those that failed come last, so that one bad identity does not pass for an outage.
+      // Failed identities come last, because otherwise one bad identity could look like an outage.
       if (!this.#isQueueFull) this.#source.pull()
       const work = this.#takeReady()
       if (work) this.#start(work)
@@ -145,8 +150,8 @@ export class TokenBatch {
   }
 
   #hasRoom(): boolean {
-    const most = this.#outage.isProbing ? 1 : this.#options.concurrency
-    return this.#inFlight + this.#ready.length < most
+    const max = this.#outage.isProbing ? 1 : this.#options.concurrency
+    return this.#inFlight + this.#ready.length < max
   }
 
   #sleep(ms: number): void {
@@ -183,7 +188,7 @@ export class TokenBatch {
     if (this.#cancel.signal.aborted) return
     if (!(error instanceof VKitError) || ENDS_RUN.has(error.code)) return this.#end(error)
     const { identity } = work
-    // A page of a proxy or a firewall is not an outage, and may be for this identity only.
+    // A page of a proxy or a firewall is not an outage, and may affect this identity only.
     const isFinal = !error.retryable || isForeignPage(error)
     if (isFinal || this.#options.onOutage === 'fail') return this.#makeReady({ identity, error })
 
@@ -192,9 +197,9 @@ export class TokenBatch {
     work.error = error
     const now = this.#options.clock.monotonic()
     work.failedSince ??= now
-    // An open circuit says nothing of this identity; that its last mint failed does.
+    // An open circuit says nothing about this identity, but a failure of its last mint does.
     if (error.attempts > 0 || error.refusedBy === 'key') {
-      // A rate limit says nothing of the identity that meets it.
+      // A rate limit says nothing about one identity.
       if (error.code !== 'VKIT_RATE_LIMITED') work.attempts++
       work.notBefore = now + (error.retryAfterMs ?? 0)
     }
@@ -202,7 +207,7 @@ export class TokenBatch {
     this.#rejectExhausted()
   }
 
-  /** Yields the errors of those that are not retried: the failure is their own, or the outage longer than agreed. */
+  /** Yields the errors of identities that are not retried: the failure is their own, or the outage is too long. */
   #rejectExhausted(): void {
     const { canWait } = this.#outage
     for (const work of this.#queue.splice(0)) {
@@ -217,7 +222,7 @@ export class TokenBatch {
     try {
       await this.#source.close()
     } catch (error) {
-      // What ended the run says more than what went wrong afterwards.
+      // The reason that ended the run is more useful than a later error.
       if (!this.#fatal) throw error
     }
   }

@@ -4,9 +4,10 @@ import { plainJson } from '../core/plain-json.js'
 import type { TokenRequest } from '../token/token-request.js'
 
 /**
- * The identity itself where no scopes are asked for, else JSON.
+ * Returns the identity itself if no scopes are requested, otherwise JSON.
  *
- * JSON arrays begin with a bracket, so an identity that does too is written as JSON: the two forms never meet.
+ * A JSON array begins with a bracket, so an identity that begins with one is written as JSON: the two forms never
+ * collide.
  */
 export function keyOf({ identity, scopes }: TokenRequest): string {
   return scopes.length === 0 ? plainKeyOf(identity) : plainJson([identity, scopes])
@@ -14,7 +15,7 @@ export function keyOf({ identity, scopes }: TokenRequest): string {
 
 const BRACKET = '['.charCodeAt(0)
 
-/** `keyOf` without scopes. */
+/** `keyOf` for a request without scopes. */
 export function plainKeyOf(identity: string): string {
   return identity.charCodeAt(0) === BRACKET ? plainJson([identity, []]) : identity
 }
@@ -25,9 +26,9 @@ interface Remembered {
 }
 
 /**
- * Remembers with which scopes each identity was last asked for, and their key.
+ * Remembers the scopes that each identity was last requested with, and their key.
  *
- * Checking scopes and writing the key anew would cost a hit twenty times the look-up.
+ * If a hit checked the scopes and built the key again, that would cost twenty times the look-up.
  */
 export class KeyMemo {
   readonly #last: LRUCache<string, Remembered>
@@ -36,9 +37,9 @@ export class KeyMemo {
     this.#last = makeLru({ max: maxEntries })
   }
 
-  /** The key for the very scopes that were remembered, in the same order. */
+  /** Returns the key if `scopes` are exactly the remembered ones, in the same order. */
   find(identity: string, scopes: readonly unknown[]): string | undefined {
-    // Not `get`: to forget the wrong one costs a key now and then, to move each to the front costs every hit.
+    // `peek`, because a key that must be built again now and then costs less than a move to the front on every hit.
     const last = this.#last.peek(identity, DEFAULTS)
     if (last?.scopes.length !== scopes.length) return undefined
     for (let i = 0; i < scopes.length; i++) {
@@ -47,7 +48,7 @@ export class KeyMemo {
     return last.key
   }
 
-  /** `scopes` as they were given, which may be in any order; copied, for the array is the caller's. */
+  /** Stores the key for `scopes` as passed, in any order. The array is copied, because it belongs to the caller. */
   remember(request: TokenRequest, scopes: readonly string[]): void {
     this.#last.set(request.identity, { scopes: [...scopes], key: keyOf(request) }, DEFAULTS)
   }

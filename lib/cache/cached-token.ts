@@ -4,27 +4,31 @@ import { isBefore, later, untilMs, type Instant, type Lifetime } from '../core/i
 import type { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 
-/** Refreshes are drawn up to this much earlier, so that tokens made together are not refreshed together. */
+/** Each refresh starts up to this fraction earlier, at random, to spread the refreshes of tokens minted together. */
 const REFRESH_SPREAD = 0.2
 const DEFAULT_MIN_VALIDITY_MS = 60_000
-const DEFAULT_MIN_VALIDITY_PART = 0.1
+const DEFAULT_MIN_VALIDITY_FRACTION = 0.1
 const FIRST_BACKOFF_MS = 1_000
 const LONGEST_BACKOFF_MS = 30_000
 const BACKOFF: Backoff = { firstMs: FIRST_BACKOFF_MS, longestMs: LONGEST_BACKOFF_MS }
 
 export interface FreshnessPolicy {
-  /** The part of a token's life after which it is refreshed in the background. */
+  /** The fraction of a token's lifetime after which it is refreshed in the background. */
   readonly refreshAhead: number
-  /** Less than this left, and a call waits for a new one. Missing: 60 s, or a tenth of the token's life where that is less. */
+  /**
+   * If less than this is left, a call waits for a new token.
+   *
+   * Default: 60 s, or a tenth of the lifetime if that is less.
+   */
   readonly minValidityMs?: number | undefined
   readonly random: Random
 }
 
 /**
- * A token that is kept, and what its age allows.
+ * A cached token, and what its age allows.
  *
- * It is as old as the more pessimistic of two clocks says: the wall clock can be set back, the monotonic one stops while a
- * machine sleeps.
+ * The more pessimistic of two clocks decides its age: the wall clock can be set back, and the monotonic clock stops
+ * while a machine sleeps.
  */
 export class CachedToken {
   readonly token: SessionToken
@@ -33,7 +37,7 @@ export class CachedToken {
   readonly #minValidityMs: number
   readonly #random: Random
   #nextRefreshAt!: Instant
-  /** Until then it is served, and nothing else is done. */
+  /** Until then, calls return the token and do nothing else. */
   #freshUntil!: Instant
   #failures = 0
   #failure: VKitError | undefined
@@ -43,12 +47,12 @@ export class CachedToken {
     this.#random = policy.random
     this.#lifetimeMs = ms
     this.#expiresAt = later(start, ms)
-    const byDefault = Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_PART * ms)
+    const byDefault = Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_FRACTION * ms)
     this.#minValidityMs = this.#achievableOr(policy.minValidityMs, byDefault)
     this.#scheduleRefresh(later(start, ms * policy.refreshAhead * (1 - REFRESH_SPREAD * policy.random())))
   }
 
-  /** Whether it can be served and need not be refreshed. Allocates nothing, because most calls end here. */
+  /** Whether the token can be served without a refresh. This allocates nothing, because most calls end here. */
   isFresh(clock: Clock): boolean {
     return clock.now() < this.#freshUntil.wall && clock.monotonic() < this.#freshUntil.monotonic
   }
@@ -68,37 +72,39 @@ export class CachedToken {
     return !isBefore(now, this.#nextRefreshAt)
   }
 
-  /** A refresh is in flight. */
+  /** Records that a refresh is in flight. */
   markRefreshing(): void {
     this.#failure = undefined
     this.#scheduleRefresh(NEVER)
   }
 
-  /** A refresh failed: the next one waits, with full jitter, and never less than `retryAfterMs`. */
+  /** Records a failed refresh. The next one waits, with full jitter, and at least for `retryAfterMs`. */
   recordFailure(now: Instant, error?: VKitError): void {
     const waitMs = backoffMs(this.#failures, BACKOFF, this.#random)
-    // Where nothing was sent, nothing more is known.
+    // A refresh that sent nothing shows nothing new.
     if (error?.attempts !== 0) this.#failures++
     this.#failure = error
     this.#scheduleRefresh(later(now, Math.max(waitMs, error?.retryAfterMs ?? 0)))
   }
 
-  /** What the last refresh failed with, while it is too early for the next. */
+  /** Returns the error of the last refresh, while it is too early for the next one. */
   failureAt(now: Instant): VKitError | undefined {
     return isBefore(now, this.#nextRefreshAt) ? this.#failure : undefined
   }
 
-  /** A `minValidityMs` that no token of this lifetime can meet would make every call mint. */
-  #achievableOr(askedMs: number | undefined, otherwiseMs: number): number {
-    return askedMs !== undefined && askedMs < this.#lifetimeMs ? askedMs : otherwiseMs
+  /**
+   * Returns the default if no token of this lifetime can meet the requested validity: otherwise, every call would mint.
+   */
+  #achievableOr(requestedMs: number | undefined, defaultMs: number): number {
+    return requestedMs !== undefined && requestedMs < this.#lifetimeMs ? requestedMs : defaultMs
   }
 
-  #scheduleRefresh(moment: Instant): void {
+  #scheduleRefresh(time: Instant): void {
     const validUntil = later(this.#expiresAt, -this.#minValidityMs)
-    this.#nextRefreshAt = moment
+    this.#nextRefreshAt = time
     this.#freshUntil = {
-      wall: Math.min(moment.wall, validUntil.wall),
-      monotonic: Math.min(moment.monotonic, validUntil.monotonic),
+      wall: Math.min(time.wall, validUntil.wall),
+      monotonic: Math.min(time.monotonic, validUntil.monotonic),
     }
   }
 }

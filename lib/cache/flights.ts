@@ -16,15 +16,15 @@ export interface WaitOptions {
 export interface Flight {
   readonly deadline: Deadline
   readonly priority: MintPriority
-  /** False once the flight has been forgotten: its result is for those who waited, and is not kept. */
+  /** False once the flight is forgotten: its result then goes only to callers that already wait, and is not cached. */
   readonly isCurrent: () => boolean
-  /** Whether its request has been sent. Until then its result is as new as that of any later request. */
+  /** Whether its request has been sent. Until then, its result is as new as that of any later request. */
   isSent: boolean
-  /** Whether the result must be minted, and not come from the shared store. */
+  /** Whether the result must be minted, and must not come from the shared store. */
   mustMint: boolean
 }
 
-/** What a flight is started with. */
+/** The options of a new flight. */
 export interface FlightOptions {
   readonly deadlineMs: number
   readonly priority: PriorityLevel
@@ -38,12 +38,13 @@ interface Waiter<T> {
 /**
  * Work that several callers wait for, at most one per key.
  *
- * Each waits with its own signal and deadline, and leaves without ending it; it has a deadline of its own.
+ * Each caller waits with its own signal and deadline, and may leave without ending the flight. A flight has its own
+ * deadline.
  */
 export class Flights<T> {
   readonly #clock: Clock
   readonly #flights = new SingleFlight<T>()
-  /** Those who leave are removed: nothing is kept for them, and they are not told how the flight ends. */
+  /** A caller that leaves is removed: nothing is stored for it, and it does not receive the outcome. */
   readonly #waiters = new Map<Flight, Set<Waiter<T>>>()
   readonly #byPromise = new WeakMap<Promise<T>, Flight>()
 
@@ -51,18 +52,18 @@ export class Flights<T> {
     this.#clock = clock
   }
 
-  /** How many are pending, including those that were forgotten. */
+  /** The number of pending flights, including forgotten ones. */
   get size(): number {
     return this.#waiters.size
   }
 
-  /** The flight that a call with this key would join. */
+  /** Returns the flight that a call with this key would join. */
   get(key: string): Flight | undefined {
     const promise = this.#flights.get(key)
     return promise && this.#byPromise.get(promise)
   }
 
-  /** Joins the flight of this key, or starts one. Its failure is handled even if no call waits for it. */
+  /** Joins the flight of this key, or starts one. A failure is handled even if no call waits for the flight. */
   join(key: string, { deadlineMs, priority }: FlightOptions, task: (flight: Flight) => Promise<T>): Flight {
     const running = this.get(key)
     if (running) {
@@ -77,7 +78,7 @@ export class Flights<T> {
     return flight
   }
 
-  /** Runs a flight that no other caller can join, and that ends when its caller leaves. */
+  /** Runs a flight that no other caller can join. The flight ends when its caller leaves. */
   async runUnshared({ signal, deadlineMs }: WaitOptions, task: (flight: Flight) => Promise<T>): Promise<T> {
     if (signal?.aborted) throw signal.reason
     const flight = this.#makeFlight(deadlineMs, 'call')
@@ -94,11 +95,15 @@ export class Flights<T> {
     }
   }
 
-  /** The outcome of a flight that was just joined; a failure as an error object of this caller's own. Leaving it does not end it. */
+  /**
+   * Returns the outcome of a flight that the caller has just joined. Each caller gets its own error object.
+   *
+   * The flight goes on after the caller leaves.
+   */
   wait(flight: Flight, { signal, deadlineMs }: WaitOptions): Promise<T> {
-    // A listener to events may have aborted it since the call began.
+    // An event listener may have aborted the signal since the call began.
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
-    // Most callers set no deadline, and thousands of them may wait.
+    // Most callers need no deadline of their own, and thousands of them may wait.
     const own = flight.deadline.remainingMs() <= deadlineMs ? undefined : this.#startDeadline(deadlineMs)
     return new Promise<T>((resolve, reject) => {
       const waiters = this.#waiters.get(flight)
@@ -123,19 +128,19 @@ export class Flights<T> {
     })
   }
 
-  /** Lets new callers start afresh; callers already waiting still settle. */
+  /** Lets new callers start a new flight. Callers that already wait still get the outcome. */
   forget(key: string): void {
     this.#flights.forget(key)
   }
 
-  /** Ends them all. */
+  /** Ends every flight with `reason`. */
   cancel(reason: Error): void {
     for (const { deadline } of this.#waiters.keys()) deadline.cancel(reason)
     this.#flights.clear()
   }
 
   #startDeadline(ms: number): Deadline {
-    return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token came within ${ms} ms.`))
+    return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token within ${ms} ms.`))
   }
 
   #makeFlight(deadlineMs: number, priority: PriorityLevel): Flight {

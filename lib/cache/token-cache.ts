@@ -14,20 +14,20 @@ import { TokenEntries, type TokenEntriesOptions } from './token-entries.js'
 
 export interface TokenCacheOptions extends TokenEntriesOptions {
   readonly mint: (request: TokenRequest, options: MintOptions) => Promise<MintedToken>
-  /** How long a mint took lately; undefined where that is not known. */
+  /** The median duration of recent mints; undefined if it is not known. */
   readonly medianMintMs: () => number | undefined
   readonly deadlineMs: number
   readonly sharedStore?: SharedStore | undefined
 }
 
-/** A call that could be served with its old token waits for a new one no longer than the longer of these. */
-const PART_OF_REMAINING = 0.5
+/** A call that can be served with its old token waits for a new one at most for the longer of these. */
+const FRACTION_OF_REMAINING = 0.5
 const MEDIAN_MINTS = 4
-/** Taken for the median until there was a mint. */
+/** The assumed median until the first mint. */
 const UNKNOWN_MEDIAN_MS = 250
 
 interface WaitingCall extends TokenCall {
-  /** How long it waits for the flight, where that is less than its deadline. */
+  /** How long the call waits for the flight, if that is less than its deadline. */
   readonly waitMs?: number
 }
 
@@ -36,14 +36,14 @@ interface FlightPlan {
   readonly priority: PriorityLevel
   readonly mustMint: boolean
   readonly minValidityMs: number | undefined
-  /** Of the call that starts it. */
+  /** The deadline of the call that starts the flight. */
   readonly deadlineMs: number
 }
 
 /**
- * Keeps tokens, and knows when to serve, renew and forget them.
+ * Caches tokens, and decides when to serve, renew and forget them.
  *
- * One flight per key is pending at a time; callers wait for it, each with its own signal and deadline, and may leave
+ * One flight per key is pending at a time. Each caller waits for it with its own signal and deadline, and may leave
  * without ending it.
  */
 export class TokenCache {
@@ -53,7 +53,7 @@ export class TokenCache {
   readonly #entries: TokenEntries
   readonly #keys: KeyMemo
   readonly #flights: Flights<MintedToken>
-  /** What came from the shared store. */
+  /** The tokens that came from the shared store. */
   readonly #stored = new WeakSet<MintedToken>()
   #closed = false
 
@@ -75,9 +75,9 @@ export class TokenCache {
   }
 
   /**
-   * The fast path: a token that may be served, where nothing else need be done. Arguments are as the caller gave them.
+   * The fast path: returns a token if it can be served without further work. Arguments are as the caller passed them.
    *
-   * It builds no key: without scopes the identity is the key, and others were noted by `remember`.
+   * It builds no key: without scopes, the identity is the key, and `remember` has stored the others.
    */
   peek(identity: string, scopes?: readonly Scope[]): SessionToken | undefined {
     if (typeof identity !== 'string') return undefined
@@ -88,7 +88,7 @@ export class TokenCache {
     return entry.token
   }
 
-  /** Lets `peek` know that `scopes`, as given, came to this request. */
+  /** Lets `peek` find this request by `scopes`, as the caller passed them. */
   remember(request: TokenRequest, scopes: readonly Scope[]): void {
     this.#keys.remember(request, scopes)
   }
@@ -97,7 +97,11 @@ export class TokenCache {
     return this.find(request, call) ?? this.fetch(request, call)
   }
 
-  /** A token that can be served without waiting; starts a background flight if it should be refreshed. */
+  /**
+   * Returns a token that can be served without waiting.
+   *
+   * Starts a background flight if the token should be refreshed.
+   */
   find(request: TokenRequest, call: TokenCall): SessionToken | undefined {
     if (call.mode !== 'default' || call.signal?.aborted) return undefined
     const key = keyOf(request)
@@ -117,7 +121,7 @@ export class TokenCache {
     const key = keyOf(request)
     if (call.mode === 'reload') {
       const flight = this.#flights.get(key)
-      // A flight whose request has not been sent brings a token that is as new, if it has enough time for this call.
+      // A flight whose request has not been sent returns a token that is as new, if it has enough time for this call.
       const hasTime = flight && flight.deadline.remainingMs() >= call.deadlineMs / 2
       if (hasTime && !flight.isSent) flight.mustMint = true
       else this.#flights.forget(key)
@@ -126,7 +130,7 @@ export class TokenCache {
     return this.#entries.peek(key) ? this.#renew(key, request, call) : this.#getMinted(key, request, call)
   }
 
-  /** With `sessionToken`: only if that is the token kept. */
+  /** Forgets the token of this request; with `sessionToken`, only if that is the stored token. */
   async invalidate(request: TokenRequest, sessionToken?: string): Promise<void> {
     this.#assertOpen()
     const key = keyOf(request)
@@ -147,7 +151,7 @@ export class TokenCache {
     this.#keys.clear()
   }
 
-  /** Asked again after an event: a listener may have closed the client. */
+  /** Called again after an event, because a listener may have closed the client. */
   #assertOpen(): void {
     if (this.#closed) throw new VKitClosedError()
   }
@@ -160,32 +164,40 @@ export class TokenCache {
     void this.#joinFlight(key, { request, priority: 'refresh', mustMint: false, minValidityMs: undefined, deadlineMs })
   }
 
-  /** A new token, or, while minting is slow or fails for a reason that may pass, the old one as long as it is valid. */
+  /**
+   * Returns a new token.
+   *
+   * While minting is slow or fails with a retryable error, returns the old token while it is valid.
+   */
   async #renew(key: string, request: TokenRequest, call: TokenCall): Promise<SessionToken> {
-    const kept = this.#entries.staleFallback(key, this.#entries.peek(key)?.failureAt(instant(this.#clock)))
-    if (kept) {
+    const fallback = this.#entries.staleFallback(key, this.#entries.peek(key)?.failureAt(instant(this.#clock)))
+    if (fallback) {
       this.#events.hit()
-      return kept
+      return fallback
     }
     const waitMs = Math.min(call.deadlineMs, this.#maxWaitMs(key))
     try {
       return await this.#getMinted(key, request, { ...call, waitMs })
     } catch (error) {
-      // What is kept now: while the call waited it may have been replaced, or forgotten.
+      // Read again, because the cached token may have been replaced or forgotten while the call waited.
       const old = call.signal?.aborted ? undefined : this.#entries.staleFallback(key, error)
       if (old) return old
       const isOwnTimeout = error instanceof VKitTimeoutError && error.attempts === 0
       if (!isOwnTimeout || waitMs === call.deadlineMs) throw error
-      // The old token has expired earlier than expected, as it does where the machine slept.
+      // The old token expired earlier than expected, for example because the machine slept.
       return await this.#getMinted(key, request, { ...call, deadlineMs: call.deadlineMs - waitMs })
     }
   }
 
-  /** How long a call waits before it takes the old token: while that token lasts, a slow mint need not be waited for. */
+  /**
+   * How long a call waits before it takes the old token.
+   *
+   * While that token is valid, no call need wait for a slow mint.
+   */
   #maxWaitMs(key: string): number {
     const remainingMs = this.#entries.peek(key)?.remainingMs(instant(this.#clock)) ?? 0
     const medianMs = this.#options.medianMintMs() ?? UNKNOWN_MEDIAN_MS
-    const waitMs = Math.max(PART_OF_REMAINING * remainingMs, MEDIAN_MINTS * medianMs)
+    const waitMs = Math.max(FRACTION_OF_REMAINING * remainingMs, MEDIAN_MINTS * medianMs)
     return waitMs < remainingMs ? waitMs : Infinity
   }
 
@@ -201,7 +213,7 @@ export class TokenCache {
     const found = await this.#flights.wait(flight, { signal: call.signal, deadlineMs: waitMs })
     if (isReload || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
       return this.#deliver(found, call)
-    // The stored token met another caller's minValidityMs, not ours. As a reload the call comes here once.
+    // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
     const leftMs = deadlineMs - (this.#clock.monotonic() - startedAt)
     return this.#renew(key, request, { ...call, mode: 'reload', deadlineMs: leftMs })
   }
@@ -219,7 +231,7 @@ export class TokenCache {
 
   #joinFlight(key: string, plan: FlightPlan): Flight {
     if (!this.#flights.get(key)) this.#entries.peek(key)?.markRefreshing()
-    // Not the first caller's deadline alone: a short one must not end the wait of those who join.
+    // A short deadline of the first caller must not end the wait of callers that join.
     const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs)
     return this.#flights.join(key, { deadlineMs, priority: plan.priority }, flight => this.#load(key, plan, flight))
   }
@@ -233,7 +245,7 @@ export class TokenCache {
       const stored = flight.mustMint ? undefined : await this.#findStored(key, plan, flight)
       if (stored) return stored
       const minted = await mint(request, { deadline, priority, onSent: () => (flight.isSent = true) })
-      if (isCurrent() && this.#entries.keep(key, minted)) sharedStore?.write(request, minted)
+      if (isCurrent() && this.#entries.set(key, minted)) sharedStore?.write(request, minted)
       return minted
     } catch (error) {
       this.#emitFailure(error, priority.level === 'refresh')
@@ -242,17 +254,17 @@ export class TokenCache {
     }
   }
 
-  /** What the shared store has, where it is of use here. */
+  /** Returns the token of the shared store, if this flight can use it. */
   async #findStored(key: string, plan: FlightPlan, flight: Flight): Promise<MintedToken | undefined> {
     const stored = await this.#options.sharedStore?.read(plan.request, flight.deadline)
     // A reload may have joined while the store was read.
     if (!stored || flight.mustMint || !this.#entries.isBetterThanCached(key, stored, plan.minValidityMs))
       return undefined
-    // A reload that comes from now on must not join it.
+    // A later reload must not join this flight.
     flight.isSent = true
     this.#events.emit({ type: 'store-hit' })
     this.#stored.add(stored)
-    if (flight.isCurrent()) this.#entries.keep(key, stored)
+    if (flight.isCurrent()) this.#entries.set(key, stored)
     return stored
   }
 
@@ -269,7 +281,7 @@ export class TokenCache {
     this.#events.emit({ type: 'eviction', reason: 'refused' })
   }
 
-  /** Emits an event if even a new token is valid for less than the call asked for: another would not be better. */
+  /** Returns the token. Emits an event if it is valid for less than the call requested: another would not be better. */
   #deliver({ token, lifetime }: MintedToken, call: TokenCall): SessionToken {
     const minValidityMs = call.minValidityMs ?? this.#options.minValidityMs
     if (lifetime && minValidityMs !== undefined) {

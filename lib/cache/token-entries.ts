@@ -13,10 +13,10 @@ export interface TokenEntriesOptions extends FreshnessPolicy {
   readonly events: Events
 }
 
-/** In the contract's format these say that the user may no longer have what was granted before. */
+/** In the gateway's format, these statuses mean that the user may no longer have the access granted before. */
 const REVOKED_STATUSES = new Set([403, 410])
 
-/** The tokens that are kept, and which of them replaces which. */
+/** The cached tokens, and the rules for which one replaces another. */
 export class TokenEntries {
   readonly #options: TokenEntriesOptions
   readonly #clock: Clock
@@ -27,7 +27,7 @@ export class TokenEntries {
     this.#clock = options.clock
     this.#entries = makeLru({
       max: options.maxEntries,
-      // After, and not while: a listener may call the client, and so this cache.
+      // Emitted after disposal, because a listener may call the client, and so this cache.
       disposeAfter: (_entry, _key, reason) => {
         if (reason === 'evict') options.events.emit({ type: 'eviction', reason: 'capacity' })
       },
@@ -38,7 +38,7 @@ export class TokenEntries {
     return this.#entries.size
   }
 
-  /** The entry that a call is about to be served from: it counts as used. */
+  /** Returns the entry that a call is about to be served from, and marks it as used. */
   use(key: string): CachedToken | undefined {
     return this.#entries.get(key, DEFAULTS)
   }
@@ -55,8 +55,8 @@ export class TokenEntries {
     this.#entries.clear()
   }
 
-  /** Returns whether there was anything to keep. */
-  keep(key: string, { token, lifetime }: MintedToken): boolean {
+  /** Caches a token. Returns whether the token could be cached. */
+  set(key: string, { token, lifetime }: MintedToken): boolean {
     const now = instant(this.#clock)
     const entry = lifetime && new CachedToken(token, lifetime, this.#options)
     const remainingMs = entry?.remainingMs(now) ?? 0
@@ -64,12 +64,12 @@ export class TokenEntries {
       this.#entries.set(key, entry, DEFAULTS)
       return true
     }
-    // Otherwise every call would start another refresh.
+    // Otherwise, every call would start another refresh.
     this.peek(key)?.recordFailure(now)
     return false
   }
 
-  /** Notes why no new token came for an entry. Returns whether the gateway has revoked the entry, which is then gone. */
+  /** Records why an entry got no new token. If the gateway has revoked the entry, deletes it and returns true. */
   recordFailure(key: string, error: unknown): boolean {
     const entry = this.peek(key)
     if (!entry) return false
@@ -86,7 +86,7 @@ export class TokenEntries {
     return !lifetime || new CachedToken(token, lifetime, this.#options).isServable(instant(this.#clock), minValidityMs)
   }
 
-  /** Whether another process's token can be served, and for longer than the one that is kept. */
+  /** Whether another process's token can be served, and for longer than the cached one. */
   isBetterThanCached(key: string, { token, lifetime }: MintedToken, minValidityMs?: number): boolean {
     if (!lifetime) return false
     const now = instant(this.#clock)
@@ -98,7 +98,7 @@ export class TokenEntries {
     return !ours || theirs.remainingMs(now) > ours.remainingMs(now)
   }
 
-  /** The token that is kept now, if it has not expired and the failure to replace it is retryable. */
+  /** Returns the cached token, if it has not expired and the failure to replace it is retryable. */
   staleFallback(key: string, error: unknown): SessionToken | undefined {
     if (!(error instanceof VKitError) || !error.retryable) return undefined
     const entry = this.peek(key)
@@ -109,7 +109,11 @@ export class TokenEntries {
   }
 }
 
-/** A response in another format, such as a proxy's page, says nothing about the user. */
+/**
+ * Whether an error revokes an entry.
+ *
+ * A response in another format, such as a proxy's page, says nothing about the user.
+ */
 function isRevocation(error: VKitError | undefined): boolean {
   return error?.status !== undefined && REVOKED_STATUSES.has(error.status) && error.code !== 'VKIT_INVALID_RESPONSE'
 }

@@ -11,23 +11,23 @@ import { FailureStreak } from './failure-streak.js'
 import { MintQueue, type AdmittedAttempt, type AttemptRequest } from './mint-queue.js'
 import { RecentLatency } from './recent-latency.js'
 
-/** Each holds an error, about 1 KiB. */
+/** Each entry stores an error of about 1 KiB. */
 const MAX_FAILING_KEYS = 1_000
-/** An attempt that its caller ended counts only if it had been in flight for this time, and this many medians. */
+/** An attempt that its caller ends counts as a failure only after this time, and after this many median durations. */
 const MIN_CUT_OFF_MS = 1_000
 const MIN_CUT_OFF_MEDIANS = 4
 
 export interface AdmissionOptions {
-  /** Of one attempt. */
+  /** The timeout of one attempt. */
   readonly timeoutMs: number
-  /** How many attempts may be in flight at most. */
+  /** The largest number of attempts in flight. */
   readonly maxConnections: () => number
   readonly clock: Clock
   readonly events: Events
   readonly random: Random
 }
 
-/** How admission stands. */
+/** The current state of admission. */
 export interface AdmissionStats {
   readonly circuit: CircuitState
   readonly concurrencyLimit: number
@@ -35,7 +35,7 @@ export interface AdmissionStats {
   readonly failingKeys: number
 }
 
-/** Decides which attempts are sent, and when, and which mints fail without one. It does no I/O. */
+/** Decides which attempts are sent and when, and which mints fail without an attempt. It does no I/O. */
 export class Admission {
   readonly #options: AdmissionOptions
   readonly #circuit: CircuitBreaker
@@ -43,7 +43,7 @@ export class Admission {
   readonly #queue = new MintQueue()
   readonly #latency = new RecentLatency()
   readonly #failures: FailureMemory
-  /** Of attempts that got no token, for whatever reason. */
+  /** Counts attempts that received neither a token nor a refusal, for any reason. */
   readonly #troubleStreak = new FailureStreak()
   #isTroubleForAll = false
   #succeededAt = -Infinity
@@ -66,7 +66,7 @@ export class Admission {
     }
   }
 
-  /** While the circuit is open nothing is retried. */
+  /** Whether a failed attempt may be retried: not while the circuit is open. */
   get mayRetry(): boolean {
     return !this.#circuit.isOpen
   }
@@ -77,30 +77,30 @@ export class Admission {
     return () => this.#onCircuitOpen.delete(callback)
   }
 
-  /** How long a successful attempt took lately; undefined until there was one. */
+  /** The median duration of recent successful attempts; undefined until the first one. */
   get medianMs(): number | undefined {
     return this.#latency.medianMs
   }
 
-  /** @throws VKitError where a mint of this key would be refused now. */
+  /** @throws VKitError if a mint of this key would be refused now. */
   check(key: string): void {
-    // In an outage a key's own backoff says nothing about the key, which may be the one to probe with.
+    // During an outage, a key's own backoff says nothing about the key, so a probe may use it.
     const refusal = this.#failures.refusalOf(key, this.#circuit.isOpen) ?? this.#circuit.refusalOf(key)
     if (refusal) throw refusal
   }
 
-  /** Resolves when it is the attempt's turn; then `end` must be called. Rejects with its refusal, or with `deadline.reason`. */
+  /** Resolves when the attempt may be sent; then call `end`. Rejects with its refusal, or with `deadline.reason`. */
   async admit(request: AttemptRequest): Promise<AdmittedAttempt> {
     request.deadline.throwIfAborted()
     this.#limit.cap(this.#options.maxConnections())
     const refusal = this.#circuit.refusalOf(request.key)
     if (refusal) throw refusal
-    // While the circuit is open no call waits: the few probes need no place.
+    // While the circuit is open, no attempt waits, because the few probes need no slot.
     const mustWait = !this.#circuit.isOpen && (this.#inFlight >= this.#limit.value || this.#queue.size > 0)
     return mustWait ? await this.#queue.wait(request) : this.#begin(request)
   }
 
-  /** Takes note of what an attempt says of the gateway, and gives its place to the next. */
+  /** Records what the outcome of an attempt shows about the gateway, and frees its slot for the next attempt. */
   end(attempt: AdmittedAttempt, outcome: AttemptOutcome): void {
     this.#inFlight--
     this.#recordOutcome(attempt, outcome)
@@ -108,13 +108,13 @@ export class Admission {
     this.#admitWaiting()
   }
 
-  /** A mint of this key has failed for good: until its backoff is over more of them are refused. */
+  /** Records the final failure of a mint: further mints of this key are refused until its backoff ends. */
   recordFailedMint(key: string, error: VKitError): void {
     const retryAfterMs = Math.ceil(this.#failures.record(key, error, this.#succeededAt))
     this.#options.events.emit({ type: 'key-backoff', code: error.code, retryAfterMs })
   }
 
-  /** Another secret is in use: what was refused with the old one may be tried again. */
+  /** Forgets the refusals of an old secret: a different secret is in use, so these mints may be sent again. */
   forgetUnauthenticated(): void {
     this.#failures.forgetUnauthenticated()
   }
@@ -159,7 +159,7 @@ export class Admission {
         return this.#recordFailure(attempt)
       case 'rate-limited':
       case 'unknown':
-        // It says nothing of the gateway, but neither does it of the user where it happens to all.
+        // It says nothing about the gateway, and if it affects all users, it says nothing about one of them either.
         return this.#recordTrouble(attempt)
       case 'cut-off':
         if (this.#isLongCutOff(sentAt)) return this.#recordFailure(attempt)
@@ -174,7 +174,7 @@ export class Admission {
     this.#succeededAt = this.#options.clock.monotonic()
     this.#circuit.recordSuccess()
     this.#troubleStreak.recordSuccess(this.#succeededAt)
-    // What failed while everyone did says nothing about the users.
+    // A failure that affected every user says nothing about one of them.
     if (this.#isTroubleForAll) this.#failures.forgetBackoffs()
     this.#isTroubleForAll = false
   }

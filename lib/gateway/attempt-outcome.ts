@@ -3,22 +3,22 @@ import { VKitRateLimitError, VKitTimeoutError } from '../core/errors.js'
 import { VKitError, type VKitErrorCode } from '../core/vkit-error.js'
 import { isForeignPage } from './response-errors.js'
 
-/** What an attempt says of the gateway. */
+/** What an attempt shows about the gateway. */
 export type AttemptOutcome =
   | { readonly kind: 'success' }
-  /** The gateway refused this mint: it works. */
+  /** The gateway refused this mint, so the gateway works. */
   | { readonly kind: 'refusal' }
   | { readonly kind: 'rate-limited' }
   | { readonly kind: 'failure'; readonly isTimeout: boolean }
-  /** The deadline or the signal of a caller ended it first. */
+  /** A caller's deadline or signal ended the attempt first. */
   | { readonly kind: 'cut-off' }
   | { readonly kind: 'not-sent' }
-  /** Sent, and it says nothing: a page that is not the gateway's, a certificate that cannot be trusted. */
+  /** Sent, but shows nothing about the gateway: a page of a proxy or firewall, or an untrusted certificate. */
   | { readonly kind: 'unknown' }
 
 const REFUSALS = new Set<VKitErrorCode>(['VKIT_INVALID_REQUEST', 'VKIT_UNAUTHENTICATED', 'VKIT_FORBIDDEN'])
 
-/** What an attempt that failed says of the gateway. */
+/** Returns what a failed attempt shows about the gateway. */
 export function outcomeOf(error: unknown, deadline: Deadline): AttemptOutcome {
   if (deadline.aborted && error === deadline.reason) return { kind: 'cut-off' }
   if (!(error instanceof VKitError)) return { kind: 'unknown' }

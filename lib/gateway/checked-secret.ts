@@ -7,9 +7,9 @@ import type { SecretSource } from '../secret/secret-source.js'
 import { FailureMemory } from './failure-memory.js'
 import { FailureStreak, type FailedAttempt } from './failure-streak.js'
 
-/** While a secret is refused its provider is asked no more often than this. */
+/** The shortest time between two calls to the provider while the gateway refuses its secret. */
 const PROVIDER_PAUSE_MS = 1_000
-/** The one in use, and those before it while they are being replaced. */
+/** The secret in use, and earlier secrets during a rotation. */
 const MAX_SECRETS = 4
 
 export interface CheckedSecretOptions {
@@ -19,27 +19,30 @@ export interface CheckedSecretOptions {
   readonly random: Random
 }
 
-/** The app secret, and whether the gateway accepts it: one that is refused is not sent again for every user. */
+/** The app secret, and whether the gateway accepts it: a refused secret is not sent again for every user. */
 export class CheckedSecret {
   readonly #options: CheckedSecretOptions
   readonly #refused: FailureMemory
   readonly #streak = new FailureStreak()
-  /** Those that have worked; two may, during a rotation. */
+  /** The secrets that have worked; during a rotation, two may work. */
   readonly #accepted = new Set<string>()
-  /** When the provider was last asked without having another secret than one that is refused. */
-  #askedAt = -Infinity
+  /** When a call to the provider last ended without a new secret while the gateway refused the latest one. */
+  #calledAt = -Infinity
 
   constructor(options: CheckedSecretOptions) {
     this.#options = options
     this.#refused = new FailureMemory({ ...options, refusedBy: 'secret', maxEntries: MAX_SECRETS })
   }
 
-  /** @throws VKitAuthenticationError while the gateway refuses the secret; VKitConfigError, VKitTimeoutError as the source does. */
+  /**
+   * @throws VKitAuthenticationError while the gateway refuses the secret; VKitConfigError or VKitTimeoutError from the
+   * source.
+   */
   async read(deadline: Deadline): Promise<string> {
     const { secret } = this.#options
     const { latest } = secret
-    const mayAsk = latest === undefined || !this.#refused.has(latest) || !this.#wasAskedLately()
-    const read = mayAsk ? await this.#ask(secret.read(deadline)) : latest
+    const mayCall = latest === undefined || !this.#refused.has(latest) || !this.#wasCalledRecently()
+    const read = mayCall ? await this.#callProvider(secret.read(deadline)) : latest
     this.check(read)
     return read
   }
@@ -55,18 +58,18 @@ export class CheckedSecret {
     return this.#refused.refusalOf(secret) !== undefined
   }
 
-  /** Another secret than the one that was refused, or undefined where the source has none. */
+  /** Returns a secret other than the refused one, or undefined if the source has none. */
   async renew(refused: string, deadline: Deadline): Promise<string | undefined> {
     const { secret } = this.#options
     if (!secret.rotates) return undefined
     if (secret.latest === refused) {
-      if (this.#refused.has(refused) && this.#wasAskedLately()) return undefined
-      await this.#ask(secret.renew(deadline))
+      if (this.#refused.has(refused) && this.#wasCalledRecently()) return undefined
+      await this.#callProvider(secret.renew(deadline))
     }
     return secret.latest === refused ? undefined : secret.latest
   }
 
-  /** Returns whether it is the first time that the gateway accepts this secret. */
+  /** Records that the gateway accepts this secret. Returns whether it is the first time. */
   recordAccepted(secret: string): boolean {
     const isFirstTime = !this.#accepted.has(secret)
     this.#accepted.add(secret)
@@ -77,25 +80,29 @@ export class CheckedSecret {
     return isFirstTime
   }
 
-  /** The gateway has refused it (401). That concerns every user if it never worked, else by the rule of the circuit. */
+  /**
+   * Records that the gateway refused this secret (401).
+   *
+   * If the secret has never worked, the refusal affects every user. Otherwise, the rule of the circuit decides.
+   */
   recordRefused(secret: string, attempt: FailedAttempt, error: VKitAuthenticationError): void {
     const { clock, events } = this.#options
-    const concernsAll = !this.#accepted.has(secret) || this.#streak.recordFailure(attempt, clock.monotonic())
-    if (!concernsAll || this.isRefused(secret)) return
+    const affectsAll = !this.#accepted.has(secret) || this.#streak.recordFailure(attempt, clock.monotonic())
+    if (!affectsAll || this.isRefused(secret)) return
     this.#accepted.delete(secret)
     events.emit({ type: 'secret-backoff', retryAfterMs: Math.ceil(this.#refused.record(secret, error)) })
   }
 
-  async #ask(answer: Promise<string>): Promise<string> {
+  async #callProvider(call: Promise<string>): Promise<string> {
     try {
-      return await answer
+      return await call
     } finally {
       const { secret, clock } = this.#options
-      if (secret.latest !== undefined && this.#refused.has(secret.latest)) this.#askedAt = clock.monotonic()
+      if (secret.latest !== undefined && this.#refused.has(secret.latest)) this.#calledAt = clock.monotonic()
     }
   }
 
-  #wasAskedLately(): boolean {
-    return this.#options.clock.monotonic() - this.#askedAt < PROVIDER_PAUSE_MS
+  #wasCalledRecently(): boolean {
+    return this.#options.clock.monotonic() - this.#calledAt < PROVIDER_PAUSE_MS
   }
 }

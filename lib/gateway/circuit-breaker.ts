@@ -7,11 +7,11 @@ import { FailureStreak, type FailedAttempt } from './failure-streak.js'
 const FIRST_PROBE_MS = 1_000
 const LONGEST_PROBE_MS = 5_000
 const PROBE_WAIT: Backoff = { firstMs: FIRST_PROBE_MS, longestMs: LONGEST_PROBE_MS }
-/** Of many users whose own mints fail a single probe says little: a round has one for so many calls refused before it. */
+/** A round has one probe per this many refused calls: if the own mints of many users fail, one probe shows little. */
 const REFUSED_PER_PROBE = 10
 const MAX_PROBES = 8
 
-/** `closed`: mints go through. `open`: they fail at once. `half-open`: the next one is a probe. */
+/** `closed`: mints are sent. `open`: mints fail immediately. `half-open`: the next mint is a probe. */
 export type CircuitState = 'closed' | 'open' | 'half-open'
 
 export interface CircuitBreakerOptions {
@@ -27,14 +27,14 @@ type State =
       /** When the next round of probes begins. */
       roundAt: number
       rounds: number
-      /** Probes that this round has left, and the keys that had one. */
+      /** The probes left in this round, and the keys that had one. */
       probes: number
       readonly probed: Set<string>
       /** Calls refused since the round began. */
       refused: number
     }
 
-/** Stops asking a gateway that fails for everyone, and finds out with a few probes when it responds again. */
+/** Stops sending requests to a gateway that fails for everyone, and detects with a few probes when it recovers. */
 export class CircuitBreaker {
   readonly #options: CircuitBreakerOptions
   readonly #streak = new FailureStreak()
@@ -54,7 +54,7 @@ export class CircuitBreaker {
     return this.#state.kind === 'open'
   }
 
-  /** What an attempt for this key would be refused with now, or undefined. It uses up no probe. */
+  /** Returns the error that refuses an attempt for this key now, or undefined. It does not use up a probe. */
   refusalOf(key: string): VKitServerError | undefined {
     const state = this.#state
     if (state.kind === 'closed' || this.#msUntil(state.roundAt) <= 0) return undefined
@@ -63,7 +63,7 @@ export class CircuitBreaker {
     return this.refusal()
   }
 
-  /** Lets an attempt for which there is no refusal through; returns whether it is a probe. */
+  /** Admits an attempt that `refusalOf` does not refuse. Returns whether the attempt is a probe. */
   admit(key: string): boolean {
     const state = this.#state
     if (state.kind === 'closed') return false
@@ -71,7 +71,7 @@ export class CircuitBreaker {
       state.probes = Math.max(1, Math.min(MAX_PROBES, Math.floor(state.refused / REFUSED_PER_PROBE)))
       state.probed.clear()
       state.refused = 0
-      // Now, and not when a probe has failed: one that never settles must not be the last.
+      // The next round is scheduled now, because a probe may never settle.
       state.roundAt = this.#nextRoundAt(state.rounds++)
     }
     state.probes--
@@ -79,10 +79,10 @@ export class CircuitBreaker {
     return true
   }
 
-  /** A probe found out nothing: another may have its place. */
+  /** Releases the slot of a probe that showed nothing, for another probe. */
   releaseProbe(key: string): void {
     const state = this.#state
-    // A probe of an earlier round, or an earlier outage, has no place to give back.
+    // A probe of an earlier round, or of an earlier outage, has no slot to release.
     if (state.kind === 'open' && state.probed.delete(key)) state.probes++
   }
 
@@ -93,7 +93,7 @@ export class CircuitBreaker {
     this.#options.events.emit({ type: 'circuit-close' })
   }
 
-  /** Returns whether it opened the circuit. */
+  /** Records a failure. Returns whether it opened the circuit. */
   recordFailure(attempt: FailedAttempt): boolean {
     const tripped = this.#streak.recordFailure(attempt, this.#options.clock.monotonic())
     if (!tripped || this.#state.kind === 'open') return false
@@ -103,7 +103,7 @@ export class CircuitBreaker {
     return true
   }
 
-  /** The error of a call that an open circuit refuses. */
+  /** Creates the error for a call that the open circuit refuses. */
   refusal(): VKitServerError {
     const waitMs = this.#state.kind === 'open' ? this.#msUntil(this.#state.roundAt) : 0
     return new VKitServerError(
@@ -120,7 +120,7 @@ export class CircuitBreaker {
     return clock.monotonic() + backoffMs(rounds, PROBE_WAIT, random)
   }
 
-  #msUntil(moment: number): number {
-    return moment - this.#options.clock.monotonic()
+  #msUntil(time: number): number {
+    return time - this.#options.clock.monotonic()
   }
 }

@@ -1,24 +1,25 @@
-const FIRST_LIMIT = 50
-const LEAST_LIMIT = 10
-/** A step up pays if throughput grew by this part of what the limit did; a step down if less than this part was lost. */
-const PAYING_PART = 0.4
-const LOSING_PART = 0.03
-const FEWEST_SAMPLES = 10
+const INITIAL_LIMIT = 50
+const MIN_LIMIT = 10
+/** A step up pays off if throughput grew by at least this fraction of the limit's growth. */
+const GAIN_FRACTION = 0.4
+/** A step down pays off if throughput fell by at most this fraction. */
+const LOSS_FRACTION = 0.03
+const MIN_SAMPLES = 10
 const HOLD_MS = 5_000
 const HOLD_AFTER_SHRINKING_MS = 1_000
 const FIRST_FACTOR = 2
 const LATER_FACTOR = 1.25
 const OVERLOAD_FACTOR = 0.67
-/** How much of an average the newest sample is. */
+/** The weight of the newest sample in an average. */
 const LOAD_WEIGHT = 0.1
 const LATENCY_WEIGHT = 0.2
 
-/** How an attempt ended, as far as it says something of the gateway's load. */
+/** How an attempt ended, as far as it shows the gateway's load. */
 export interface EndedAttempt {
   readonly result: 'success' | 'timeout' | 'rate-limited' | 'other'
   readonly sentAt: number
   readonly endedAt: number
-  /** Whether others were waiting for their turn. */
+  /** Whether other attempts were waiting for a slot. */
   readonly hasQueue: boolean
 }
 
@@ -29,46 +30,46 @@ interface Measurement {
 }
 
 type Phase =
-  /** The limit stays as it is until `until`. */
+  /** The limit does not change until `until`. */
   | { readonly kind: 'holding'; readonly until: number }
-  /** The limit was changed; the successes of requests sent since then will tell whether that paid. */
+  /** The limit was changed; the successes of requests sent since then show whether the change paid off. */
   | { readonly kind: 'judging'; readonly before: Measurement }
 
 /**
- * How many mints may be in flight: as many as bring throughput.
+ * Limits how many mints may be in flight: as many as increase throughput.
  *
- * A gateway that is merely slow serves twice as much at twice the limit; one that is full responds later instead. Each step is
- * compared with what was measured just before it, never with the best latency ever seen: a gateway that became slow would look
- * overloaded for good. All moments are of the monotonic clock, in milliseconds.
+ * A slow gateway serves twice as many mints at twice the limit; a full gateway responds later instead. Each step is
+ * compared with the measurement just before it, never with the best latency seen. Otherwise, a gateway that became slow
+ * would always look overloaded. All times are of the monotonic clock, in milliseconds.
  */
 export class ConcurrencyLimit {
   readonly #timeoutMs: number
-  #most = Infinity
-  #limit = FIRST_LIMIT
+  #max = Infinity
+  #limit = INITIAL_LIMIT
   #phase: Phase = { kind: 'holding', until: 0 }
   #direction: 'up' | 'down' = 'up'
   #factor = FIRST_FACTOR
   #changedAt = -Infinity
   #samples = 0
   #sampledMs = 0
-  /** The share of the latest attempts that the gateway had no capacity for. */
+  /** The share of recent attempts for which the gateway had no capacity. */
   #load = 0
   #latencyMs = 50
   #succeededAt = -Infinity
 
-  /** `timeoutMs`: of one attempt. */
+  /** `timeoutMs` is the timeout of one attempt. */
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs
   }
 
   get value(): number {
-    return Math.floor(Math.min(this.#limit, this.#most))
+    return Math.floor(Math.min(this.#limit, this.#max))
   }
 
-  /** No value will be above `most`. */
-  cap(most: number): void {
-    this.#most = most
-    this.#limit = Math.min(this.#limit, most)
+  /** Limits the value to `max`. */
+  cap(max: number): void {
+    this.#max = max
+    this.#limit = Math.min(this.#limit, max)
   }
 
   record(attempt: EndedAttempt): void {
@@ -84,27 +85,28 @@ export class ConcurrencyLimit {
     if (isLoad && isSentSinceChange && this.#load > 0.5) {
       this.#hold(this.#limit * OVERLOAD_FACTOR, endedAt, HOLD_MS)
     } else if (result === 'timeout' && !isLoad && hasQueue && endedAt - this.#changedAt > this.#latencyMs) {
-      // Some users hang, and the others need room beside them.
+      // The mints of some users hang, so the other users need more slots.
       this.#change(this.#limit * LATER_FACTOR, endedAt)
     } else if (result === 'success' && hasQueue) {
       this.#sample(durationMs, endedAt)
     }
   }
 
-  /** Timeouts are load only where nothing else succeeds, or successes are slow too. */
+  /** Whether a timeout counts as load: only if nothing else succeeds, or if successes are slow too. */
   #isTimeoutLoad(now: number): boolean {
     return now - this.#succeededAt > this.#timeoutMs || this.#latencyMs > this.#timeoutMs / 4
   }
 
   /**
-   * Begins where most of what was sent before the change has ended. Not with what was sent since: the first of those to end
-   * are the quickest.
+   * Samples a success once most requests sent before the last change have ended.
+   *
+   * It does not start with the requests sent since the change, because the quickest of them end first.
    */
   #sample(durationMs: number, now: number): void {
     const isDoubling = this.#factor === FIRST_FACTOR
     if (now - this.#changedAt < (isDoubling ? 1 : 2) * this.#latencyMs) return
     this.#sampledMs += durationMs
-    const enough = Math.max(FEWEST_SAMPLES, (isDoubling ? 0.5 : 2) * this.#limit)
+    const enough = Math.max(MIN_SAMPLES, (isDoubling ? 0.5 : 2) * this.#limit)
     if (++this.#samples < enough) return
     const throughput = (this.#limit * this.#samples) / this.#sampledMs
     this.#measured({ limit: this.#limit, throughput }, now)
@@ -119,24 +121,24 @@ export class ConcurrencyLimit {
     }
     const { before } = phase
     const growth = measured.limit / before.limit - 1
-    const enough = growth > 0 ? 1 + PAYING_PART * growth : 1 - LOSING_PART
+    const enough = growth > 0 ? 1 + GAIN_FRACTION * growth : 1 - LOSS_FRACTION
     if (measured.throughput < before.throughput * enough) {
-      // A doubling that did not pay is tried again smaller before a step down is.
+      // If a doubling does not pay off, a smaller step up comes before a step down.
       this.#direction = growth > 0 && this.#factor === LATER_FACTOR ? 'down' : 'up'
       this.#factor = LATER_FACTOR
       this.#hold(before.limit, now, HOLD_MS)
     } else if (growth < 0) {
       this.#hold(this.#limit, now, HOLD_AFTER_SHRINKING_MS)
     } else {
-      // What pays once may pay several times: a gateway that became slow.
+      // If the gateway became slow, a step that paid off once may pay off several times.
       this.#factor = FIRST_FACTOR
       this.#step(measured, now)
     }
   }
 
   #step(before: Measurement, now: number): void {
-    if (this.#limit <= LEAST_LIMIT) this.#direction = 'up'
-    if (this.#direction === 'up' && this.#limit >= this.#most) {
+    if (this.#limit <= MIN_LIMIT) this.#direction = 'up'
+    if (this.#direction === 'up' && this.#limit >= this.#max) {
       this.#phase = { kind: 'holding', until: now }
       return
     }
@@ -150,7 +152,7 @@ export class ConcurrencyLimit {
   }
 
   #change(limit: number, now: number): void {
-    this.#limit = Math.min(this.#most, Math.max(LEAST_LIMIT, limit))
+    this.#limit = Math.min(this.#max, Math.max(MIN_LIMIT, limit))
     this.#changedAt = now
     this.#samples = this.#sampledMs = this.#load = 0
   }

@@ -7,12 +7,16 @@ import { hostOf, portOf } from '../core/url-parts.js'
 import { VERSION } from '../core/version.js'
 import { SecureSockets } from './secure-socket.js'
 
-/** Firewalls refuse requests without one, and support reads the versions; it says nothing else about the machine. */
+/**
+ * Firewalls refuse requests without a user agent, and support reads the versions.
+ *
+ * It contains nothing else about the machine.
+ */
 const USER_AGENT = `videokit-nodejs/${VERSION} node/${Number.parseInt(process.versions.node, 10)}`
 
 const AGENT_OPTIONS: http.AgentOptions = { keepAlive: true, scheduling: 'lifo' }
 
-/** The caller's own Node agents: for proxies and custom CAs. */
+/** The caller's own Node agents, for proxies and custom CAs. */
 export interface Agents {
   readonly http?: http.Agent | undefined
   readonly https?: https.Agent | undefined
@@ -22,29 +26,33 @@ export function callersAgentFor({ protocol }: URL, agents: Agents): http.Agent |
   return protocol === 'https:' ? agents.https : agents.http
 }
 
-/** Whether requests of an agent wait for others of it to end. Not every agent is one of Node's. */
+/** Whether requests wait for a free connection of this agent. An agent that is not Node's has no known queue. */
 export function hasQueue(agent: http.Agent): boolean {
   return agent instanceof http.Agent && Object.keys(agent.requests).length > 0
 }
 
-/** How many connections an agent may have. Those that are not Node's have the members without meaning them. */
+/**
+ * Returns the largest number of connections of an agent.
+ *
+ * Properties of an agent that is not Node's may have no effect.
+ */
 export function maxSocketsOf(agent: http.Agent | undefined): number {
   if (!(agent instanceof http.Agent)) return Infinity
   return Math.min(...[agent.maxSockets, agent.maxTotalSockets].filter(sockets => sockets >= 1), Infinity)
 }
 
-/** What all mints share. */
+/** What all mints share: the endpoint, the agent and the HTTP client. */
 export interface Connection {
   readonly url: URL
   readonly agent: http.Agent
-  /** The same agent, if the caller gave it and it speaks TLS. */
+  /** The same agent, if the caller provided it and it uses TLS. */
   readonly callersAgent: https.Agent | undefined
   readonly sockets: SecureSockets
   readonly got: Got
   readonly template: Options
 }
 
-/** `makeOwnAgent` is called where the caller gave no agent for the scheme. */
+/** Creates a connection. It calls `makeOwnAgent` if the caller provided no agent for the scheme. */
 export function makeConnection(
   url: URL,
   agents: Agents,
@@ -59,18 +67,19 @@ export function makeConnection(
 export function makeAgent({ protocol }: URL): http.Agent {
   const agent =
     protocol === 'https:' ? new https.Agent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2' }) : new http.Agent(AGENT_OPTIONS)
-  // An unrequested response would pass for the response to the next request.
+  // Node would take an unrequested response for the response to the next request.
   agent.on('free', (socket: Socket) => {
-    // Removed first: a socket can become free again without an assignment that any listener of ours saw.
+    // It is removed first, because a socket can become free again without an assignment that our listeners saw.
     socket.removeListener('data', destroySocket).once('data', destroySocket)
   })
   return agent
 }
 
 /**
- * Others may use the agent with weaker checks, and a resumed session shows no certificate that could be checked.
+ * Options that separate our TLS connections from others of the same agent.
  *
- * A client needs no `sessionIdContext`, but agents share connections only between requests that have the same one.
+ * Other requests may use the agent with weaker checks, and a resumed session has no certificate to check. A client does
+ * not need a `sessionIdContext`, but agents share connections only between requests with the same one.
  */
 const OWN_CONNECTIONS = { session: undefined, sessionIdContext: 'videokit-nodejs' }
 
@@ -84,9 +93,9 @@ export function makeHeaders(body: string): Record<string, string> {
   }
 }
 
-/** Opens Node's request with the options that got makes for it. */
+/** Opens Node's request with the options that got creates for it. */
 export function openRequest({ url, callersAgent }: Connection, options: http.RequestOptions): http.ClientRequest {
-  // As text: Node does not recognize a URL object while `path` or `auth` stands on Object.prototype.
+  // Passed as text, because Node does not recognize a URL object if Object.prototype has `path` or `auth`.
   const { href, protocol } = url
   const request =
     protocol === 'https:'
@@ -98,7 +107,7 @@ export function openRequest({ url, callersAgent }: Connection, options: http.Req
   })
 }
 
-/** A kept-alive socket that turned out to be closed before any byte of a response came. */
+/** A kept-alive socket was closed before the first byte of a response arrived. */
 export class StaleSocketError extends Error {
   readonly code: string | undefined
 

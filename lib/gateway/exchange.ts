@@ -41,7 +41,11 @@ export class Exchange {
     this.#timeout = timeout
   }
 
-  /** Rejects with a StaleSocketError where the request may be sent once more. */
+  /**
+   * Sends the request and returns the response.
+   *
+   * Rejects with a StaleSocketError if the request may be sent once more.
+   */
   async run(): Promise<RawResponse> {
     this.#request.deadline.throwIfAborted()
     return await new Promise<RawResponse>((resolve, reject) => {
@@ -55,7 +59,7 @@ export class Exchange {
     const { got, template } = this.#connection
     const { deadline, body } = this.#request
     const { timeoutMs, clock } = this.#timeout
-    // One template for all: got copies it before it returns.
+    // All requests share one template, because got copies it before it returns.
     template.headers = makeHeaders(body)
     template.request = (_, options) => this.#open(options)
     this.#stream = (got(undefined, undefined, template) as Request)
@@ -64,12 +68,12 @@ export class Exchange {
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#onEnd())
       .on('error', ({ cause }) => this.#onError(cause))
-    this.#stopWatching = deadline.onAbort(() => this.#giveUp(deadline.reason as Error))
+    this.#stopWatching = deadline.onAbort(() => this.#abort(deadline.reason as Error))
     const timeout = `No complete response from ${this.#place()} within ${timeoutMs} ms.`
-    this.#stopTimer = callAfter(clock, timeoutMs, () => this.#giveUp(new VKitTimeoutError(timeout)))
+    this.#stopTimer = callAfter(clock, timeoutMs, () => this.#abort(new VKitTimeoutError(timeout)))
   }
 
-  /** got sends headers and body when the body is written to its stream. */
+  /** Opens the request; got sends headers and body when the body is written to its stream. */
   #open(options: http.RequestOptions): http.ClientRequest {
     return (this.#opened = openRequest(this.#connection, options)
       .on('socket', socket => this.#onSocket(socket))
@@ -89,7 +93,7 @@ export class Exchange {
   #send(): void {
     const { secret, body } = this.#request
     if (this.#isSettled) return
-    // Below got, which prints its own headers in errors and publishes them.
+    // The header is set below got, because got prints its own headers in errors and publishes them.
     this.#opened?.setHeader('authorization', `Bearer ${secret}`)
     this.#stream?.end(body)
   }
@@ -124,8 +128,8 @@ export class Exchange {
     )
   }
 
-  #giveUp(error: Error): void {
-    // Other requests of the caller's may have taken all of its agent's connections.
+  #abort(error: Error): void {
+    // The caller's other requests may use all connections of its agent.
     if (!this.#hasSocket && hasQueue(this.#connection.agent)) this.#request.onNotSent?.()
     this.#fail(error)
   }
@@ -133,7 +137,7 @@ export class Exchange {
   #fail(error: Error): void {
     if (this.#isSettled) return
     this.#settle()
-    // Without an error: got would read the rest of the body first, however long.
+    // Destroyed without an error, because with one got would first read the rest of the body.
     this.#stream?.destroy()
     this.#reject(error)
   }
@@ -149,7 +153,11 @@ export class Exchange {
   }
 }
 
-/** Node keeps a response's listeners by name in an object that inherits; got would add one to what it finds there. */
+/**
+ * Drops response listeners that are inherited from Object.prototype.
+ *
+ * Node stores listeners by name in an object that inherits from it, and got would add its listener to an inherited one.
+ */
 function dropInheritedListeners(request: http.ClientRequest): void {
   if (!('aborted' in Object.prototype)) return
   request.prependListener('response', response => {

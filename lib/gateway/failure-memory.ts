@@ -6,30 +6,30 @@ import { copyError, type RefusedBy, type VKitError } from '../core/vkit-error.js
 
 const FIRST_KEY_BACKOFF_MS = 200
 const LONGEST_KEY_BACKOFF_MS = 30_000
-/** Where nothing else has succeeded meanwhile, it may be an outage, of which the end should be noticed. */
-const LONGEST_LONE_BACKOFF_MS = 5_000
+/** If nothing else has succeeded meanwhile, it may be an outage, and its end should be noticed. */
+const LONGEST_OUTAGE_BACKOFF_MS = 5_000
 const BACKOFF: Backoff = { firstMs: FIRST_KEY_BACKOFF_MS, longestMs: LONGEST_KEY_BACKOFF_MS, jitter: 0.5 }
-const LONE_BACKOFF: Backoff = { ...BACKOFF, longestMs: LONGEST_LONE_BACKOFF_MS }
+const OUTAGE_BACKOFF: Backoff = { ...BACKOFF, longestMs: LONGEST_OUTAGE_BACKOFF_MS }
 
 interface Remembered {
   readonly error: VKitError
   readonly failures: number
-  /** When the first of them was. */
+  /** When the first of these failures occurred. */
   readonly since: number
   readonly until: number
-  /** Who set `until`: the gateway with `Retry-After`, or we. */
+  /** What set `until`: the gateway's `Retry-After`, or our backoff. */
   readonly cause: 'retry-after' | 'backoff'
 }
 
 export interface FailureMemoryOptions {
-  /** Who refuses, in the errors that it makes. */
+  /** The `refusedBy` of the errors that it returns. */
   readonly refusedBy: RefusedBy
   readonly maxEntries: number
   readonly clock: Clock
   readonly random: Random
 }
 
-/** Remembers how the last mint of a key failed, and refuses the next ones until a backoff or its `Retry-After` is over. */
+/** Remembers how the last mint of a key failed, and refuses the next ones until a backoff or its `Retry-After` ends. */
 export class FailureMemory {
   readonly #options: FailureMemoryOptions
   readonly #entries: LRUCache<string, Remembered>
@@ -39,7 +39,7 @@ export class FailureMemory {
     this.#entries = makeLru({ max: options.maxEntries })
   }
 
-  /** How many keys are refused now. */
+  /** The number of keys that are refused now. */
   get size(): number {
     const now = this.#options.clock.monotonic()
     let size = 0
@@ -47,12 +47,12 @@ export class FailureMemory {
     return size
   }
 
-  /** Whether the last mint of this key failed, however long ago. */
+  /** Whether the last mint of this key failed, no matter how long ago. */
   has(key: string): boolean {
     return this.#entries.has(key, DEFAULTS)
   }
 
-  /** What a mint of this key fails with now, or undefined; with `retryAfterOnly` only for what the gateway asked. */
+  /** Returns the error that refuses a mint of this key now, or undefined. `retryAfterOnly`: ignores our own backoff. */
   refusalOf(key: string, retryAfterOnly = false): VKitError | undefined {
     const entry = this.#entries.peek(key, DEFAULTS)
     if (!entry || (retryAfterOnly && entry.cause === 'backoff')) return undefined
@@ -62,23 +62,27 @@ export class FailureMemory {
     return copyError(entry.error, { attempts: 0, retryAfterMs: Math.ceil(waitMs), refusedBy })
   }
 
-  /** Returns for how many milliseconds the key is refused from now on. `succeededAt`: when any key last succeeded, where an outage is possible. */
+  /**
+   * Records a failure. Returns for how many milliseconds the key is refused from now on.
+   *
+   * `succeededAt` is when any key last succeeded; it is missing if an outage is not possible.
+   */
   record(key: string, error: VKitError, succeededAt?: number): number {
     const { clock, random } = this.#options
     const now = clock.monotonic()
     const before = this.#entries.peek(key, DEFAULTS)
     const leftMs = before ? before.until - now : -Infinity
-    // What was sent together fails together, and counts once; a failure of long ago does not count.
+    // Mints that were sent together fail together and count once, and an old failure does not count.
     const failures = leftMs < -LONGEST_KEY_BACKOFF_MS ? 0 : (before?.failures ?? 0) - (leftMs > 0 ? 1 : 0)
     const since = before && failures > 0 ? before.since : now
-    const backoff = succeededAt !== undefined && succeededAt < since ? LONE_BACKOFF : BACKOFF
+    const backoff = succeededAt !== undefined && succeededAt < since ? OUTAGE_BACKOFF : BACKOFF
     const { retryAfterMs } = error
-    const askedMs = retryAfterMs ?? (leftMs > 0 ? 0 : backoffMs(failures, backoff, random))
+    const waitForMs = retryAfterMs ?? (leftMs > 0 ? 0 : backoffMs(failures, backoff, random))
     const cause = retryAfterMs === undefined ? 'backoff' : 'retry-after'
     const entry: Remembered =
-      before && leftMs > askedMs
+      before && leftMs > waitForMs
         ? { ...before, error, failures: failures + 1 }
-        : { error, failures: failures + 1, since, until: now + askedMs, cause }
+        : { error, failures: failures + 1, since, until: now + waitForMs, cause }
     this.#entries.set(key, entry, DEFAULTS)
     return entry.until - now
   }
@@ -87,7 +91,7 @@ export class FailureMemory {
     this.#entries.delete(key)
   }
 
-  /** Forgets every failure except those for which the gateway said how long to wait. */
+  /** Forgets every failure except those with a `Retry-After` of the gateway. */
   forgetBackoffs(): void {
     this.#forgetWhere(({ cause }) => cause === 'backoff')
   }

@@ -1,13 +1,13 @@
-/** This many different keys that failed, without a success between them, are more than users whose own mints fail. */
+/** If this many different keys fail without a success between them, the failures affect everyone. */
 const KEYS_TO_TRIP = 40
-/** With little traffic this much time without a success takes their place. */
-const QUIET_MS = 5_000
-const QUIET_ATTEMPTS = 5
-const QUIET_KEYS = 2
+/** With little traffic, this much time without a success replaces that number of keys. */
+const LOW_TRAFFIC_MS = 5_000
+const LOW_TRAFFIC_ATTEMPTS = 5
+const LOW_TRAFFIC_KEYS = 2
 
-/** One attempt that failed. */
+/** A failed attempt. */
 export interface FailedAttempt {
-  /** Whose mint it was: identity and scopes. */
+  /** The identity and scopes of its mint. */
   readonly key: string
   readonly sentAt: number
 }
@@ -19,9 +19,9 @@ interface Streak {
 }
 
 /**
- * Decides when failures concern everyone, and not only the users whose mints failed.
+ * Decides when failures affect everyone, and not only the users whose mints failed.
  *
- * One success ends the streak. All moments are of the monotonic clock.
+ * One success ends the streak. All times are of the monotonic clock.
  */
 export class FailureStreak {
   #streak: Streak | undefined
@@ -32,12 +32,16 @@ export class FailureStreak {
     this.#succeededAt = now
   }
 
-  /** Returns whether the failures so far concern everyone. */
+  /** Records a failure. Returns whether the failures so far affect everyone. */
   recordFailure({ key, sentAt }: FailedAttempt, now: number): boolean {
     const streak = (this.#streak ??= { since: Math.max(sentAt, this.#succeededAt), keys: new Set(), attempts: 0 })
     streak.attempts++
     if (streak.keys.size < KEYS_TO_TRIP) streak.keys.add(key)
     if (streak.keys.size >= KEYS_TO_TRIP) return true
-    return streak.keys.size >= QUIET_KEYS && streak.attempts >= QUIET_ATTEMPTS && now - streak.since >= QUIET_MS
+    return (
+      streak.keys.size >= LOW_TRAFFIC_KEYS &&
+      streak.attempts >= LOW_TRAFFIC_ATTEMPTS &&
+      now - streak.since >= LOW_TRAFFIC_MS
+    )
   }
 }

@@ -25,9 +25,9 @@ import type { ExchangeRequest, Transport } from './transport.js'
 const MAX_HEADER_BYTES = 16 * 1024
 
 export interface GotTransportOptions {
-  /** Where sessions are minted; a function, because the environment is read at the first call. */
+  /** The URL that mints sessions; a function, because the environment is read at the first call. */
   readonly endpoint: () => URL
-  /** One exchange, connection included. */
+  /** The timeout of one exchange, including the connection. */
   readonly timeoutMs: number
   readonly maxConnections: number
   readonly agents: Agents
@@ -37,7 +37,7 @@ export interface GotTransportOptions {
   readonly loadGot?: typeof loadGot
 }
 
-/** The transport on Node: got, one agent and its connections. */
+/** The transport for Node: got, one agent and its connections. */
 export class GotTransport implements Transport {
   readonly #options: GotTransportOptions
   readonly #loadGot: typeof loadGot
@@ -46,11 +46,11 @@ export class GotTransport implements Transport {
 
   constructor(options: GotTransportOptions) {
     this.#options = options
-    // Own members only: an option that is usually missing may stand on Object.prototype.
+    // Only own properties are read, because Object.prototype may have the name of a missing option.
     this.#loadGot = ownProperties(options).loadGot ?? loadGot
   }
 
-  /** A got request in the queue of a caller's agent would hold tens of KiB. */
+  /** At most the sockets of a caller's agent, because a got request in its queue would use tens of KiB. */
   get maxConnections(): number {
     const { endpoint, agents, maxConnections } = this.#options
     return Math.min(maxConnections, maxSocketsOf(callersAgentFor(endpoint(), agents)))
@@ -72,12 +72,12 @@ export class GotTransport implements Transport {
         nowMs: clock.now(),
       })
     } catch (error) {
-      // Other errors come from code that is not ours, and may hold what it knew.
+      // Other errors come from third-party code, and may contain any data that this code had.
       throw error instanceof VKitError || deadline.aborted ? error : networkError(error, place())
     }
   }
 
-  /** Ends the connections, except those of an agent that was given. */
+  /** Closes the connections, except those of the caller's agent. */
   close(): void {
     this.#ownAgent?.destroy()
   }
@@ -89,7 +89,7 @@ export class GotTransport implements Transport {
       const shared = makeConnection(url, this.#options.agents, makeOwnAgent)
       return { ...shared, got, template: makeTemplate(Options, shared) }
     } catch (error) {
-      // Otherwise every later call would get this failure.
+      // Otherwise, every later call would fail with this error.
       this.#connection = undefined
       throw error
     }
@@ -100,7 +100,7 @@ export class GotTransport implements Transport {
       return await new Exchange(connection, request, this.#options).run()
     } catch (error) {
       if (!(error instanceof StaleSocketError)) throw error
-      // The other idle sockets are no younger than the one that the server had closed.
+      // The other idle sockets are at least as old as the one that the server closed.
       dropIdleSockets(connection)
       this.#options.events.emit({ type: 'resend' })
       return await new Exchange(connection, request, this.#options).run()
@@ -109,7 +109,7 @@ export class GotTransport implements Transport {
 }
 
 function makeTemplate(Options: new () => Options, { url, agent }: Pick<Connection, 'url' | 'agent'>): Options {
-  // By setters: got walks an object of options with `for in`, and fails on a polluted Object.prototype.
+  // Setters are used, because got reads an options object with `for in` and fails on a polluted Object.prototype.
   const template = new Options()
   template.url = url
   template.isStream = true
@@ -122,12 +122,12 @@ function makeTemplate(Options: new () => Options, { url, agent }: Pick<Connectio
   template.throwHttpErrors = false
   template.decompress = false
   template.retry = { ...template.retry, limit: 0, methods: [], statusCodes: [], errorCodes: [] }
-  // got copies its four unused default properties slowly for each mint.
+  // Emptied, because got would slowly copy its four unused default properties for each mint.
   template.cacheOptions = {}
   return template
 }
 
-/** Retryable: the cause is the machine, such as too many open files, and may be gone at the next call. */
+/** Throws a retryable error: the cause is local, such as too many open files, and may be gone at the next call. */
 function throwLoadError(error: unknown): never {
   const cause = sanitizeCause(error)
   const code = cause?.code ?? cause?.name ?? 'no code'

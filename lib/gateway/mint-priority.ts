@@ -1,9 +1,9 @@
-/** Who waits for a mint: a caller, no one yet (a background refresh), or a run over many identities. */
+/** What a mint is for: a waiting call, a background refresh, or a run over many identities. */
 export type PriorityLevel = 'call' | 'refresh' | 'bulk'
 
 const ORDER: readonly PriorityLevel[] = ['call', 'refresh', 'bulk']
 
-/** How urgent a mint is. It becomes more so when someone more urgent joins it. */
+/** How urgent a mint is. The level rises when a more urgent caller joins the mint. */
 export class MintPriority {
   #level: PriorityLevel
   #listener: (() => void) | undefined
@@ -22,7 +22,11 @@ export class MintPriority {
     this.#listener?.()
   }
 
-  /** Calls `listener` when the level is raised, until the returned function is called. One at a time. */
+  /**
+   * Calls `listener` when the level is raised, until the returned function is called.
+   *
+   * Only one listener is possible at a time.
+   */
   onRaise(listener: () => void): () => void {
     this.#listener = listener
     return () => (this.#listener = undefined)

@@ -2,7 +2,7 @@ import type { Deadline } from '../core/deadline.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { MintPriority, PriorityLevel } from './mint-priority.js'
 
-/** An attempt that wants to be sent. */
+/** An attempt to be sent. */
 export interface AttemptRequest {
   /** Identity and scopes. */
   readonly key: string
@@ -10,21 +10,21 @@ export interface AttemptRequest {
   readonly priority: MintPriority
 }
 
-/** An attempt that has its turn. */
+/** An attempt that may be sent. */
 export interface AdmittedAttempt {
   readonly key: string
   readonly sentAt: number
   readonly isProbe: boolean
 }
 
-/** An attempt in the queue; either method takes it out. */
+/** An attempt in the queue; either method removes it. */
 export interface WaitingAttempt {
   readonly request: AttemptRequest
   admit(attempt: AdmittedAttempt): void
   refuse(error: VKitError): void
 }
 
-/** Attempts that wait for their turn: the more urgent first, then first come, first served. */
+/** Attempts that wait for a slot: more urgent ones first, then first come, first served. */
 export class MintQueue {
   readonly #levels: Record<PriorityLevel, Set<WaitingAttempt>> = {
     call: new Set(),
@@ -37,7 +37,7 @@ export class MintQueue {
     return call.size + refresh.size + bulk.size
   }
 
-  /** Resolves when the attempt is admitted. Rejects with what it is refused with, or with `deadline.reason`. */
+  /** Resolves when the attempt is admitted. Rejects with its refusal, or with `deadline.reason`. */
   wait(request: AttemptRequest): Promise<AdmittedAttempt> {
     const { deadline, priority } = request
     return new Promise((resolve, reject) => {
@@ -70,14 +70,14 @@ export class MintQueue {
     })
   }
 
-  /** The one whose turn is next. */
+  /** Returns the attempt to admit next. */
   peek(): WaitingAttempt | undefined {
     const { call, refresh, bulk } = this.#levels
     for (const level of [call, refresh, bulk]) for (const waiting of level) return waiting
     return undefined
   }
 
-  /** Refuses all that wait, each with an error of its own. */
+  /** Refuses all waiting attempts, each with its own error. */
   refuseAll(makeError: () => VKitError): void {
     for (let waiting = this.peek(); waiting; waiting = this.peek()) waiting.refuse(makeError())
   }

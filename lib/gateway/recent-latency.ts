@@ -1,6 +1,6 @@
 const SAMPLES = 31
 
-/** How long the latest successful attempts took. */
+/** The durations of the latest successful attempts. */
 export class RecentLatency {
   readonly #samples: number[] = []
   #next = 0
@@ -12,7 +12,7 @@ export class RecentLatency {
     this.#medianMs = undefined
   }
 
-  /** Undefined until something has succeeded. */
+  /** Undefined until the first success. */
   get medianMs(): number | undefined {
     if (this.#samples.length === 0) return undefined
     return (this.#medianMs ??= [...this.#samples].sort((a, b) => a - b)[this.#samples.length >> 1])

@@ -6,35 +6,35 @@ import type { VKitErrorDetails } from '../core/vkit-error.js'
 import { containsSecret, redact } from '../secret/redact.js'
 import { toError } from './response-errors.js'
 
-/** An answer as it came over the wire, whole. */
+/** A complete response, as received. */
 export interface RawResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly bytes: Buffer
 }
 
-/** A successful answer: a JSON object without an `error`. */
+/** A successful response: a JSON object without an `error`. */
 export interface GatewayResponse {
   readonly body: object
-  /** `Date`, epoch milliseconds; missing where an `Age` says that the answer lay in a cache. */
+  /** `Date`, epoch milliseconds; undefined if an `Age` shows that the response comes from a cache. */
   readonly dateMs: number | undefined
 }
 
-/** Some servers write one, and a reader of JSON may ignore it (RFC 8259 section 8.1). */
+/** Some servers send one, and a JSON parser may ignore it (RFC 8259 section 8.1). */
 const BYTE_ORDER_MARK = /^\ufeff/
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export interface ParseContext {
   readonly secret: string
-  /** Where the request went, for messages. */
+  /** Where the request goes, for messages. */
   readonly place: () => string
   readonly nowMs: number
 }
 
 /**
- * Reads an answer, or throws the error that it is.
+ * Parses a response, or throws its error.
  *
- * What the gateway says in an `error` member goes into the message, redacted; no other text of the response does.
+ * The error message includes the `error` member of the response, redacted, and no other text of it.
  */
 export function parseResponse(raw: RawResponse, { secret, place, nowMs }: ParseContext): GatewayResponse {
   const dateMs = parseHttpDate(header(raw, 'date'))
@@ -45,29 +45,32 @@ export function parseResponse(raw: RawResponse, { secret, place, nowMs }: ParseC
     retryAfterMs: parseRetryAfter(header(raw, 'retry-after'), dateMs ?? nowMs),
   })
   if (status >= 300 && status < 400) {
-    throw new VKitResponseError(`${place()} responded with ${status}, a redirect. None is followed: check baseUrl.`, {
-      ...details(),
-      code: 'VKIT_REDIRECT',
-    })
+    throw new VKitResponseError(
+      `${place()} responded with ${status}, a redirect, which the client does not follow. Check baseUrl.`,
+      {
+        ...details(),
+        code: 'VKIT_REDIRECT',
+      },
+    )
   }
   if (status >= 400) throw toError(status, gatewayMessage(raw, secret), { place: place(), details: details() })
-  // A gateway may respond with 201 to a POST; only the body can show that any other status is a success.
+  // A gateway may respond to a POST with 201, and other statuses do not show a success.
   if (status !== 200 && status !== 201) {
     throw new VKitResponseError(`${place()} responded with ${status}.`, details())
   }
   const body = parseObject(raw, details)
   const error = readError(body, secret)
   if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
-  // What it holds goes on to the client of an end user.
-  if (sendsSecretOn(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
+  // The content of the body goes on to an end user's client.
+  if (returnsSecret(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
   return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
-/** A shorter secret, such as one of a test, may be a part of a token or a date by chance. */
+/** A shorter secret, such as a test secret, may occur in a token or a date by chance. */
 const MIN_DISTINCT_SECRET = 12
 
-/** Whether a member that goes on to an end user holds the secret. The identity is the caller's own text. */
-function sendsSecretOn(body: object, secret: string): boolean {
+/** Whether a member that goes on to an end user contains the secret. The identity is the caller's own text. */
+function returnsSecret(body: object, secret: string): boolean {
   if (secret.length < MIN_DISTINCT_SECRET) return false
   return ['sessionToken', 'expiresAt'].some(name => {
     const value = readOwn(body, name)
@@ -75,7 +78,7 @@ function sendsSecretOn(body: object, secret: string): boolean {
   })
 }
 
-/** What the gateway says of a failure, where the body is in the contract's format: JSON with an `error`. */
+/** Returns the gateway's message about a failure, if the body is in the gateway's format: JSON with an `error`. */
 function gatewayMessage(raw: RawResponse, secret: string): string | undefined {
   try {
     return readError(parseObject(raw), secret)
@@ -87,27 +90,27 @@ function gatewayMessage(raw: RawResponse, secret: string): string | undefined {
 function parseObject(raw: RawResponse, details: () => VKitErrorDetails = () => ({})): object {
   const encoding = header(raw, 'content-encoding')
   if (encoding !== undefined && encoding !== 'identity') {
-    throw new VKitResponseError('The gateway answered in an encoding that was not asked for.', details())
+    throw new VKitResponseError('The gateway responded with an unrequested content encoding.', details())
   }
-  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway answered with an empty body.', details())
-  if (!isUtf8(raw.bytes)) throw new VKitResponseError('The gateway answered with invalid UTF-8.', details())
+  if (raw.bytes.length === 0) throw new VKitResponseError('The gateway responded with an empty body.', details())
+  if (!isUtf8(raw.bytes)) throw new VKitResponseError('The gateway responded with invalid UTF-8.', details())
   let value: unknown
   try {
     value = JSON.parse(raw.bytes.toString('utf8').replace(BYTE_ORDER_MARK, ''))
   } catch {
-    // Pages of proxies and half-written answers: the next attempt may well get a real one.
-    throw new VKitResponseError('The gateway answered with something that is not JSON.', {
+    // The body may be a proxy's page or an incomplete response, and the next attempt may get a real one.
+    throw new VKitResponseError('The gateway responded with a body that is not JSON.', {
       ...details(),
       retryable: true,
     })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new VKitResponseError('The gateway answered with JSON that is not an object.', details())
+    throw new VKitResponseError('The gateway responded with JSON that is not an object.', details())
   }
   return value
 }
 
-/** The text of an `error` member, ready to end a sentence; undefined where there is none. */
+/** Returns the text of an `error` member, ready to end a sentence; undefined if there is none. */
 function readError(body: object, secret: string): string | undefined {
   const error = readOwn(body, 'error')
   if (!error) return undefined
@@ -116,7 +119,7 @@ function readError(body: object, secret: string): string | undefined {
   return clean === '' ? '.' : `: ${/[.!?…]$/.test(clean) ? clean : `${clean}.`}`
 }
 
-/** Names the usual members only: an object may be of any depth, and hold anything. */
+/** Returns the usual members only, because an object may have any depth and any content. */
 function describe(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null) return undefined
   const words = ['code', 'type', 'message', 'detail', 'description']
@@ -125,14 +128,14 @@ function describe(error: unknown): string | undefined {
   return words.length > 0 ? words.join(' – ') : undefined
 }
 
-/** The usual names: what Video.io's own is called is not documented. */
+/** Reads the request ID from the usual headers, because Video.io does not document its own header. */
 function readRequestId(raw: RawResponse, secret: string): string | undefined {
   const id = header(raw, 'x-request-id') ?? header(raw, 'request-id')
   if (id === undefined || !/^[\w.:-]{1,64}$/.test(id)) return undefined
   return isSafeToShow(secret, id) ? id : undefined
 }
 
-/** Beside the secret itself no long opaque text is let through but a UUID: it may be the secret, encoded somehow. */
+/** Whether a text contains neither the secret nor long opaque text, which may be the encoded secret. A UUID is safe. */
 function isSafeToShow(secret: string, text: string): boolean {
   if (containsSecret(text, secret)) return false
   return UUID.test(text) || redact(`${text} `, secret).startsWith(text)
@@ -143,14 +146,14 @@ function header(raw: RawResponse, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** A longer hint is as good as «not today», and keeps sums far from the largest integer. */
+/** A longer wait means the same in practice, and the limit keeps sums far from the largest integer. */
 const MAX_RETRY_AFTER_SECONDS = 365 * 24 * 3600
 
 /**
  * Reads `Retry-After` (RFC 9110 section 10.2.3: whole seconds, or a date) as milliseconds from now.
  *
- * A date is held against `serverNowMs`, the same answer's `Date`, since our clock may be off. Nonsense and moments that
- * are past give nothing: the caller's own backoff applies.
+ * A date is compared with `serverNowMs`, the `Date` of the same response, because our clock may be off. An invalid
+ * value or a past date returns undefined: the caller's own backoff applies.
  */
 export function parseRetryAfter(text: string | undefined, serverNowMs: number): number | undefined {
   if (text === undefined) return undefined

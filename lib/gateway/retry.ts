@@ -12,10 +12,10 @@ const LONGEST_WAIT_MS = 5_000
 const CAPACITY = 20
 const COST_OF_RETRY = 1
 const EARNED_BY_SUCCESS = 1
-/** More than a retry costs: random failures, most of which succeed at the retry, never use the budget up. */
+/** More than a retry costs: random failures, most of which succeed when retried, never use up the budget. */
 const EARNED_BY_RETRIED_SUCCESS = 2
 
-/** Bounds what retries add to the traffic of one client: random failures are retried, an outage is not. */
+/** Limits the traffic that the retries of one client add: random failures are retried, an outage is not. */
 export class RetryBudget {
   #tokens = CAPACITY
 
@@ -24,7 +24,7 @@ export class RetryBudget {
     this.#tokens = Math.min(CAPACITY, this.#tokens + earned)
   }
 
-  /** Takes the price of one retry, if there is enough left to pay it. */
+  /** Spends the cost of one retry. Returns false if the budget is too low. */
   spend(): boolean {
     if (this.#tokens < COST_OF_RETRY) return false
     this.#tokens -= COST_OF_RETRY
@@ -36,7 +36,7 @@ export interface RetryPolicy {
   /** Attempts after the first; 0 means exactly one attempt. */
   readonly maxRetries: number
   readonly budget: RetryBudget
-  /** Asked before each retry. */
+  /** Called before each retry. */
   readonly mayRetry: () => boolean
   /** Calls back when the circuit opens, until the returned function is called. */
   readonly onCircuitOpen: (callback: () => void) => () => void
@@ -45,7 +45,10 @@ export interface RetryPolicy {
   readonly random: Random
 }
 
-/** Runs `attempt` until it succeeds, fails in a way that a retry cannot fix, or the next retry does not fit the deadline. */
+/**
+ * Runs `attempt` until it succeeds, fails in a way that a retry cannot fix, or the next retry does not fit the
+ * deadline.
+ */
 export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, deadline: Deadline): Promise<T> {
   let next: PlannedRetry | undefined
   const result = await pRetry(attempt, {
@@ -62,8 +65,9 @@ export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, d
 }
 
 /**
- * p-retry's own defaults, except that it does not wait by itself: its timers are not those of the injected clock. They are
- * given because p-retry would read what is missing from `Object.prototype`, where anything may stand.
+ * p-retry's own defaults, except that p-retry does not wait itself: its timers do not use the injected clock.
+ *
+ * They are explicit, because p-retry would read a missing option from `Object.prototype`, which may have any property.
  */
 const DEFAULTS = {
   minTimeout: 0,
@@ -72,7 +76,7 @@ const DEFAULTS = {
   randomize: false,
   maxRetryTime: Infinity,
   shouldConsumeRetry: () => true,
-  // The deadline ends the wait and the attempt; an AbortSignal for each mint was a twentieth of its CPU time.
+  // The deadline ends the wait and the attempt, because an AbortSignal for each mint took a twentieth of its CPU time.
   signal: undefined,
   unref: false,
 } satisfies Options
@@ -84,7 +88,7 @@ interface PlannedRetry {
   readonly code: VKitErrorCode
 }
 
-/** The next retry, paid for from the budget; undefined where there must be none. */
+/** Plans the next retry and spends its cost from the budget. Returns undefined if there must be no retry. */
 function planRetry(
   { error, attemptNumber: attempt, retriesLeft }: RetryContext,
   { budget, mayRetry, random }: RetryPolicy,
@@ -104,13 +108,13 @@ async function waitForRetry(next: PlannedRetry, policy: RetryPolicy, deadline: D
       for (const stop of stops) stop()
       resolve()
     }
-    // An attempt that is refused at once is better than a wait for it.
+    // If the circuit opens, an immediate refusal is better than a longer wait.
     const stops = [callAfter(policy.clock, next.delayMs, end), deadline.onAbort(end), policy.onCircuitOpen(end)]
   })
   deadline.throwIfAborted()
 }
 
-/** Full jitter, on top of what the gateway asked for: many clients were given the same moment. */
+/** Returns the gateway's `Retry-After` plus full jitter, because many clients may have received the same time. */
 function delayBeforeRetry(error: VKitError, attempt: number, random: Random): number {
   const firstMs = error.code === 'VKIT_RATE_LIMITED' ? FIRST_WAIT_RATE_LIMITED_MS : FIRST_WAIT_MS
   return (error.retryAfterMs ?? 0) + backoffMs(attempt - 1, { firstMs, longestMs: LONGEST_WAIT_MS }, random)

@@ -7,19 +7,19 @@ export interface SecureSocketOptions {
   readonly hostname: string
   /** Where the request goes, for messages. */
   readonly place: () => string
-  /** The agent that the caller gave, if any: nothing can have changed the checks of our own. */
+  /** The caller's agent, if any. Our own agent is missing here, because its checks cannot have changed. */
   readonly callersAgent: { readonly options?: { readonly servername?: string | undefined } } | undefined
 }
 
-/** Decides whether a socket may carry the bearer, and checks each connection once. */
+/** Decides whether a socket may carry the app secret, and checks each connection once. */
 export class SecureSockets {
   readonly #checked = new WeakSet<Socket>()
 
   /**
-   * Calls `send` once the socket is known to be secure, or `refuse` when it is known not to be.
+   * Calls `send` if the socket is secure, and `refuse` if it is not.
    *
-   * On a TLS socket that is after its handshake. Other sockets are those of test tools such as nock and msw, which say
-   * that they are `encrypted`.
+   * A TLS socket is checked after its handshake. Other sockets come from test tools such as nock and msw, which mark
+   * them as `encrypted`.
    */
   whenSecure(socket: Socket, options: SecureSocketOptions, { send, refuse }: Outcome): void {
     if (this.#checked.has(socket)) return send()
@@ -39,13 +39,13 @@ interface Outcome {
   readonly refuse: (problem: Error) => void
 }
 
-/** Whether Node, or a check of the agent, has rejected the certificate; the error of such a check may be of any kind. */
+/** Whether Node or a check of the agent rejected the certificate. The error of such a check may be of any type. */
 export function isCertificateRejected(socket: Socket | null | undefined): boolean {
-  // Empty if the error of such a check has neither a code nor a message.
+  // The value is empty if the error of such a check has neither a code nor a message.
   return socket instanceof tls.TLSSocket && ((socket.authorizationError as unknown) ?? null) !== null
 }
 
-/** Node sets one of the two at the end of a handshake. */
+/** Whether the handshake is in progress: at its end, Node sets one of the two properties. */
 function isHandshaking(socket: tls.TLSSocket): boolean {
   return !socket.authorized && !isCertificateRejected(socket)
 }
@@ -55,21 +55,21 @@ function findProblem(socket: Socket, { hostname, place, callersAgent }: SecureSo
     new VKitConnectionError(`The connection to ${place()} is not secure: ${why}. The app secret was not sent.`, {
       code: 'VKIT_TLS',
     })
-  // https-proxy-agent replays a proxy's refusal on such a socket, and one that was destroyed has no certificate.
+  // https-proxy-agent replays a proxy's refusal on such a socket, and a destroyed socket has no certificate.
   if (!socket.writable) {
     return new VKitConnectionError(`The connection to ${place()} failed before it was secure: a proxy may refuse it.`)
   }
   if (!(socket instanceof tls.TLSSocket)) {
-    // On Object.prototype it says nothing of this socket.
+    // A property of Object.prototype says nothing about this socket.
     const isEncrypted = 'encrypted' in socket && socket.encrypted === true
     if (isEncrypted && !('encrypted' in Object.prototype)) return undefined
     return insecure('agent.https opened one without TLS')
   }
   if (!socket.authorized) return insecure('the certificate is not trusted')
   if (!callersAgent) return undefined
-  // The agent may have a check of its own, which replaces Node's; and a resumed session has no certificate to check.
-  // An empty one means that none is sent; Node then checks the host, too.
+  // The agent's own check may replace Node's, and a resumed session has no certificate to check.
+  // If `servername` is empty, Node sends none and checks the host.
   const name = callersAgent.options?.servername || hostname
-  const isOther = tls.checkServerIdentity(name, socket.getPeerCertificate()) !== undefined
-  return isOther ? insecure(`the certificate is not that of ${name}`) : undefined
+  const isMismatch = tls.checkServerIdentity(name, socket.getPeerCertificate()) !== undefined
+  return isMismatch ? insecure(`the certificate is not valid for ${name}`) : undefined
 }

@@ -6,10 +6,10 @@ import { formatExpiry, isUtc, parseExpiry, readJwtExpiry } from '../token/expiry
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 
-/** What of the gateway's answer a token is made from. */
+/** The parts of the gateway's response that a token is created from. */
 export interface SessionResponse {
   readonly body: object
-  /** The answer's `Date`, where it has one that no cache on the way has aged. */
+  /** The response's `Date`; undefined if it has none, or if a cache stored the response. */
   readonly dateMs?: number | undefined
 }
 
@@ -22,22 +22,27 @@ interface Exchange {
 const MAX_TOKEN_BYTES = 16 * 1024
 const MAX_EXPIRY_TEXT = 64
 
-/** Both are printed, and sent on in headers and addresses. */
+/** Applies to the token and to its expiry, because both are printed, and sent in headers and URLs. */
 const PRINTABLE_ASCII = /^[\x20-\x7e]+$/
 
 const PLAUSIBLE_SKEW_MS = 24 * 3600_000
 const DATE_RESOLUTION_MS = 1_000
 
 /**
- * Makes a token of the gateway's answer to `request`, the exchange of which began at `start` and ended at `end`.
+ * Creates a token from the gateway's response to `request`. The exchange began at `start` and ended at `end`.
  *
- * @throws VKitResponseError if the answer is for another identity (which is not named), holds no token, or one that has expired.
+ * @throws VKitResponseError if the response is for another identity (which the error does not name), or has no token,
+ * or an expired one.
  */
-export function parseSessionResponse(answer: SessionResponse, request: TokenRequest, exchange: Exchange): MintedToken {
+export function parseSessionResponse(
+  response: SessionResponse,
+  request: TokenRequest,
+  exchange: Exchange,
+): MintedToken {
   const { start, end, events } = exchange
-  const sessionToken = readToken(answer.body)
-  checkIdentity(readOwn(answer.body, 'identity'), request.identity)
-  const expiry = readExpiry(readOwn(answer.body, 'expiresAt'), sessionToken, events)
+  const sessionToken = readToken(response.body)
+  checkIdentity(readOwn(response.body, 'identity'), request.identity)
+  const expiry = readExpiry(readOwn(response.body, 'expiresAt'), sessionToken, events)
   const token: SessionToken = Object.freeze({
     sessionToken,
     expiresAt: expiry.text,
@@ -46,10 +51,10 @@ export function parseSessionResponse(answer: SessionResponse, request: TokenRequ
   })
   if (expiry.ms === undefined) return { token }
 
-  const server = serverTime(answer.dateMs, exchange)
+  const server = serverTime(response.dateMs, exchange)
   const elapsed = end.monotonic - start.monotonic
   if (expiry.ms - server.earliest <= Math.max(0, elapsed)) {
-    throw new VKitResponseError('The gateway answered with a session token that has already expired.', {
+    throw new VKitResponseError('The gateway responded with a session token that has already expired.', {
       retryable: true,
     })
   }
@@ -58,45 +63,45 @@ export function parseSessionResponse(answer: SessionResponse, request: TokenRequ
 
 function readToken(body: object): string {
   const token = readOwn(body, 'sessionToken')
-  if (typeof token !== 'string' || token === '') throw invalid('holds no sessionToken')
-  if (!PRINTABLE_ASCII.test(token)) throw invalid('holds a sessionToken that is not printable ASCII')
-  if (Buffer.byteLength(token) > MAX_TOKEN_BYTES) throw invalid('holds a sessionToken of more than 16 KiB')
+  if (typeof token !== 'string' || token === '') throw invalid('has no sessionToken')
+  if (!PRINTABLE_ASCII.test(token)) throw invalid('has a sessionToken that is not printable ASCII')
+  if (Buffer.byteLength(token) > MAX_TOKEN_BYTES) throw invalid('has a sessionToken of more than 16 KiB')
   return token
 }
 
-function checkIdentity(answered: unknown, asked: string): void {
-  if (typeof answered !== 'string') throw invalid('holds no identity')
-  if (answered === asked) return
-  throw new VKitResponseError('The gateway answered with a token for another identity than the one asked for.', {
+function checkIdentity(received: unknown, requested: string): void {
+  if (typeof received !== 'string') throw invalid('has no identity')
+  if (received === requested) return
+  throw new VKitResponseError('The gateway responded with a token for a different identity than the requested one.', {
     code: 'VKIT_IDENTITY_MISMATCH',
   })
 }
 
 interface Expiry {
   readonly text: string
-  /** Epoch milliseconds; missing where the text could not be read. */
+  /** Epoch milliseconds; missing if the text cannot be read. */
   readonly ms?: number
 }
 
-/** The earlier of `expiresAt` and, where the token is a JWT, its `exp` (RFC 7519 section 4.1.4, epoch seconds). */
+/** Returns the earlier of `expiresAt` and, if the token is a JWT, its `exp` (RFC 7519 section 4.1.4, epoch seconds). */
 function readExpiry(expiresAt: unknown, sessionToken: string, events: Events): Expiry {
   const exp = readJwtExpiry(sessionToken)
   if (expiresAt === undefined || expiresAt === null || expiresAt === '') {
-    if (exp === undefined) throw invalid('says nowhere when the session token expires')
+    if (exp === undefined) throw invalid('has no expiry for the session token')
     return { text: formatExpiry(exp), ms: exp }
   }
-  if (typeof expiresAt !== 'string' && typeof expiresAt !== 'number') throw invalid('holds no readable expiresAt')
+  if (typeof expiresAt !== 'string' && typeof expiresAt !== 'number') throw invalid('has no readable expiresAt')
 
   const text = String(expiresAt)
-  if (text.length > MAX_EXPIRY_TEXT) throw invalid('holds no readable expiresAt')
-  if (!PRINTABLE_ASCII.test(text)) throw invalid('holds an expiresAt that is not printable ASCII')
+  if (text.length > MAX_EXPIRY_TEXT) throw invalid('has no readable expiresAt')
+  if (!PRINTABLE_ASCII.test(text)) throw invalid('has an expiresAt that is not printable ASCII')
   const ms = parseExpiry(text)
   if (ms === undefined) {
     events.emit({ type: 'unreadable-expiry' })
     return { text }
   }
   if (exp !== undefined && exp < ms) {
-    // A JWT counts whole seconds: less than one is rounding.
+    // A JWT has whole seconds, so a smaller difference is rounding.
     if (ms - exp >= 1000) events.emit({ type: 'expiry-mismatch', differenceMs: ms - exp })
     return { text: formatExpiry(exp), ms: exp }
   }
@@ -104,10 +109,11 @@ function readExpiry(expiresAt: unknown, sessionToken: string, events: Events): E
 }
 
 /**
- * The bounds of the server's time when the request began.
+ * Returns the bounds of the server's time when the request began.
  *
- * Its `Date` is cut to whole seconds. Where it is the second that our own clock was in, that clock is the better one;
- * where it is not, ours is off, and `latest` errs on the side on which no token is believed to live longer than it does.
+ * The server's `Date` has whole seconds. If it is the second that our own clock was in, our clock is used, because it
+ * is more precise. Otherwise, our clock is off, and `latest` is the safe bound: no token is considered valid for longer
+ * than it is.
  */
 function serverTime(
   dateMs: number | undefined,
@@ -124,5 +130,5 @@ function serverTime(
 }
 
 function invalid(what: string): VKitResponseError {
-  return new VKitResponseError(`The gateway's answer ${what}.`)
+  return new VKitResponseError(`The gateway's response ${what}.`)
 }

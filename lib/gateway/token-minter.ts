@@ -20,7 +20,7 @@ import type { Transport } from './transport.js'
 export interface TokenMinterOptions {
   readonly secret: SecretSource
   readonly maxRetries: number
-  /** Of one attempt. */
+  /** The timeout of one attempt. */
   readonly timeoutMs: number
   readonly transport: Transport
   readonly clock: Clock
@@ -28,7 +28,7 @@ export interface TokenMinterOptions {
   readonly random: Random
 }
 
-/** How a mint is made, beside what is minted. */
+/** The options of a mint, in addition to its request. */
 export interface MintOptions {
   readonly deadline: Deadline
   readonly priority: MintPriority
@@ -36,13 +36,13 @@ export interface MintOptions {
   readonly onSent?: (() => void) | undefined
 }
 
-/** A mint under way. */
+/** A mint in flight. */
 interface Mint extends MintOptions {
   readonly request: TokenRequest
-  /** The JSON that is sent. It holds identity and scopes, so that it is the mint's key as well. */
+  /** The JSON that is sent. It contains identity and scopes, so it is also the mint's key. */
   readonly body: string
   secret: string
-  /** Requests sent. */
+  /** The number of requests sent. */
   attempts: number
   /** Whether the last attempt failed before it could be sent. */
   isUnsent: boolean
@@ -65,17 +65,22 @@ export class TokenMinter {
     return this.#admission.stats
   }
 
-  /** How long a mint took lately; undefined until one has succeeded. */
+  /** The median duration of recent successful attempts; undefined until the first one. */
   get medianMs(): number | undefined {
     return this.#admission.medianMs
   }
 
-  /** @throws VKitError, whose `attempts` are the requests sent, and whose `refusedBy` says why there was none; `deadline.reason` */
+  /**
+   * Mints a token.
+   *
+   * @throws VKitError: `attempts` is the number of requests sent, and `refusedBy` shows why none was sent.
+   * `deadline.reason` if the deadline ends first.
+   */
   async mint({ identity, scopes }: TokenRequest, options: MintOptions): Promise<MintedToken> {
     const { deadline } = options
     deadline.throwIfAborted()
     const body = plainJson({ identity, scopes })
-    // Before the secret is read: a refusal should not cost the provider a question.
+    // Checked before the secret is read, because a refused mint should not call the provider.
     this.#admission.check(body)
     const secret = await this.#secret.read(deadline)
     const mint: Mint = { ...options, request: { identity, scopes }, body, secret, attempts: 0, isUnsent: false }
@@ -110,11 +115,11 @@ export class TokenMinter {
     const { body, deadline, priority, secret } = mint
     const admitted = await this.#admission.admit({ key: body, deadline, priority })
     try {
-      // It may have been refused while the attempt waited for its turn.
+      // The gateway may have refused the secret while the attempt waited for a slot.
       this.#secret.check(secret)
       const minted = await this.#exchange(mint)
       mint.attempts++
-      // What was refused with the one before it may be accepted with this one.
+      // The gateway may accept with this secret what it refused with the previous one.
       if (this.#secret.recordAccepted(secret)) this.#admission.forgetUnauthenticated()
       this.#admission.end(admitted, { kind: 'success' })
       return minted
@@ -147,12 +152,12 @@ export class TokenMinter {
     }
   }
 
-  /** What the caller is given for a failure, which is remembered if it is the mint's own. */
+  /** Returns the error for the caller. Records the failure if it is the mint's own. */
   #toFailure({ body, secret, deadline, attempts, isUnsent }: Mint, error: unknown): unknown {
     if (!(error instanceof VKitError)) return error
-    const isOfSecret = error instanceof VKitAuthenticationError && this.#secret.isRefused(secret)
+    const isSecretRefused = error instanceof VKitAuthenticationError && this.#secret.isRefused(secret)
     const isLocal = deadline.aborted || isUnsent || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
-    if (!isLocal && !isOfSecret) this.#admission.recordFailedMint(body, error)
+    if (!isLocal && !isSecretRefused) this.#admission.recordFailedMint(body, error)
     return copyError(error, { attempts })
   }
 }

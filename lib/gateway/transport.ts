@@ -6,16 +6,16 @@ export interface ExchangeRequest {
   /** JSON text. */
   readonly body: string
   readonly deadline: Deadline
-  /** Called when the request has a socket: from now on it waits for the gateway. */
+  /** Called when the request has a socket. From then on, it waits for the gateway. */
   readonly onDispatch?: (() => void) | undefined
-  /** Called when it fails and could not be sent: the HTTP client did not load, or the caller's own agent had no connection free. */
+  /** Called if the request fails unsent: the HTTP client did not load, or the caller's agent had no free connection. */
   readonly onNotSent?: (() => void) | undefined
 }
 
-/** Exactly one HTTP exchange: bytes in, a validated JSON object or a typed error out. */
+/** Performs exactly one HTTP exchange. Returns a validated JSON object, or rejects with a typed error. */
 export interface Transport {
-  /** How many exchanges may be in flight. */
+  /** The largest number of exchanges in flight. */
   readonly maxConnections: number
-  /** @throws VKitError on any failure; `deadline.reason` if that comes first. */
+  /** @throws VKitError on any failure; `deadline.reason` if the deadline ends first. */
   exchange(request: ExchangeRequest): Promise<GatewayResponse>
 }
