@@ -1,5 +1,5 @@
-// `npm start` runs the Express example, `npm start -- hono` another one: against the real gateway when VKIT_APP_SECRET is
-// set, else against an emulator of it in this process. Only tokens of the emulator are printed: they are worthless.
+// `npm start` runs the Express example, and `npm start -- hono` another one. If VKIT_APP_SECRET is set, it uses the real
+// gateway, otherwise an emulator in this process. It prints only tokens of the emulator, which have no value.
 import { once } from 'node:events'
 import { VKitClient } from '@video-io/videokit-nodejs'
 import { GatewayEmulator } from '@video-io/videokit-nodejs/testing'
@@ -15,7 +15,7 @@ const EXAMPLES = {
 
 const [name = 'express', ...args] = process.argv.slice(2)
 const emulator = process.env.VKIT_APP_SECRET ? undefined : await new GatewayEmulator().start()
-// In the environment, as in production: some of the examples make a client of their own.
+// Some examples create their own client, which reads the environment as in production.
 if (emulator) Object.assign(process.env, { VKIT_APP_SECRET: emulator.appSecret, VKIT_BASE_URL: emulator.url })
 const vkit = new VKitClient()
 let server
@@ -23,13 +23,13 @@ let server
 try {
   await start()
 } catch (error) {
-  console.error(error.code === 'EADDRINUSE' ? `Port ${error.port} is taken: set PORT to another one.` : error.message)
+  console.error(error.code === 'EADDRINUSE' ? `Port ${error.port} is in use. Set PORT to another port.` : error.message)
   process.exitCode = 1
   await stop()
 }
 
 async function start() {
-  if (!EXAMPLES[name]) throw new Error(`There is no example ${name}. Try one of: ${Object.keys(EXAMPLES).join(', ')}`)
+  if (!EXAMPLES[name]) throw new Error(`Unknown example: ${name}. Examples: ${Object.keys(EXAMPLES).join(', ')}`)
   const port = readPort(process.env.PORT || '3000')
   console.log(
     emulator

@@ -1,11 +1,11 @@
-// A token endpoint with Express 5; with Express 4 it is the same. `npm start` runs it.
+// A token endpoint with Express 5, the same as with Express 4. Run it with `npm start`.
 import express from 'express'
 import { createTokenHandler } from '@video-io/videokit-nodejs/handlers'
 
 /**
- * Stands in for your own authentication (a session cookie, a bearer token, passport), and lets everyone in.
+ * Replace this with your own authentication (a session cookie, a bearer token, passport). It accepts every request.
  *
- * Replace it before other machines can reach this server. The request never chooses the user.
+ * Replace it before other machines can reach this server. The request must never choose the user.
  */
 function signIn(req, res, next) {
   req.user = { id: 'END_USER_ID' }
@@ -27,6 +27,6 @@ export function createApp(vkit) {
 }
 
 export function listen(vkit, port) {
-  // Only for this machine: without a real login anyone who reaches it gets a token.
+  // Only this machine can connect: without a real login, anyone who reaches the server gets a token.
   return createApp(vkit).listen(port, '127.0.0.1')
 }

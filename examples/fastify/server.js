@@ -1,23 +1,23 @@
-// A token endpoint with Fastify. `npm start -- fastify` runs it.
+// A token endpoint with Fastify. Run it with `npm start -- fastify`.
 import fastify from 'fastify'
 import { createTokenHandler } from '@video-io/videokit-nodejs/handlers'
 
-/** Stands in for your own authentication, and lets everyone in; the request never chooses the user. */
+/** Replace this with your own authentication. It accepts every request; the request must never choose the user. */
 async function signIn(request) {
   request.user = { id: 'END_USER_ID' }
 }
 
 /** A plugin: `app.register(tokenEndpoint, { vkit, path: '/token' })`. */
 async function tokenEndpoint(app, { vkit, path }) {
-  const answer = createTokenHandler(vkit, {
+  const respond = createTokenHandler(vkit, {
     authenticate: request => request.user?.id,
     onError: (error, request) => request.log.error(error),
   })
   app.all(path, (request, reply) => {
-    // The handler answers by itself, with the headers that other plugins, such as CORS, have set until now.
+    // The handler sends the response itself, with the headers that other plugins, such as CORS, have set.
     reply.hijack()
     for (const [name, value] of Object.entries(reply.getHeaders())) reply.raw.setHeader(name, value)
-    return answer(request, reply.raw)
+    return respond(request, reply.raw)
   })
 }
 
@@ -32,7 +32,7 @@ export function createApp(vkit) {
 
 export async function listen(vkit, port) {
   const app = createApp(vkit)
-  // Only for this machine: without a real login anyone who reaches it gets a token.
+  // Only this machine can connect: without a real login, anyone who reaches the server gets a token.
   await app.listen({ port, host: '127.0.0.1' })
   return app.server
 }

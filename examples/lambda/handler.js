@@ -2,17 +2,17 @@
 import { VKitClient } from '@video-io/videokit-nodejs'
 import { createFetchTokenHandler } from '@video-io/videokit-nodejs/handlers'
 
-// Outside of the handler: tokens and connections are kept from one invocation to the next. The secret is read from the
-// environment's VKIT_APP_SECRET, or from a function, which may ask Secrets Manager.
+// Created outside the handler, so that invocations share cached tokens and connections. The client reads the secret from
+// VKIT_APP_SECRET. It also accepts a function, which can load the secret from Secrets Manager.
 const vkit = new VKitClient()
 
-const answer = createFetchTokenHandler(vkit, {
-  // Of a JWT authorizer, which has checked the user's own bearer token before this function is called.
+const respond = createFetchTokenHandler(vkit, {
+  // A JWT authorizer has verified the user's bearer token before Lambda calls this function.
   authenticate: ({ event }) => event.requestContext.authorizer?.jwt?.claims.sub,
 })
 
 export async function handler(event) {
-  const response = await answer({ method: event.requestContext.http.method, event })
+  const response = await respond({ method: event.requestContext.http.method, event })
   return {
     statusCode: response.status,
     headers: Object.fromEntries(response.headers),

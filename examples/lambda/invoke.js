@@ -1,4 +1,4 @@
-// Calls handler.js as Lambda does, with the part of an event that it reads. `npm start -- lambda` runs it.
+// Calls handler.js as Lambda does, with the part of an event that the handler reads. Run it with `npm start -- lambda`.
 import { handler } from './handler.js'
 
 export async function run(vkit, args, { printsTokens }) {
@@ -12,7 +12,7 @@ export async function run(vkit, args, { printsTokens }) {
     },
   }
   const response = await handler(event)
-  // A terminal's text is copied and logged: a real token does not belong there.
+  // The output of a terminal may be copied and logged, so a real token must not appear in it.
   const shown = printsTokens || response.statusCode !== 200 ? response : { ...response, body: '(a token)' }
   console.log(JSON.stringify(shown, null, 2))
 }

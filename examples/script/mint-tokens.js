@@ -1,4 +1,4 @@
-// Mints a token for each of a list of users, and prints one line of JSON each. `npm start -- script alice bob` runs it.
+// Mints a token for each user in a list, and prints one line of JSON for each. Run it with `npm start -- script alice bob`.
 const USERS = ['alice', 'bob', 'carol']
 
 export async function run(vkit, users, { printsTokens }) {
@@ -7,7 +7,7 @@ export async function run(vkit, users, { printsTokens }) {
       console.error(`${identity}: ${error.message}`)
       continue
     }
-    // Your own script stores token.sessionToken. A real one does not belong in a terminal, whose text is copied and logged.
+    // Store token.sessionToken here. Do not print a real token: the output of a terminal may be copied and logged.
     const { sessionToken, expiresAt } = token
     console.log(JSON.stringify(printsTokens ? { identity, sessionToken, expiresAt } : { identity, expiresAt }))
   }

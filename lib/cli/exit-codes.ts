@@ -1,16 +1,16 @@
 import type { VKitError, VKitErrorCode } from '../core/vkit-error.js'
 
-/** What the process ends with; documented in `vkit --help` and the guide. After Ctrl-C it is 130, after SIGTERM 143. */
+/** Exit codes, documented in `vkit --help` and the guide. Signals have their own: 130 for Ctrl-C, 143 for SIGTERM. */
 export const EXIT = {
   ok: 0,
-  /** Some identities failed; a check of the doctor did. */
+  /** Some identities or a check of the doctor failed. */
   failed: 1,
   usage: 2,
   config: 3,
   refused: 4,
   unreachable: 5,
   file: 6,
-  /** The doctor has only warnings. */
+  /** The doctor reports warnings, no failures. */
   warnings: 7,
 } as const
 
@@ -29,7 +29,7 @@ export function exitCodeOf(error: VKitError): number {
   return BY_CODE[error.code] ?? EXIT.failed
 }
 
-/** Ends the command with a message and an exit code; the message never holds what was typed unless it is known to be harmless. */
+/** Ends the command with a message and an exit code. The message never contains user input that may be secret. */
 export class CommandError extends Error {
   readonly exitCode: number
   constructor(message: string, exitCode: number) {
@@ -42,14 +42,14 @@ export function usageError(message: string): CommandError {
   return new CommandError(`${message} See --help.`, EXIT.usage)
 }
 
-/** What the operating system says of a file, without what Node adds to it. */
+/** An error for a failed file operation. It leaves out Node's message, which contains the path. */
 export function fileError(what: string, error: unknown): CommandError {
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error'
   return new CommandError(`${what}: ${WORDS[code] ?? code}.`, EXIT.file)
 }
 
 const WORDS: Record<string, string> = {
-  ENOENT: 'there is no such file',
+  ENOENT: 'no such file',
   EACCES: 'permission denied',
   EISDIR: 'it is a directory',
   ENOSPC: 'the disk is full',

@@ -1,75 +1,81 @@
-const SECRET = `The app secret (dashboard: Apps → Your App → API TOKEN) comes from VKIT_APP_SECRET, or:
-  --secret-file <file>   a file that holds it and nothing else; - is standard input
-  --base-url <url>       the gateway; default VKIT_BASE_URL, else https://gateway.video.io
-It is never an argument, and never printed.`
+const SECRET = `App secret (dashboard: Apps → Your App → API TOKEN)
+  Set VKIT_APP_SECRET, or use --secret-file. The secret is not accepted as an argument, and never printed.
 
-/** What --help says. */
+  --secret-file <file>   read the app secret from this file; - is standard input
+  --base-url <url>       gateway URL (default: VKIT_BASE_URL, else https://gateway.video.io)`
+
+/** The text of --help, for `vkit` and for each command. */
 export const HELP = {
-  all: `vkit – session tokens of Video.io from the command line
+  all: `vkit – Video.io session tokens from the command line
 
-  vkit token <identity>...     mint a token for one user, or for a million
-  vkit emulator                a local gateway, to develop without an account
-  vkit doctor                  check the set-up, and say what to do
+Usage
+  vkit token <identity>...     mint session tokens, for one user or a million
+  vkit emulator                run a local gateway for development, without an account
+  vkit doctor                  check the configuration, and suggest fixes
 
-  vkit <command> --help        what a command takes
-  vkit --version
+  vkit <command> --help        show the options of a command
+  vkit --version               show the version
 
 ${SECRET}
 
-Colour is left out where NO_COLOR is set.
+Environment
+  NO_COLOR                     disable colours
 
 Exit codes
-  0  done                             5  the gateway cannot be reached, or not now
-  1  some of it failed                6  a file cannot be read or written
-  2  not understood                   7  doctor: warnings, and nothing worse
-  3  no secret, or a bad one        130  interrupted by Ctrl-C (143 by SIGTERM, 129 by SIGHUP)
-  4  the gateway refuses the secret 141  nobody reads the output any longer`,
+  0  success                          5  the gateway is unreachable or unavailable
+  1  some operations failed           6  a file cannot be read or written
+  2  usage error                      7  doctor: warnings, no failures
+  3  no app secret, or an invalid one 130  interrupted by Ctrl-C (143: SIGTERM, 129: SIGHUP)
+  4  the gateway refused the secret   141  the reader of the output closed the pipe`,
 
-  token: `vkit token <identity>... – prints the session token of each, a line each, and nothing else
-vkit token --from <file>  – mints one for each line of a file; - is standard input
+  token: `vkit token <identity>... – print one session token per line
+vkit token --from <file>  – mint a token for each line of a file; - is standard input
 
-  --scope <scope>        what the token allows, as videos.read; may be given more than once
-  --json                 one JSON object a line: identity, sessionToken, expiresAt, scopes (always so with --from)
-  --from <file>          identities, one a line
-  --out <file>           writes there, one JSON object a line, readable by you alone; must not exist yet
-  --resume               goes on with the file of --out: mints only what it does not have
-  --concurrency <n>      mints under way at a time, 1 to 1000; default 16
-  --on-outage <mode>     wait: wait until the gateway answers again (with --from); fail: fail at once
-  --max-outage <time>    the longest such wait, as 90s or 10m; default 10m
+Options
+  --scope <scope>        scope of the tokens, such as videos.read; repeatable
+  --json                 print one JSON object per line: identity, sessionToken, expiresAt, scopes (implied by --from)
+  --from <file>          read identities from this file, one per line
+  --out <file>           write to this new file, one JSON object per line; only you can read it
+  --resume               continue the file of --out, and mint only the missing tokens
+  --concurrency <n>      mints in flight at a time, 1 to 1000 (default: 16)
+  --on-outage <mode>     wait: wait until the gateway recovers (default with --from); fail: fail immediately
+  --max-outage <time>    longest wait in an outage, such as 90s or 10m (default: 10m)
 
 ${SECRET}
 
-Where several identities are named, the tokens come in their order, with an empty line for one that failed. With --from
-and --json they come as they are minted. What failed is told on standard error, is not in the output, and is tried
-again by --resume. The exit code is 0 only if nothing failed.`,
+Tokens for identities on the command line are printed in the same order, with an empty line for each failure. With --from
+or --json, each token is printed when it is minted. Failures are reported on standard error and left out of the output;
+--resume retries them. The exit code is 0 only if nothing failed.`,
 
-  emulator: `vkit emulator – a gateway on this machine, to develop without an account
+  emulator: `vkit emulator – run a local gateway for development, without an account
 
-  --port <port>          default 8787; 0 is any free one
-  --ttl <time>           how long its tokens are valid, as 90s, 10m or 1h; default 1h
-  --fault <fault>        what goes wrong; may be given more than once, the first that applies is met
-  --secret-file <file>   the app secret that it accepts (also VKIT_APP_SECRET); default: one of its own, printed
-  --quiet                no request log
+Options
+  --port <port>          port to listen on; 0 is any free port (default: 8787)
+  --ttl <time>           lifetime of the tokens, such as 90s, 10m or 1h (default: 1h)
+  --fault <fault>        simulate a fault; repeatable, the first one that applies is used
+  --secret-file <file>   read the accepted app secret from this file (default: VKIT_APP_SECRET, else a new one, printed)
+  --quiet                do not log requests
 
-A fault is one or more of these, with commas between them:
-  503                    that status                  delay=800ms     late
-  retry-after=2          that header, in seconds      reset           the connection is reset
-  silence                no answer ever               expired         a token that has expired
-and, at the end, when:
-  x3                     the next three requests      20%             one request in five
-                         (neither: every request)
+Faults, combined with commas
+  503                    respond with this status     delay=800ms     delay the response
+  retry-after=2          send this header, in seconds reset           reset the connection
+  silence                never respond                expired         mint an expired token
+and, at the end, when they apply (default: to every request)
+  x3                     to the next three requests   20%             to one request in five
 
+Example
   vkit emulator --fault 429,retry-after=2,x3 --fault 503,10%`,
 
-  doctor: `vkit doctor – checks the set-up, and says what to do
+  doctor: `vkit doctor – check the configuration, and suggest fixes
 
-  --identity <identity>  for whom it mints its one token; default vkit-doctor
-  --no-mint              mints none
-  --store <module>       a module whose default export is your shared store, or a function that makes it: tries it
-  --json                 the checks as JSON
+Options
+  --identity <identity>  identity for the one token that it mints (default: vkit-doctor)
+  --no-mint              do not mint a token
+  --store <module>       also test a shared store; the default export is the store, or a function that creates it
+  --json                 print the results as JSON
 
 ${SECRET}
 
-It looks at Node, the secret (its kind, never its value), proxy and debug variables, DNS, TLS, the gateway, the clock,
-one mint, and the store. Exit code: 0 all is well, 7 warnings, 1 something is broken.`,
+Checks: Node version, proxy and debug variables, secret (never its value), DNS, TLS, gateway, clock, one mint, store.
+Exit code: 0 no problems, 7 warnings, 1 failures.`,
 } as const

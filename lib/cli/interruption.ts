@@ -1,14 +1,14 @@
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
 
-/** How long, after Ctrl-C, those under way are waited for. */
+/** How long a run waits for tokens in flight after Ctrl-C. */
 const GRACE_MS = 5_000
 
-/** How long, after that, the process may take to write what it has and to end. */
+/** How long the process may then take to write its output and exit. */
 const LAST_WRITE_MS = 1_000
 
 /**
- * Ends a run as its user asks: at the first Ctrl-C no more is begun, and what is under way is waited for a little, for a token
- * that has been minted should be written; at the second one it is left.
+ * Ends a run on a signal. The first Ctrl-C stops new work and waits for tokens in flight, so that minted tokens are
+ * written. The second Ctrl-C aborts the wait.
  */
 export class Interruption {
   readonly #stop = new AbortController()
@@ -28,31 +28,31 @@ export class Interruption {
     }
   }
 
-  /** Aborts when no more is to be begun. */
+  /** Aborts when the run must start no new work. */
   get stopSignal(): AbortSignal {
     return this.#stop.signal
   }
 
-  /** Aborts when nothing is to be waited for any longer. */
+  /** Aborts when the run must not wait any longer. */
   get abortSignal(): AbortSignal {
     return this.#abort.signal
   }
 
-  /** What the process is to end with, if it was interrupted. */
+  /** The exit code of the process, if it was interrupted. */
   get exitCode(): number | undefined {
     return this.#exitCode
   }
 
-  /** Leaves at once, for a reason of one's own. */
+  /** Ends the run immediately, without a signal. */
   abort(exitCode: number): void {
     this.#exitCode ??= exitCode
     this.#stop.abort()
     this.#abort.abort()
-    // A reader of the output that reads no more would hold the process for good.
+    // A reader that stops reading the output would keep the process alive forever.
     setTimeout(() => process.exit(this.#exitCode), LAST_WRITE_MS).unref()
   }
 
-  /** Gives the signals back. The deadline of an interrupted run goes on: what was printed has yet to be written. */
+  /** Removes the signal listeners. The deadline of an interrupted run continues, because output may be pending. */
   dispose(): void {
     this.#timer?.unref()
     for (const [signal, listener] of this.#listeners) process.removeListener(signal, listener)

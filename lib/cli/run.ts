@@ -10,13 +10,13 @@ import { tokenCommand } from './token/command.js'
 
 const COMMANDS = { token: tokenCommand, emulator: emulatorCommand, doctor: doctorCommand } as const
 
-/** Runs one command to its end; resolves to the exit code. */
+/** Runs one command, and resolves to its exit code. */
 export async function run(args: readonly string[]): Promise<number> {
   try {
     refuseSecrets(args)
     return await dispatch(args)
   } catch (error) {
-    return explain(error)
+    return reportError(error)
   }
 }
 
@@ -29,11 +29,11 @@ async function dispatch([name = '', ...rest]: readonly string[]): Promise<number
     return EXIT.usage
   }
   if (!isCommand(name))
-    throw new CommandError('No such command. There are token, emulator and doctor. See --help.', EXIT.usage)
+    throw new CommandError('Unknown command. Commands: token, emulator, doctor. See --help.', EXIT.usage)
   return wantsHelp(rest) ? print(HELP[name]) : COMMANDS[name](rest)
 }
 
-/** Read when asked for: an import would put the whole manifest into the bundle. */
+/** Reads the version from the manifest. An import would put the whole manifest into the bundle. */
 async function readVersion(): Promise<string> {
   const manifest = await readFile(new URL('../../package.json', import.meta.url), 'utf8')
   return (JSON.parse(manifest) as { version: string }).version
@@ -53,7 +53,7 @@ function print(text: string): number {
   return EXIT.ok
 }
 
-function explain(error: unknown): number {
+function reportError(error: unknown): number {
   if (error instanceof CommandError) {
     printError(error.message)
     return error.exitCode
@@ -62,8 +62,8 @@ function explain(error: unknown): number {
     printError(`${error.code}: ${error.message}`)
     return exitCodeOf(error)
   }
-  // Whatever else it is may hold what was typed, or the secret: its place is told, not its words.
+  // The message may contain user input or the secret, so only the stack frames are printed.
   const { name, stack = '' } = error instanceof Error ? error : new Error('unknown')
-  printError(`Something went wrong inside vkit (${name}).`, ...stack.split('\n').filter(line => /^\s+at /.test(line)))
+  printError(`Internal error in vkit (${name}).`, ...stack.split('\n').filter(line => /^\s+at /.test(line)))
   return EXIT.failed
 }

@@ -9,16 +9,16 @@ const MAX_BYTES = 64 * 1024
 
 export interface FoundSecret {
   readonly secret: string
-  /** Where it was found, to be told; never the secret. */
+  /** Where the secret was found, for messages; never the secret. */
   readonly source: string
-  /** What is not right about that place. */
+  /** A problem with that place. */
   readonly warning?: string
 }
 
 /**
- * The app secret: from `--secret-file` (`-` is standard input), else from the environment.
+ * Reads the app secret from `--secret-file` (`-` is standard input), else from the environment.
  *
- * @throws CommandError where there is none, or the file cannot be read
+ * @throws CommandError if no secret is set, or the file cannot be read
  */
 export async function findSecret(secretFile: string | undefined): Promise<FoundSecret> {
   if (secretFile === '-') return { secret: await readStandardInput(), source: 'standard input' }
@@ -26,35 +26,35 @@ export async function findSecret(secretFile: string | undefined): Promise<FoundS
   const secret = environment()['VKIT_APP_SECRET']
   if (secret) return { secret, source: 'VKIT_APP_SECRET' }
   throw new CommandError(
-    'No app secret. Set VKIT_APP_SECRET, or give --secret-file <file>, or pipe it in with --secret-file -. ' +
-      'It is what the dashboard calls API TOKEN: Apps → Your App → API TOKEN.',
+    'No app secret. Set VKIT_APP_SECRET, use --secret-file <file>, or pipe the secret in with --secret-file -. ' +
+      'Find it in the dashboard: Apps → Your App → API TOKEN.',
     EXIT.config,
   )
 }
 
 async function readSecretFile(path: string): Promise<FoundSecret> {
   const file = await open(path, constants.O_RDONLY).catch((error: unknown) => {
-    throw fileError('The secret file cannot be read', error)
+    throw fileError('Cannot read the secret file', error)
   })
   try {
     const isExposed = isOpenToOthers(await file.stat())
     const secret = await readText(file.createReadStream(), 'The secret file')
-    const warning = 'Others than its owner can read the secret file. Close it: chmod 600 <file>'
+    const warning = 'The secret file is readable by other users. Run: chmod 600 <file>'
     return { secret, source: 'the secret file', ...(isExposed && { warning }) }
   } catch (error) {
-    throw error instanceof CommandError ? error : fileError('The secret file cannot be read', error)
+    throw error instanceof CommandError ? error : fileError('Cannot read the secret file', error)
   } finally {
     await file.close()
   }
 }
 
 async function readStandardInput(): Promise<string> {
-  // A terminal would show what is typed.
-  if (process.stdin.isTTY) throw usageError('Pipe the secret into --secret-file -; it is not typed.')
+  // A terminal would show the typed secret.
+  if (process.stdin.isTTY) throw usageError('--secret-file - does not read from a terminal. Pipe the secret in.')
   return readText(process.stdin, 'Standard input')
 }
 
-/** Reads no further than a secret can be long: a device or a pipe may never end. */
+/** Reads at most the length of a secret, because a device or a pipe may never end. */
 async function readText(stream: Readable, name: string): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
@@ -66,7 +66,7 @@ async function readText(stream: Readable, name: string): Promise<string> {
   return Buffer.concat(chunks).toString().trim()
 }
 
-/** Whether Node would print the requests, with the secret in them. */
+/** Whether NODE_DEBUG makes Node print requests, which contain the secret. */
 export function printsRequests(environment: Environment): boolean {
   const sections = (environment['NODE_DEBUG'] ?? '').split(',').map(section => section.trim().toLowerCase())
   return sections.some(section => /^(?:https?|net|tls|stream)$|\*/.test(section))

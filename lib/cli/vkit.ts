@@ -5,5 +5,5 @@ import { watchOutput } from './terminal.js'
 const output = watchOutput()
 const exitCode = await run(process.argv.slice(2))
 await Promise.all([process.stdout, process.stderr].map(async stream => new Promise(done => stream.write('', done))))
-// Not `process.exitCode`: a list that stays open, or a store of the user's, would keep the process alive.
+// An open list or the user's store would keep the process alive, so `process.exitCode` is not enough.
 process.exit(output.exitCode ?? exitCode)

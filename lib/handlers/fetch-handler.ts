@@ -1,31 +1,31 @@
 import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
 
-/** What of a `Request` is used; give an object of your own to hand `authenticate` what your framework knows. */
+/** The members of a `Request` that the handler uses. Your own object can pass more to `authenticate`. */
 export interface FetchRequest {
-  /** In capitals, as HTTP has it. */
+  /** The HTTP method, in capitals. */
   readonly method: string
-  /** Aborts when the client hangs up. */
+  /** Aborts when the client disconnects. */
   readonly signal?: AbortSignal | undefined
 }
 
-/** Answers a request; never rejects. */
+/** Responds to a request; never rejects. */
 export type FetchTokenHandler<Req> = (request: Req) => Promise<Response>
 
-/** What nginx logs for a client that did not wait; it is never received. */
+/** The status that nginx logs for a client that disconnected; the client never receives it. */
 const CLIENT_CLOSED_REQUEST = 499
 
 /**
- * A token endpoint for servers that speak `Request` and `Response`: Hono, Next route handlers, Bun, Deno, workers.
+ * Creates a token endpoint for servers that use `Request` and `Response`: Hono, Next route handlers, Bun, Deno, workers.
  *
  * ```ts
  * export const GET = createFetchTokenHandler(vkit, { authenticate: async request => (await sessionOf(request))?.userId })
  * ```
  *
- * Answers `GET` and `POST` with `{ sessionToken, expiresAt, identity }`; other methods with 405, a caller who is not authenticated with 401,
- * trouble of the gateway with 503 and `Retry-After`, any other with 500. It stops waiting when `request.signal` aborts.
- * The promise never rejects.
+ * It responds to `GET` and `POST` with `{ sessionToken, expiresAt, identity }`, and to other methods with 405. The status is
+ * 401 if the user is not authenticated, 503 with `Retry-After` for a gateway failure, and 500 for other errors. The handler
+ * stops waiting when `request.signal` aborts. The promise never rejects.
  *
- * @throws VKitConfigError on a bad option
+ * @throws VKitConfigError if an option is invalid
  */
 export function createFetchTokenHandler<Req extends FetchRequest = Request>(
   vkit: TokenSource,
@@ -33,10 +33,10 @@ export function createFetchTokenHandler<Req extends FetchRequest = Request>(
 ): FetchTokenHandler<Req> {
   const endpoint = new TokenEndpoint(vkit, options)
   return async request => {
-    const { answer, failure } = await endpoint.answer(request, request.signal)
+    const { response, failure } = await endpoint.respond(request, request.signal)
     if (failure) endpoint.report(failure.error, request)
-    if (!answer) return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: SAFE_HEADERS })
-    const { status, headers, body } = answer
+    if (!response) return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: SAFE_HEADERS })
+    const { status, headers, body } = response
     return new Response(request.method === 'HEAD' ? null : body, { status, headers })
   }
 }

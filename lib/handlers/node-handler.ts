@@ -1,7 +1,7 @@
 import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
 
 declare global {
-  // Express' types declare it so that others may add to it, as those of passport, express-session and cookie-parser do.
+  // The types of Express, passport and others also declare this namespace, and add members to it.
   // eslint-disable-next-line @typescript-eslint/no-namespace
   namespace Express {
     // eslint-disable-next-line @typescript-eslint/no-empty-object-type
@@ -10,16 +10,16 @@ declare global {
 }
 
 /**
- * What of Node's `IncomingMessage` is to be relied on, with whatever your middlewares have added to `Express.Request`.
+ * The reliable members of Node's `IncomingMessage`, and those that your middlewares add to `Express.Request`.
  *
- * Any other type of request is had by naming it: `authenticate: (req: MyRequest) => …`.
+ * To use another type of request, name it: `authenticate: (req: MyRequest) => …`.
  */
 export interface NodeRequest extends Express.Request {
-  /** In capitals, as HTTP has it. */
+  /** The HTTP method, in capitals. */
   readonly method?: string | undefined
-  /** Path and query. */
+  /** The path and query. */
   readonly url?: string | undefined
-  /** Names in lower case. */
+  /** The headers, with names in lower case. */
   readonly headers: {
     readonly authorization?: string | undefined
     readonly cookie?: string | undefined
@@ -27,39 +27,40 @@ export interface NodeRequest extends Express.Request {
   }
 }
 
-/** What of Node's `ServerResponse` is used. */
+/** The members of Node's `ServerResponse` that the handler uses. */
 export interface NodeResponse {
-  /** Set before `end`. */
+  /** The status; the handler sets it before `end`. */
   statusCode: number
-  /** Other code has begun to respond, or has responded. */
+  /** Whether a response has started. */
   readonly headersSent: boolean
-  /** The client has hung up. */
+  /** Whether the client has disconnected. */
   readonly destroyed: boolean
-  /** One header of the answer. */
+  /** Sets a response header. */
   setHeader(name: string, value: string): unknown
-  /** Sends the answer. */
+  /** Sends the response. */
   end(text: string): unknown
-  /** Tells of a client that hangs up. */
+  /** Adds a listener for a client that disconnects. */
   once(event: 'close', listener: () => void): unknown
-  /** The counterpart of `once`. */
+  /** Removes the listener. */
   removeListener(event: 'close', listener: () => void): unknown
 }
 
-/** Answers a request; `next` is given what `authenticate` throws. Never rejects by itself. */
+/** Responds to a request, and passes errors of `authenticate` to `next`. The handler itself never rejects. */
 export type TokenHandler<Req> = (req: Req, res: NodeResponse, next?: (error?: unknown) => void) => Promise<void>
 
 /**
- * A token endpoint for Express 4 and 5, Connect, plain `node:http` and whatever else has Node's request and response.
+ * Creates a token endpoint for Express 4 and 5, Connect, `node:http`, and other servers with Node's request and response.
  *
  * ```ts
  * app.all('/token', createTokenHandler(vkit, { authenticate: req => req.user?.id }))
  * ```
  *
- * Answers `GET` and `POST` with `{ sessionToken, expiresAt, identity }`; other methods with 405, a caller who is not authenticated with 401,
- * trouble of the gateway with 503 and `Retry-After`, any other with 500. What `authenticate` throws goes to `next`, where
- * there is one. When the client hangs up nothing more is written. The promise never rejects by itself.
+ * It responds to `GET` and `POST` with `{ sessionToken, expiresAt, identity }`, and to other methods with 405. The status is
+ * 401 if the user is not authenticated, 503 with `Retry-After` for a gateway failure, and 500 for other errors. If the
+ * server passes `next`, errors of `authenticate` go to `next`. If the client disconnects, the handler writes nothing more.
+ * The handler itself never rejects.
  *
- * @throws VKitConfigError on a bad option
+ * @throws VKitConfigError if an option is invalid
  */
 export function createTokenHandler<Req extends { readonly method?: string | undefined } = NodeRequest>(
   vkit: TokenSource,
@@ -67,19 +68,19 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
 ): TokenHandler<Req> {
   const endpoint = new TokenEndpoint(vkit, options)
   return async (req, res, next) => {
-    // At once, for the app's error hook or a timeout of its own may answer instead.
+    // Set these first, because the app's error hook or timeout may respond instead.
     if (isOpen(res)) setHeaders(res, SAFE_HEADERS)
     const disconnect = watchForDisconnect(res)
-    const { answer, failure } = await endpoint.answer(req, disconnect.signal)
+    const { response, failure } = await endpoint.respond(req, disconnect.signal)
     disconnect.stop()
 
     const raise = failure?.fromAuthenticate && isOpen(res) ? next : undefined
     if (failure) endpoint.report(failure.error, req, raise && ignore)
     if (raise) return raise(failure?.error)
-    if (!answer || !isOpen(res)) return
-    res.statusCode = answer.status
-    setHeaders(res, answer.headers)
-    res.end(answer.body)
+    if (!response || !isOpen(res)) return
+    res.statusCode = response.status
+    setHeaders(res, response.headers)
+    res.end(response.body)
   }
 }
 
@@ -100,5 +101,5 @@ function setHeaders(res: NodeResponse, headers: Readonly<Record<string, string>>
 }
 
 function ignore(): void {
-  // The app's own hook is about to hear of it.
+  // The app's error hook reports the error.
 }

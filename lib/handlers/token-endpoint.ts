@@ -6,32 +6,33 @@ import { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
 
-/** What a handler needs of a `VKitClient`. */
+/** The method of `VKitClient` that a handler uses. */
 export type TokenSource = Pick<VKitClient, 'getSessionToken'>
 
-/** Who is asking: an identity, with scopes of its own or without; `null` or `undefined` if not authenticated. */
+/** The authenticated user: an identity, optionally with its own scopes. `null` or `undefined` if not authenticated. */
 export type EndUser =
   { readonly identity: string; readonly scopes?: readonly Scope[] | undefined } | string | null | undefined
 
-/** How a token endpoint knows its users, and what it grants them. */
+/** How a token endpoint identifies its users, and which scopes it grants. */
 export interface TokenHandlerOptions<Req> {
   /**
-   * Your own authentication: says who is asking, from a session cookie, a bearer token, or what a middleware of yours
-   * has left on the request. Not authenticated: 401. Never take the identity from anything that the client is free to choose.
+   * Your own authentication: returns the user of a request, from a session cookie, a bearer token, or what your middleware
+   * added to the request. If it returns `null` or `undefined`, the response is a 401. Never use an identity that the client
+   * can choose.
    *
    * The same user must always get the same identity, a string.
    */
   readonly authenticate: (request: Req) => EndUser | Promise<EndUser>
-  /** What every token allows, where `authenticate` names no scopes. Default: none. */
+  /** The scopes of each token, if `authenticate` returns no scopes. Default: none. */
   readonly scopes?: readonly Scope[] | undefined
   /**
-   * Called with each error that was answered with 500 or 503; the response itself holds only a code. Default:
-   * `console.error`, unless the error went to `next`. What it throws is ignored.
+   * Called with each error that causes a 500 or 503; the response contains only a code. Default: `console.error`, unless
+   * the error goes to `next`. Errors that it throws are ignored.
    */
   readonly onError?: ((error: unknown, request: Req) => void) | undefined
 }
 
-export interface Answer {
+export interface EndpointResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   /** JSON text. */
@@ -39,16 +40,16 @@ export interface Answer {
 }
 
 export interface Outcome {
-  /** Missing where the client has hung up. */
-  readonly answer?: Answer
+  /** Undefined if the client has disconnected. */
+  readonly response?: EndpointResponse
   readonly failure?: {
     readonly error: unknown
-    /** `authenticate` threw it: the app's own error hook may answer instead. */
+    /** Whether `authenticate` threw it. The app's own error hook may then respond. */
     readonly fromAuthenticate: boolean
   }
 }
 
-/** On every answer: a token belongs to one user, and no cache on the way may keep it for the next. */
+/** Headers of every response. A token belongs to one user, so no shared cache may store it. */
 export const SAFE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
   'cache-control': 'private, no-store',
   'x-content-type-options': 'nosniff',
@@ -61,10 +62,10 @@ const OPTION_NAMES: readonly string[] = [
   'scopes',
   'onError',
 ] satisfies (keyof TokenHandlerOptions<never>)[]
-/** Where it is not known how long it takes: drawn anew each time, so that those who failed together do not return together. */
+/** The maximum of a random `Retry-After`, which spreads the retries of clients that failed at the same time. */
 const LONGEST_RETRY_AFTER_S = 5
 
-/** What all handlers have in common: a request and its user in, an answer out. Knows nothing of any server. */
+/** The part that all handlers share: it authenticates a request and creates the response, for any kind of server. */
 export class TokenEndpoint<Req extends { readonly method?: string | undefined }> {
   readonly #vkit: TokenSource
   readonly #options: TokenHandlerOptions<Req>
@@ -76,27 +77,27 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     this.#options = { authenticate, scopes: scopes && [...scopes], onError }
   }
 
-  /** Never rejects. Once `signal` aborts no caller waits any longer; the token is still cached. */
-  async answer(request: Req, signal: AbortSignal | undefined): Promise<Outcome> {
+  /** Responds to a request; never rejects. When `signal` aborts, it stops waiting, but the token is still cached. */
+  async respond(request: Req, signal: AbortSignal | undefined): Promise<Outcome> {
     if (!METHODS.includes(request.method)) {
-      return { answer: refusal(405, 'METHOD_NOT_ALLOWED', { allow: METHODS.join(', ') }) }
+      return { response: errorResponse(405, 'METHOD_NOT_ALLOWED', { allow: METHODS.join(', ') }) }
     }
     let user: EndUser
     try {
       user = await this.#options.authenticate(request)
     } catch (error) {
-      return { answer: refusal(500, 'INTERNAL'), failure: { error: asObject(error), fromAuthenticate: true } }
+      return { response: errorResponse(500, 'INTERNAL'), failure: { error: asObject(error), fromAuthenticate: true } }
     }
-    if (user === null || user === undefined) return { answer: refusal(401, 'UNAUTHENTICATED') }
+    if (user === null || user === undefined) return { response: errorResponse(401, 'UNAUTHENTICATED') }
     try {
-      return { answer: success(await this.#getSessionToken(user, signal)) }
+      return { response: tokenResponse(await this.#getSessionToken(user, signal)) }
     } catch (error) {
       if (signal?.aborted && error === signal.reason) return {}
-      return { answer: failure(error), failure: { error, fromAuthenticate: false } }
+      return { response: toErrorResponse(error), failure: { error, fromAuthenticate: false } }
     }
   }
 
-  /** Calls `onError`, or `fallback` where there is none. */
+  /** Calls `onError`, or `fallback` if that option is not set. */
   report(error: unknown, request: Req, fallback: (error: unknown) => void = printError): void {
     const { onError = fallback } = this.#options
     callListener(() => onError(error, request))
@@ -107,14 +108,14 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     const inherited = inheritedProperty(given, USER_MEMBERS)
     if (inherited !== undefined) {
       throw new VKitArgumentError(
-        'authenticate must return own members: identity and scopes that are inherited are not read.',
+        'authenticate must return an object with own properties: inherited identity and scopes are not read.',
       )
     }
     const { identity, scopes = this.#options.scopes } = ownProperties<{
       identity?: unknown
       scopes?: readonly Scope[] | undefined
     }>(given)
-    // Whatever else `authenticate` may have given is refused there, in words that name what is wrong with it.
+    // getSessionToken checks the identity and the scopes, and its errors name the problem.
     return this.#vkit.getSessionToken(identity as string, { scopes, signal })
   }
 }
@@ -128,11 +129,11 @@ function checkArguments(vkit: unknown, options: unknown): void {
   }
   const unknown = Object.keys(options).find(name => !OPTION_NAMES.includes(name))
   if (unknown !== undefined) {
-    throw new VKitConfigError(`A token handler has no option "${unknown}". Known are: ${OPTION_NAMES.join(', ')}.`)
+    throw new VKitConfigError(`A token handler has no option "${unknown}". Known options: ${OPTION_NAMES.join(', ')}.`)
   }
   const { authenticate, scopes, onError } = ownProperties(options as Record<keyof TokenHandlerOptions<never>, unknown>)
   if (typeof authenticate !== 'function') {
-    throw new VKitConfigError('A token handler needs authenticate, a function that says who is asking.')
+    throw new VKitConfigError('A token handler needs authenticate, a function that returns the user of a request.')
   }
   if (scopes !== undefined && !(Array.isArray(scopes) && scopes.every(scope => typeof scope === 'string'))) {
     throw new VKitConfigError('scopes must be an array of strings.')
@@ -140,17 +141,17 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (onError !== undefined && typeof onError !== 'function') throw new VKitConfigError('onError must be a function.')
 }
 
-/** Only members of the contract, each a string: iOS decodes them strictly. */
-function success({ sessionToken, expiresAt, identity }: SessionToken): Answer {
+/** Contains only the documented members, each a string, because iOS decodes them strictly. */
+function tokenResponse({ sessionToken, expiresAt, identity }: SessionToken): EndpointResponse {
   return { status: 200, headers: jsonHeaders(), body: JSON.stringify({ sessionToken, expiresAt, identity }) }
 }
 
-/** Never a word of what came from the gateway: a code, and when to try again. */
-function failure(error: unknown): Answer {
-  if (!VKitError.is(error)) return refusal(500, 'INTERNAL')
-  // A client that is closed is one of a server on its way down: another one will answer.
-  if (!error.retryable && error.code !== 'VKIT_CLOSED') return refusal(500, error.code)
-  return refusal(503, error.code, { 'retry-after': String(retryAfterSeconds(error)) })
+/** Contains only a code and `Retry-After`, never text from the gateway. */
+function toErrorResponse(error: unknown): EndpointResponse {
+  if (!VKitError.is(error)) return errorResponse(500, 'INTERNAL')
+  // A closed client means that this server is shutting down, so a retry reaches another one.
+  if (!error.retryable && error.code !== 'VKIT_CLOSED') return errorResponse(500, error.code)
+  return errorResponse(503, error.code, { 'retry-after': String(retryAfterSeconds(error)) })
 }
 
 function retryAfterSeconds({ retryAfterMs }: VKitError): number {
@@ -158,7 +159,7 @@ function retryAfterSeconds({ retryAfterMs }: VKitError): number {
   return Math.max(1, Math.ceil(retryAfterMs / 1000))
 }
 
-function refusal(status: number, code: string, headers?: Readonly<Record<string, string>>): Answer {
+function errorResponse(status: number, code: string, headers?: Readonly<Record<string, string>>): EndpointResponse {
   return { status, headers: jsonHeaders(headers), body: JSON.stringify({ error: { code } }) }
 }
 
@@ -166,13 +167,13 @@ function jsonHeaders(more?: Readonly<Record<string, string>>): Readonly<Record<s
   return { ...SAFE_HEADERS, 'content-type': 'application/json', ...more }
 }
 
-/** Hooks take `next()` for no error and `next('route')` for a command. */
+/** Converts a thrown value to an object: `next()` means no error, and `next('route')` is a command. */
 function asObject(error: unknown): object {
   if (typeof error === 'object' && error !== null) return error
   return new Error('authenticate threw something that is not an error.', { cause: error })
 }
 
 function printError(error: unknown): void {
-  // eslint-disable-next-line no-console -- the answer says only a code; nowhere else would one find out.
+  // eslint-disable-next-line no-console -- the response contains only a code, so the error must appear in the log.
   console.error(error)
 }

@@ -21,8 +21,8 @@ const RAW_MEMORY = /\[Uint8Contents\]: <[^>]*>/g
  * assertNoSecret([error, logLines], process.env.VKIT_APP_SECRET)
  * ```
  *
- * It calls the getters, `toJSON`, `toString` and `inspect` of what it is given. `#private` fields nobody can see, so they
- * are not looked at. Its error tells where the secret is, and never what it is.
+ * It calls getters, `toJSON`, `toString` and `inspect` of `value`. It does not read `#private` fields, which other code
+ * cannot read either. Its error reports where the secret is, and never contains the secret.
  *
  * @throws Error if the secret is found; TypeError if it is not a string of at least four characters
  */
@@ -34,7 +34,7 @@ export function assertNoSecret(value: unknown, secret: string): void {
   if (findings.length > 0) throw new Error(`The secret was found:\n${findings.map(each => `- ${each}`).join('\n')}`)
 }
 
-/** One walk through all that can be reached from a value; by a queue, for what is nested may be so as deep as it likes. */
+/** A search through everything reachable from a value. It uses a queue, because recursion could overflow the stack. */
 class Scan {
   readonly #forms: readonly SecretForm[]
   readonly #findings = new Set<string>()
@@ -49,10 +49,10 @@ class Scan {
     this.#queue.push({ value: root, path: 'value' })
     for (let next = this.#queue.pop(); next && this.#findings.size < MAX_FINDINGS; next = this.#queue.pop()) {
       if (isObject(next.value)) this.#visit(next.value, next.path)
-      // String() takes a symbol, which a template does not.
+      // A template literal does not accept a symbol, but String() does.
       else this.#search(String(next.value), next.path)
     }
-    // Last, for the walk names the place: what Node alone can see, of promises, proxies and weak maps.
+    // Last, because it does not report the place: Node also prints what promises, proxies and weak maps contain.
     if (this.#findings.size === 0) this.#print(root)
     return [...this.#findings]
   }
@@ -93,7 +93,7 @@ class Scan {
   }
 
   #searchBytes(bytes: Buffer, path: string): void {
-    // Text in memory has two bytes a character, and may begin at an odd one.
+    // Text in memory may have two bytes per character, and may start at an odd offset.
     const texts = [bytes.toString('utf8'), bytes.toString('utf16le'), bytes.subarray(1).toString('utf16le')]
     for (const text of texts) this.#search(text, path)
   }
@@ -106,13 +106,13 @@ class Scan {
   }
 
   #searchPrint(path: string, print: () => string | undefined): void {
-    const text = attempt(print) ?? ''
-    // A small Buffer is a view of a pool that others use too, and showHidden prints all of it in hex.
+    const text = tryRead(print) ?? ''
+    // A small Buffer is a view of a shared pool, and showHidden prints the whole pool in hex.
     const form = findForm(this.#forms, text.replace(RAW_MEMORY, ''))
     if (form) this.#findings.add(`${path} (${form.name})`)
   }
 
-  /** What `read` throws is looked at like what it gives. */
+  /** Adds the result of `read`, or the error that it throws, to the queue. */
   #visitResult(path: string, read: () => unknown): void {
     try {
       this.#queue.push({ value: read(), path })
@@ -131,7 +131,7 @@ class Scan {
     return `[${this.#label(key)}]`
   }
 
-  /** A key may be the secret itself. */
+  /** Hides a key that may be the secret itself. */
   #label(key: unknown): string {
     if (isObject(key)) return '…'
     const text = typeof key === 'string' ? JSON.stringify(key) : String(key)
@@ -139,14 +139,14 @@ class Scan {
   }
 }
 
-/** Of the object itself and of its classes, as far as they are not the language's own. */
+/** Yields the properties of the object and of its classes, except built-in classes. */
 function* propertiesOf(object: object): Generator<{ key: string | symbol; isInherited: boolean }> {
   for (let owner: object | undefined = object; owner; owner = prototypeOf(owner)) {
     const isInherited = owner !== object
     if (isInherited && ArrayBuffer.isView(object)) return
     if (isInherited && isBuiltIn(owner)) return
     for (const key of keysOf(owner)) {
-      // The bytes are searched as such: a hundred million keys would be no help.
+      // `bytesOf` covers the bytes, so their index keys would only cost time.
       if (ArrayBuffer.isView(object) && typeof key === 'string' && /^\d+$/.test(key)) continue
       yield { key, isInherited }
     }
@@ -154,15 +154,15 @@ function* propertiesOf(object: object): Generator<{ key: string | symbol; isInhe
 }
 
 function prototypeOf(object: object): object | undefined {
-  return attempt(() => Reflect.getPrototypeOf(object)) ?? undefined
+  return tryRead(() => Reflect.getPrototypeOf(object)) ?? undefined
 }
 
 function keysOf(object: object): (string | symbol)[] {
-  return attempt(() => Reflect.ownKeys(object)) ?? []
+  return tryRead(() => Reflect.ownKeys(object)) ?? []
 }
 
 function isBuiltIn(prototype: object): boolean {
-  return isNative(attempt((): unknown => Reflect.get(prototype, 'constructor')))
+  return isNative(tryRead((): unknown => Reflect.get(prototype, 'constructor')))
 }
 
 function callOwnCode(object: object, method: string): unknown {
@@ -185,8 +185,8 @@ function isObject(value: unknown): value is object {
   return (typeof value === 'object' && value !== null) || typeof value === 'function'
 }
 
-/** A revoked proxy and its like throw at every question. */
-function attempt<T>(read: () => T): T | undefined {
+/** Returns undefined if `read` throws, as every access to a revoked proxy does. */
+function tryRead<T>(read: () => T): T | undefined {
   try {
     return read()
   } catch {

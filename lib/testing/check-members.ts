@@ -1,7 +1,7 @@
 import http from 'node:http'
 import { nearestName } from '../core/nearest-name.js'
 
-/** What a value must be, in words, and whether it is. */
+/** A test for a value, and its description for errors. */
 export interface Check {
   readonly expected: string
   readonly accepts: (value: unknown) => boolean
@@ -11,7 +11,7 @@ export interface Check {
 export type Checks<T> = { readonly [K in keyof T]-?: Check }
 
 /**
- * The own members of `given`, each of them known and of the right type; `what` names them in an error.
+ * Returns the own properties of `given`, and checks their names and types. `what` names `given` in an error.
  *
  * @throws TypeError that names the member, never its value
  */
@@ -21,7 +21,7 @@ export function checkMembers<T extends object>(what: string, given: unknown, che
   }
   const own = Object.assign(Object.create(null) as T, given)
   const names = Object.keys(own)
-  if (names.length === 0 && !isPlain(given)) throw new TypeError(`${what} must be an object with members of its own.`)
+  if (names.length === 0 && !isPlain(given)) throw new TypeError(`${what} must be an object with own properties.`)
   for (const name of names) {
     if (!Object.hasOwn(checks, name)) throw unknownMember(what, name, Object.keys(checks))
     const value = own[name as keyof T]
@@ -30,13 +30,13 @@ export function checkMembers<T extends object>(what: string, given: unknown, che
   return own
 }
 
-/** @throws TypeError where `value` is not what `check` expects */
+/** @throws TypeError if `check` does not accept `value` */
 export function checkValue(what: string, value: unknown, { accepts, expected }: Check): void {
   if (!accepts(value)) throw new TypeError(`${what} must be ${expected}.`)
 }
 
 export const TEXT: Check = {
-  expected: 'a string that is not empty',
+  expected: 'a non-empty string',
   accepts: value => typeof value === 'string' && value !== '',
 }
 export const FUNCTION: Check = { expected: 'a function', accepts: value => typeof value === 'function' }
@@ -49,11 +49,11 @@ export const HEADERS: Check = {
   accepts: value => isObject(value) && !Array.isArray(value) && Object.entries(value).every(isHeader),
 }
 export const JSON_BODY: Check = {
-  expected: 'text, bytes or a value that JSON can hold',
+  expected: 'text, bytes or a value that JSON can represent',
   accepts: value => typeof value === 'string' || value instanceof Uint8Array || isJson(value),
 }
 export const JSON_OBJECT: Check = {
-  expected: 'an object that JSON can hold',
+  expected: 'an object that JSON can represent',
   accepts: value => isObject(value) && !Array.isArray(value) && isJson(value),
 }
 
@@ -71,7 +71,7 @@ export function milliseconds(min: number, max: number): Check {
   }
 }
 
-/** An object whose members `names` all meet `check`. */
+/** Accepts an object whose members `names` all pass `check`. */
 export function objectWith(expected: string, names: readonly string[], check: Check): Check {
   const accepts = (value: unknown): boolean =>
     (isObject(value) || typeof value === 'function') && names.every(name => check.accepts(Reflect.get(value, name)))
@@ -79,7 +79,7 @@ export function objectWith(expected: string, names: readonly string[], check: Ch
 }
 
 function unknownMember(what: string, name: string, known: readonly string[]): TypeError {
-  // Only what looks like a name is repeated: a secret may stand in the wrong place.
+  // The error repeats only a short plain name, because a secret may be in the wrong place.
   const shown = /^[A-Za-z_-]{1,24}$/.test(name) ? ` "${name}"` : ''
   const nearest = nearestName(name, known)
   const hint = nearest === undefined ? '' : ` Did you mean ${nearest}?`
@@ -90,7 +90,7 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-/** Object literals, also those of another realm, such as Jest's. */
+/** Whether `value` is an object literal, also of another realm such as Jest's. */
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === null || Object.getPrototypeOf(prototype) === null

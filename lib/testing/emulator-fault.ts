@@ -11,27 +11,27 @@ import {
   type Checks,
 } from './check-members.js'
 
-/** What goes wrong with one answer. Members can be combined; `reset` and `silence` leave nothing else to be seen. */
+/** A fault in one response. Members can be combined, but `reset` and `silence` hide the others. */
 export interface GatewayFault {
-  /** Only requests for this identity meet it. */
+  /** Applies only to requests for this identity. */
   readonly identity?: string
-  /** The answer's status instead of 200; from 400 on with the gateway's JSON error, if no `body` is given. */
+  /** The response status, instead of 200. From 400 on, the default body is the gateway's JSON error. */
   readonly status?: number
-  /** Beside, or in place of, the usual ones. */
+  /** Extra response headers, which replace default headers of the same name. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>>
-  /** The whole body: text and bytes as they are, anything else as JSON. */
+  /** The whole response body: text and bytes unchanged, any other value as JSON. */
   readonly body?: unknown
-  /** Members of an otherwise right answer, put in place of its own; `undefined` leaves one out. */
+  /** Members to replace in an otherwise normal response body; `undefined` removes a member. */
   readonly answer?: Readonly<Record<string, unknown>>
-  /** Real milliseconds before the answer is sent. */
+  /** Milliseconds of real time before the response is sent. */
   readonly delayMs?: number
-  /** The connection is reset: before an answer, or in the middle of its body. */
+  /** Resets the connection: before the response, or in the middle of its body. */
   readonly reset?: boolean | 'in-body'
-  /** No answer ever comes, or it stops in the middle of its body. */
+  /** Never sends a response, or stops in the middle of its body. */
   readonly silence?: boolean | 'in-body'
 }
 
-/** Node's timers take no more than a signed 32-bit number of milliseconds. */
+/** The longest delay of a Node timer, a signed 32-bit number. */
 const LONGEST_MS = 2 ** 31 - 1
 
 const FAULT_CHECKS: Checks<GatewayFault> = {
@@ -48,7 +48,7 @@ const FAULT_CHECKS: Checks<GatewayFault> = {
 const TIMES = wholeNumber(1, Infinity)
 const NO_FAULT: GatewayFault = checkFault('fault', {})
 
-/** Which fault each request meets: those for the next requests first, then the one for all. */
+/** Chooses the fault of each request: first the faults for the next requests, then the fault for all requests. */
 export class FaultScript {
   readonly #next: { readonly fault: GatewayFault; left: number }[] = []
   #forAll: GatewayFault | undefined
@@ -67,19 +67,19 @@ export class FaultScript {
     this.#next.length = 0
   }
 
-  /** The fault that a request with this body meets; it counts as met. */
+  /** Returns the fault for a request with this body, and counts it as used. */
   take(body: unknown): GatewayFault {
     const identity = (body as { identity?: unknown } | null)?.identity
-    const concerns = (fault: GatewayFault): boolean => fault.identity === undefined || fault.identity === identity
-    const index = this.#next.findIndex(({ fault }) => concerns(fault))
+    const appliesTo = (fault: GatewayFault): boolean => fault.identity === undefined || fault.identity === identity
+    const index = this.#next.findIndex(({ fault }) => appliesTo(fault))
     const scripted = this.#next[index]
     if (scripted && --scripted.left === 0) this.#next.splice(index, 1)
     if (scripted) return scripted.fault
-    return this.#forAll && concerns(this.#forAll) ? this.#forAll : NO_FAULT
+    return this.#forAll && appliesTo(this.#forAll) ? this.#forAll : NO_FAULT
   }
 }
 
-/** @throws TypeError on a member that it does not know or take */
+/** @throws TypeError if a member is unknown, or its value is invalid */
 export function checkFault(what: string, fault: unknown): GatewayFault {
   return checkMembers(what, fault, FAULT_CHECKS)
 }

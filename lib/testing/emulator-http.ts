@@ -4,13 +4,13 @@ import type { GatewayFault } from './emulator-fault.js'
 
 const MAX_REQUEST_BYTES = 1024 * 1024
 
-export interface Answer {
+export interface EmulatorResponse {
   readonly status: number
   readonly body: unknown
   readonly headers: GatewayFault['headers']
 }
 
-export function refusal(status: number, error: string): { status: number; body: object } {
+export function errorResponse(status: number, error: string): { status: number; body: object } {
   return { status, body: { error } }
 }
 
@@ -46,14 +46,14 @@ export function encode(body: unknown): Buffer {
   return Buffer.from(typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body))
 }
 
-/** The head of an answer and half of its body. */
+/** Sends the headers of a response and half of its body. */
 export function sendHalf(res: http.ServerResponse, status: number, bytes: Buffer): Promise<Socket> {
   const half = bytes.subarray(0, Math.ceil(bytes.length / 2))
   res.writeHead(status, { 'content-type': 'application/json', 'content-length': bytes.length })
   return new Promise((resolve, reject) => {
     res.write(half, error => {
       if (res.socket && !error) resolve(res.socket)
-      else reject(error ?? new Error('The client has left.'))
+      else reject(error ?? new Error('The client has disconnected.'))
     })
   })
 }

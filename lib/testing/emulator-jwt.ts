@@ -1,12 +1,12 @@
 import { createHmac, randomUUID } from 'node:crypto'
 
-/** The shape of a real one: HS256, `role: "app"`, no `exp`. Its signature is never checked. */
+/** Creates an app secret with the format of a real one: HS256, `role: "app"`, no `exp`. Its signature is never checked. */
 export function makeAppSecret(nowMs: number): string {
   const claims = { acid: randomUUID(), role: 'app', iat: Math.floor(nowMs / 1000), iss: 'video.io', jti: randomUUID() }
   return makeJwt(claims, randomUUID())
 }
 
-/** By Node alone: in Jest's jsdom jose does not know the keys that Node makes. */
+/** Signs with Node only, because jose in Jest's jsdom does not accept Node's keys. */
 export function makeJwt(claims: object, key: string): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   const content = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}`

@@ -1,47 +1,47 @@
 import { FUNCTION, milliseconds, objectWith, TEXT, wholeNumber, type Checks } from './check-members.js'
 import type { GatewayFault } from './emulator-fault.js'
 
-/** How an emulator starts; all have a default. */
+/** Options of a `GatewayEmulator`. */
 export interface GatewayEmulatorOptions {
-  /** The one app secret it accepts. Default: a JWT of its own making, in `emulator.appSecret`. */
+  /** The only app secret that it accepts. Default: a new JWT, in `emulator.appSecret`. */
   readonly appSecret?: string
-  /** How long the session tokens it mints are valid, in milliseconds. Default one hour. */
+  /** The lifetime of the session tokens that it mints, in milliseconds. Default: one hour. */
   readonly lifetimeMs?: number
-  /** Default 0: any free port, and the same one again after `stop()` and `start()`. */
+  /** The port to listen on. Default: 0, any free port, which it keeps after `stop()` and `start()`. */
   readonly port?: number
-  /** Default `127.0.0.1`. */
+  /** The address to listen on. Default: `127.0.0.1`. */
   readonly host?: string
-  /** Speaks https with this key and certificate (PEM); the client trusts it by `agent: { https: new https.Agent({ ca }) }`. */
+  /** Serves HTTPS with this key and certificate (PEM). Client option: `agent: { https: new https.Agent({ ca }) }`. */
   readonly tls?: { readonly key: string; readonly cert: string }
-  /** How many requests it remembers, the latest ones. Default: all. Give one to an emulator that runs for long. */
+  /** How many of the latest requests it stores. Default: all. Set a limit if the emulator runs for a long time. */
   readonly maxRequests?: number
-  /** Called for each request before its response; may return the fault that it meets. */
+  /** Called before each response. It may return a fault for that response. */
   readonly onRequest?: (request: RecordedRequest) => GatewayFault | undefined
-  /** Called for each request after its response. */
+  /** Called after each response. */
   readonly onAnswer?: (request: RecordedRequest) => void
-  /** Where `expiresAt` and the `Date` header take the time from; give the `FakeClock` that the client has. */
+  /** The clock for `expiresAt` and the `Date` header. Pass the `FakeClock` of the client. */
   readonly clock?: { now(): number }
 }
 
-/** A request to `POST /v1/sessions` as the emulator saw it. */
+/** A request to `/v1/sessions` that the emulator received. */
 export interface RecordedRequest {
-  /** `POST`, unless the request is wrong. */
+  /** `POST`, unless the request is invalid. */
   readonly method: string
-  /** Without the query. */
+  /** The path without the query. */
   readonly path: string
-  /** As Node gives them, names in lower case; with the secret. */
+  /** The headers as in Node, with names in lower case. They contain the secret. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>
-  /** The parsed JSON, or the text where it is none. */
+  /** The parsed JSON, or the text if it is not JSON. */
   readonly body: unknown
-  /** Epoch milliseconds, by the emulator's clock. */
+  /** Epoch milliseconds, from the emulator's clock. */
   readonly receivedAt: number
-  /** What was answered; 0 where nothing was. */
+  /** The status of the response; 0 if the emulator sent no response. */
   status: number
 }
 
 export const DEFAULT_LIFETIME_MS = 3_600_000
 
-/** About 3,000 years: a longer lifetime would leave the calendar. */
+/** About 3,000 years. A longer lifetime could exceed the range of dates. */
 const MAX_LIFETIME_MS = 1e14
 
 export const OPTION_CHECKS: Checks<GatewayEmulatorOptions> = {

@@ -1,22 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import { isSessionRequest, refusal } from './emulator-http.js'
+import { isSessionRequest, errorResponse } from './emulator-http.js'
 import { makeJwt } from './emulator-jwt.js'
 import type { RecordedRequest } from './emulator-options.js'
 
 export interface SessionRules {
-  /** The one app secret that is accepted. */
+  /** The only accepted app secret. */
   readonly appSecret: string
   readonly lifetimeMs: number
-  /** Signs the session tokens. */
+  /** The key that signs the session tokens. */
   readonly signingKey: string
   readonly nowMs: number
 }
 
-/** What the gateway responds when nothing is wrong with itself: a session, or why it refuses one. */
-export function respondRightly(request: RecordedRequest, rules: SessionRules): { status: number; body: object } {
-  if (request.method !== 'POST') return refusal(404, 'Only POST mints a session.')
-  if (request.headers['authorization'] !== `Bearer ${rules.appSecret}`) return refusal(401, 'Invalid app token.')
-  if (!isSessionRequest(request.body)) return refusal(400, 'identity must be a string, scopes an array of strings.')
+/** Returns the response of a gateway without faults: a session, or the reason for a refusal. */
+export function normalResponse(request: RecordedRequest, rules: SessionRules): { status: number; body: object } {
+  if (request.method !== 'POST') return errorResponse(404, 'Only POST mints a session.')
+  if (request.headers['authorization'] !== `Bearer ${rules.appSecret}`) return errorResponse(401, 'Invalid app token.')
+  if (!isSessionRequest(request.body))
+    return errorResponse(400, 'identity must be a string, scopes an array of strings.')
   return { status: 200, body: mint(request.body, rules) }
 }
 
@@ -31,7 +32,7 @@ function mint(
     role: 'session',
     iss: 'video.io',
     iat: Math.floor(nowMs / 1000),
-    // Whole seconds, so not before the expiresAt that goes with it.
+    // `exp` is in whole seconds, and must not be before expiresAt.
     exp: Math.ceil(expiresAt / 1000),
     jti: randomUUID(),
   }

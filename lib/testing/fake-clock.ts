@@ -6,7 +6,7 @@ interface Sleeper {
 }
 
 /**
- * A clock that goes only when told to, so that tests of expiry neither sleep nor depend on the hour.
+ * A clock that advances only on request. Tests of expiry with it are fast and independent of the time of day.
  *
  * ```ts
  * const clock = new FakeClock()
@@ -19,7 +19,7 @@ export class FakeClock implements Clock {
   #monotonic = 0
   readonly #sleepers = new Set<Sleeper>()
 
-  /** Begins at `startAt`, epoch milliseconds or RFC 3339; by default 2030-01-01T00:00:00Z. */
+  /** Starts at `startAt`, in epoch milliseconds or RFC 3339. Default: 2030-01-01T00:00:00Z. */
   constructor(startAt: number | string = '2030-01-01T00:00:00Z') {
     this.#wall = epochMs(startAt)
   }
@@ -48,17 +48,17 @@ export class FakeClock implements Clock {
     })
   }
 
-  /** How many sleep now: a test can wait for something to have gone to sleep before it advances. */
+  /** The number of pending sleeps. A test can wait for a sleep to start before it advances the clock. */
   get sleepers(): number {
     return this.#sleepers.size
   }
 
-  /** Lets `ms` milliseconds pass on both clocks, waking sleepers one by one, each at its own moment. */
+  /** Advances both clocks by `ms` milliseconds, and ends each pending sleep at its own time. */
   async advance(ms: number): Promise<void> {
     checkDuration(ms)
     const until = this.#monotonic + ms
     for (;;) {
-      // What was woken last may go to sleep again, before `until`.
+      // A woken sleeper may start another sleep that ends before `until`.
       await settle()
       const next = this.#nextBefore(until)
       if (!next) break
@@ -69,12 +69,12 @@ export class FakeClock implements Clock {
     await settle()
   }
 
-  /** Sets the wall clock back or forward, to epoch milliseconds or RFC 3339, as an administrator may; the monotonic one does not notice. */
+  /** Sets the wall clock back or forward, to epoch milliseconds or RFC 3339. The monotonic clock does not change. */
   setWall(to: number | string): void {
     this.#wall = epochMs(to)
   }
 
-  /** The machine sleeps for `ms` milliseconds: the wall clock goes on, the monotonic one stands still, no sleep ends. */
+  /** Simulates a suspended machine: the wall clock advances by `ms`, the monotonic clock does not, and no sleep ends. */
   suspend(ms: number): void {
     checkDuration(ms)
     this.#wall += ms
@@ -94,17 +94,17 @@ export class FakeClock implements Clock {
   }
 }
 
-function epochMs(moment: number | string): number {
-  const ms = typeof moment === 'number' ? moment : Date.parse(moment)
+function epochMs(time: number | string): number {
+  const ms = typeof time === 'number' ? time : Date.parse(time)
   if (Number.isFinite(ms)) return ms
-  throw new RangeError('The moment must be epoch milliseconds or an RFC 3339 date.')
+  throw new RangeError('The time must be epoch milliseconds or an RFC 3339 date.')
 }
 
 function checkDuration(ms: number): void {
   if (!(ms >= 0 && ms < Infinity)) throw new RangeError('The duration must be 0 ms or more.')
 }
 
-/** A full turn of the event loop: every promise that can settle by itself has. */
+/** Waits one turn of the event loop, so that all promises that can settle have settled. */
 function settle(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))
 }

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { checkMembers, checkValue } from './check-members.js'
 import { checkFault, FaultScript, type GatewayFault } from './emulator-fault.js'
-import { encode, merge, readBody, refusal, sendHalf, type Answer } from './emulator-http.js'
+import { encode, merge, readBody, errorResponse, sendHalf, type EmulatorResponse } from './emulator-http.js'
 import { makeAppSecret } from './emulator-jwt.js'
 import {
   DEFAULT_LIFETIME_MS,
@@ -14,11 +14,11 @@ import {
   type GatewayEmulatorOptions,
   type RecordedRequest,
 } from './emulator-options.js'
-import { respondRightly } from './emulator-session.js'
+import { normalResponse } from './emulator-session.js'
 
 /**
- * A stand-in for the Video.io gateway, for tests and for developing without an account: a real HTTP server on a loopback
- * port that checks the bearer and the body, and mints session tokens that are JWTs with the lifetime you choose.
+ * An emulator of the Video.io gateway, for tests and for development without an account. It is a real HTTP server on a
+ * loopback port: it checks the bearer token and the body, and mints session tokens (JWTs) with the lifetime that you set.
  *
  * ```ts
  * await using emulator = await new GatewayEmulator().start()
@@ -26,13 +26,14 @@ import { respondRightly } from './emulator-session.js'
  * emulator.failNext({ status: 503 })
  * ```
  *
- * The claims of its tokens are its own: which ones the real gateway's carry is not documented.
+ * The claims of its tokens are specific to the emulator. The claims of the real gateway's tokens are not documented.
  *
- * Options and faults are checked as strictly as those of the client: an unknown one, or a value of the wrong type, throws a
- * `TypeError` that names it and never its value. Where `onRequest` returns such a fault, the response is 500 and says so.
+ * It checks options and faults as strictly as the client checks its options. An unknown name or a value of the wrong type
+ * throws a `TypeError`, which contains the name and never the value. If `onRequest` returns an invalid fault, the response
+ * is a 500 that contains that error.
  */
 export class GatewayEmulator {
-  /** Every request to `/v1/sessions` so far, or the last `maxRequests`, oldest first. */
+  /** All requests to `/v1/sessions` so far, or the latest `maxRequests`, oldest first. */
   readonly requests: RecordedRequest[] = []
   readonly #options: GatewayEmulatorOptions
   readonly #clock: { now(): number }
@@ -44,7 +45,7 @@ export class GatewayEmulator {
   #server: http.Server | undefined
   #port: number
 
-  /** Does not listen yet: `start()` does. @throws TypeError on an option that it does not know or take */
+  /** Does not listen before `start()`. @throws TypeError if an option is unknown, or its value is invalid */
   constructor(options: GatewayEmulatorOptions = {}) {
     this.#options = checkMembers('GatewayEmulator', options, OPTION_CHECKS)
     const { clock = Date, port = 0, lifetimeMs = DEFAULT_LIFETIME_MS, appSecret } = this.#options
@@ -54,7 +55,7 @@ export class GatewayEmulator {
     this.#appSecret = appSecret ?? makeAppSecret(clock.now())
   }
 
-  /** Lifetime of the tokens it mints from now on, in milliseconds; negative for tokens that have expired. */
+  /** Lifetime of the tokens it mints from now on, in milliseconds. A negative value mints expired tokens. */
   get lifetimeMs(): number {
     return this.#lifetimeMs
   }
@@ -64,7 +65,7 @@ export class GatewayEmulator {
     this.#lifetimeMs = ms
   }
 
-  /** The secret it accepts; set it to rotate. */
+  /** The secret that it accepts. Set it to rotate the secret. */
   get appSecret(): string {
     return this.#appSecret
   }
@@ -74,7 +75,7 @@ export class GatewayEmulator {
     this.#appSecret = secret
   }
 
-  /** `http://127.0.0.1:<port>`, or `https://…` with `tls`, once started. */
+  /** `http://127.0.0.1:<port>`, or `https://…` with `tls`. It throws an error if the emulator is not running. */
   get url(): string {
     const address = this.#server?.address() as AddressInfo | null | undefined
     if (!address) throw new Error('The emulator is not running: await emulator.start() first.')
@@ -82,18 +83,18 @@ export class GatewayEmulator {
     return `${this.#options.tls ? 'https' : 'http'}://${host}:${address.port}`
   }
 
-  /** How many tokens it has minted. */
+  /** The number of tokens that it has minted. */
   get mints(): number {
     return this.#mints
   }
 
-  /** After `stop()`, listens on the same port again: that is an outage which a client can live through. */
+  /** Starts to listen. After `stop()` it uses the same port again, so you can simulate an outage and its end. */
   async start(): Promise<this> {
-    if (this.#server) throw new Error('The emulator is running already.')
+    if (this.#server) throw new Error('The emulator is already running.')
     const handle = (req: http.IncomingMessage, res: http.ServerResponse): void => void this.#handle(req, res)
     const { tls } = this.#options
     const server = tls ? https.createServer(tls, handle) : http.createServer(handle)
-    // A client keeps connections for as long as it likes; no test should race the server's own idle limit.
+    // Without an idle limit of the server, a test cannot race against it.
     server.keepAliveTimeout = 0
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -104,7 +105,7 @@ export class GatewayEmulator {
     return this
   }
 
-  /** Ends every connection, answered or not; connections are refused until `start()`. */
+  /** Closes all connections, also those with a request in flight. It refuses new connections until `start()`. */
   async stop(): Promise<void> {
     const server = this.#server
     this.#server = undefined
@@ -115,30 +116,30 @@ export class GatewayEmulator {
     })
   }
 
-  /** `stop()`, for `await using`. */
+  /** Calls `stop()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
 
   /**
-   * The next request meets `fault`; called again, or with `times`, so do those after it, in order.
+   * Applies `fault` to the next request, or to the next `times` requests. Faults of several calls are used in order.
    *
-   * @throws TypeError on a fault with a member that it does not know or take, or where `times` is not a whole number
+   * @throws TypeError if a member of the fault is unknown or invalid, or `times` is not a whole number of at least 1
    */
   failNext(fault: GatewayFault, times = 1): void {
     this.#faults.addNext(fault, times)
   }
 
   /**
-   * Every request meets `fault`, until `recover()`. Scripted faults of `failNext` come first.
+   * Applies `fault` to every request until `recover()`. Faults of `failNext` are used first.
    *
-   * @throws TypeError on a fault with a member that it does not know or take
+   * @throws TypeError if a member of the fault is unknown or invalid
    */
   fail(fault: GatewayFault): void {
     this.#faults.setForAll(fault)
   }
 
-  /** Forgets all faults. */
+  /** Removes all faults. */
   recover(): void {
     this.#faults.clear()
   }
@@ -147,7 +148,8 @@ export class GatewayEmulator {
     try {
       const path = (req.url ?? '/').split('?')[0] ?? '/'
       const body = await readBody(req)
-      if (path !== '/v1/sessions') return this.#send(res, { ...refusal(404, 'No such resource.'), headers: undefined })
+      if (path !== '/v1/sessions')
+        return this.#send(res, { ...errorResponse(404, 'No such resource.'), headers: undefined })
       const request: RecordedRequest = {
         method: req.method ?? '',
         path,
@@ -156,16 +158,16 @@ export class GatewayEmulator {
         receivedAt: this.#clock.now(),
         status: 0,
       }
-      this.#remember(request)
-      await this.#answer(request, res, this.#chooseFault(request))
+      this.#storeRequest(request)
+      await this.#respond(request, res, this.#chooseFault(request))
       this.#options.onAnswer?.(request)
     } catch {
-      // The client or stop() ended the connection.
+      // The client or stop() closed the connection.
       res.destroy()
     }
   }
 
-  #remember(request: RecordedRequest): void {
+  #storeRequest(request: RecordedRequest): void {
     this.requests.push(request)
     if (this.requests.length > (this.#options.maxRequests ?? Infinity)) this.requests.shift()
   }
@@ -176,28 +178,30 @@ export class GatewayEmulator {
     try {
       return checkFault('onRequest: the fault', chosen)
     } catch (error) {
-      // Nothing of the test calls this: the client's error is where the mistake can be read.
-      return checkFault('fault', refusal(500, (error as Error).message))
+      // The test does not call this code, so the client's error must show the mistake.
+      return checkFault('fault', errorResponse(500, (error as Error).message))
     }
   }
 
-  async #answer(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
+  async #respond(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
     if (fault.delayMs !== undefined) await wait(fault.delayMs, undefined, { ref: false })
-    // Ended meanwhile, by the client or by stop().
+    // The client or stop() may have closed the connection during the delay.
     if (res.destroyed) return
     if (fault.silence === true) return
     if (fault.reset === true) return void res.socket?.resetAndDestroy()
 
-    const right = respondRightly(request, {
+    const normal = normalResponse(request, {
       appSecret: this.appSecret,
       lifetimeMs: this.lifetimeMs,
       signingKey: this.#signingKey,
       nowMs: this.#clock.now(),
     })
-    const status = fault.status ?? right.status
-    const isMadeToFail = status >= 400 && right.status < 400
-    const usual = isMadeToFail ? { error: `The emulator was told to respond with ${status}.` } : right.body
-    const body = 'body' in fault ? fault.body : merge(usual, fault.answer)
+    const status = fault.status ?? normal.status
+    const hasFaultStatus = status >= 400 && normal.status < 400
+    const unchanged = hasFaultStatus
+      ? { error: `The emulator responds with ${status} because of a fault.` }
+      : normal.body
+    const body = 'body' in fault ? fault.body : merge(unchanged, fault.answer)
     request.status = status
     if (status === 200) this.#mints++
     if (fault.reset === 'in-body' || fault.silence === 'in-body') {
@@ -208,7 +212,7 @@ export class GatewayEmulator {
     this.#send(res, { status, body, headers: fault.headers })
   }
 
-  #send(res: http.ServerResponse, { status, body, headers = {} }: Answer): void {
+  #send(res: http.ServerResponse, { status, body, headers = {} }: EmulatorResponse): void {
     const bytes = encode(body)
     res.sendDate = false
     const all = {

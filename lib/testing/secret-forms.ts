@@ -1,4 +1,4 @@
-/** One way in which a secret may be written. */
+/** One encoding of a secret. */
 export interface SecretForm {
   readonly name: string
   readonly text: string
@@ -6,9 +6,9 @@ export interface SecretForm {
 
 const SHORTEST_PART = 16
 
-/** Every usual way to write `secret`, or so much of it that the rest does not matter. */
+/** Returns all common encodings of `secret`, and of the parts that are enough to identify it. */
 export function formsOf(secret: string): SecretForm[] {
-  const parts = tellingPartsOf(secret).flatMap(part => encodingsOf(part, 'part of it, '))
+  const parts = distinctivePartsOf(secret).flatMap(part => encodingsOf(part, 'part of it, '))
   return [...encodingsOf(secret, ''), ...parts].filter(({ text }) => text !== '')
 }
 
@@ -16,8 +16,8 @@ export function findForm(forms: readonly SecretForm[], text: string): SecretForm
   return forms.find(form => text.includes(form.text))
 }
 
-/** Of a JWT the signature: what is before it may be the same in another one. */
-function tellingPartsOf(secret: string): string[] {
+/** Returns the signature of a JWT, because other JWTs may share the other parts. Otherwise, returns both halves. */
+function distinctivePartsOf(secret: string): string[] {
   const segments = secret.split('.')
   const middle = Math.ceil(secret.length / 2)
   const parts = segments.length === 3 ? segments.slice(2) : [secret.slice(0, middle), secret.slice(middle)]
@@ -42,7 +42,7 @@ function encodingsOf(text: string, prefix: string): SecretForm[] {
   )
 }
 
-/** What of base64 depends on `bytes` alone, where they begin at `offset` (modulo 3) of something longer: `user:secret`. */
+/** The base64 text that depends only on `bytes` if they start at `offset` (modulo 3) of a longer text: `user:secret`. */
 function base64Inside(bytes: Buffer, offset: number): string {
   const padded = Buffer.concat([Buffer.alloc(offset), bytes])
   const text = padded.toString('base64').replace(/=+$/, '')

@@ -19,36 +19,40 @@ const FLAGS = {
   json: { type: 'boolean' },
 } as const
 
-/** `vkit doctor`: checks the set-up from the inside out, and says what to do. */
+/** `vkit doctor`: checks the configuration, from this process to the gateway, and suggests fixes. */
 export async function doctorCommand(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseFlags(args, FLAGS)
-  if (positionals.length > 0) throw usageError('The doctor takes options alone.')
+  if (positionals.length > 0) throw usageError('vkit doctor takes no arguments.')
   const findings: Finding[] = []
-  const note = (...found: Finding[]): void => {
+  const add = (...found: Finding[]): void => {
     findings.push(...found)
     if (!values.json) found.forEach(printFinding)
   }
 
-  note(checkNode(), checkProxy(environment()), ...checkExposure(environment(), process.report))
-  const { secret, finding } = await lookForSecret(values['secret-file'])
-  note(finding)
+  add(checkNode(), checkProxy(environment()), ...checkExposure(environment(), process.report))
+  const { secret, finding } = await locateSecret(values['secret-file'])
+  add(finding)
   const { url, finding: configuration } = checkConfiguration(values['base-url'])
-  note(configuration)
-  if (url) note(...(await checkNetwork(url)))
-  // Nor with NODE_DEBUG: Node would print the secret.
+  add(configuration)
+  if (url) add(...(await checkNetwork(url)))
+  // NODE_DEBUG is one of the failures: with it, Node would print the secret.
   const canMint = url && !findings.some(({ severity }) => severity === 'failure')
   if (secret && canMint && !values['no-mint']) {
-    note(await checkMint(secret.secret, { baseUrl: values['base-url'], identity: values.identity ?? 'vkit-doctor' }))
+    add(await checkMint(secret.secret, { baseUrl: values['base-url'], identity: values.identity ?? 'vkit-doctor' }))
   } else {
-    note({ check: 'mint', severity: 'note', found: values['no-mint'] ? 'not tried' : 'not tried: see above' })
+    add({
+      check: 'mint',
+      severity: 'note',
+      found: values['no-mint'] ? 'skipped (--no-mint)' : 'skipped: fix the failures above first',
+    })
   }
-  if (values.store !== undefined) note(await checkStore(values.store))
+  if (values.store !== undefined) add(await checkStore(values.store))
 
   if (values.json) process.stdout.write(`${toJson(findings, 2)}\n`)
   return exitCodeFor(findings)
 }
 
-async function lookForSecret(secretFile: string | undefined): Promise<{ secret?: FoundSecret; finding: Finding }> {
+async function locateSecret(secretFile: string | undefined): Promise<{ secret?: FoundSecret; finding: Finding }> {
   try {
     const secret = await findSecret(secretFile)
     return { secret, finding: checkSecret(secret) }
@@ -58,7 +62,7 @@ async function lookForSecret(secretFile: string | undefined): Promise<{ secret?:
   }
 }
 
-/** Where tokens are minted, by the client's own rules. */
+/** Resolves the mint URL with the client's own rules. */
 function checkConfiguration(baseUrl: string | undefined): { url?: URL; finding: Finding } {
   const check = 'settings'
   try {
@@ -66,7 +70,7 @@ function checkConfiguration(baseUrl: string | undefined): { url?: URL; finding: 
     return { url, finding: { check, severity: 'ok', found: `tokens are minted at ${url.href}` } }
   } catch (error) {
     if (!(error instanceof VKitError)) throw error
-    const advice = 'Set VKIT_BASE_URL to https://gateway.video.io, or leave it out.'
+    const advice = 'Set VKIT_BASE_URL to https://gateway.video.io, or unset it.'
     return { finding: { check, severity: 'failure', found: error.message, advice } }
   }
 }
@@ -82,7 +86,7 @@ async function checkMint(
     try {
       const { expiresAt } = await client.getSessionToken(identity)
       const took = Math.round(performance.now() - startedAt)
-      return { check, severity: 'ok', found: `a token in ${took} ms, valid until ${expiresAt}` }
+      return { check, severity: 'ok', found: `token minted in ${took} ms, valid until ${expiresAt}` }
     } finally {
       await client.close()
     }
@@ -94,10 +98,11 @@ async function checkMint(
 }
 
 const ADVICE: Partial<Record<VKitErrorCode, string>> = {
-  VKIT_UNAUTHENTICATED: 'Copy the secret again: dashboard → Apps → Your App → API TOKEN. Is it the app you mean?',
-  VKIT_FORBIDDEN: 'The app may not do this: look at its rights in the dashboard.',
-  VKIT_RATE_LIMITED: 'Too much is asked of the gateway with this secret just now. Try again later.',
-  VKIT_UNAVAILABLE: 'The gateway is in trouble. Try again later; cached tokens are served meanwhile.',
-  VKIT_TIMEOUT: 'The connection is slow, or swallowed by a firewall.',
-  VKIT_REDIRECT: 'Set VKIT_BASE_URL to where it redirects to, if you trust that.',
+  VKIT_UNAUTHENTICATED:
+    'Copy the secret again: dashboard → Apps → Your App → API TOKEN. Check that it belongs to the right app.',
+  VKIT_FORBIDDEN: 'The app is not allowed to do this. Check its permissions in the dashboard.',
+  VKIT_RATE_LIMITED: 'The gateway limits the rate of requests with this secret. Try again later.',
+  VKIT_UNAVAILABLE: 'The gateway is unavailable. Try again later; the SDK serves cached tokens in the meantime.',
+  VKIT_TIMEOUT: 'The connection is slow, or a firewall drops it.',
+  VKIT_REDIRECT: 'If you trust the redirect target, set VKIT_BASE_URL to it.',
 }

@@ -11,7 +11,7 @@ const SKEW_WARNING_MS = 5_000
 const SKEW_FAILURE_MS = 300_000
 const EXPIRES_SOON_MS = 14 * 86_400_000
 
-/** DNS, TLS, one request without the secret, and the clock by its answer; what cannot be tried is left out. */
+/** Checks DNS, TLS, one request without the secret, and the clock by its response. A failed check ends the list. */
 export async function checkNetwork(url: URL): Promise<Finding[]> {
   const dns = await checkDns(url)
   if (dns.severity === 'failure') return [dns]
@@ -26,30 +26,32 @@ async function checkDns(url: URL): Promise<Finding> {
   try {
     const addresses = await withTimeout(lookup(hostOf(url), { all: true }))
     const list = addresses.map(({ address }) => address).join(', ')
-    return { check: 'dns', severity: 'ok', found: `${hostname} is ${list} (${since(startedAt)})` }
+    return { check: 'dns', severity: 'ok', found: `${hostname} resolves to ${list} (${since(startedAt)})` }
   } catch (error) {
     return {
       check: 'dns',
       severity: 'failure',
-      found: `${hostname} is not found (${codeOf(error)})`,
-      advice: 'Check VKIT_BASE_URL and the resolver of this machine: can it look up other names?',
+      found: `cannot resolve ${hostname} (${codeOf(error)})`,
+      advice: 'Check VKIT_BASE_URL, and whether this machine can resolve other names.',
     }
   }
 }
 
 async function checkTls(url: URL): Promise<Finding> {
   const check = 'tls'
-  if (url.protocol !== 'https:') return { check, severity: 'note', found: 'not used on this machine’s own address' }
+  if (url.protocol !== 'https:') return { check, severity: 'note', found: 'not used: the gateway address is local' }
   const host = hostOf(url)
   // TLS has no server name for an IP address: Node checks the certificate against `host`.
   const servername = isIP(host) ? {} : { servername: host }
   const socket = tls.connect({ host, port: Number(portOf(url)), ...servername, rejectUnauthorized: true })
   try {
-    await withTimeout(settled(socket, 'secureConnect'))
+    await withTimeout(onceEvent(socket, 'secureConnect'))
     const { valid_to: validTo, issuer } = socket.getPeerCertificate()
     const isOld = Date.parse(validTo) - Date.now() < EXPIRES_SOON_MS
     const found = `${socket.getProtocol() ?? ''}, certificate by ${String(issuer.O ?? issuer.CN)}, valid until ${validTo}`
-    return isOld ? { check, severity: 'warning', found, advice: 'It ends soon.' } : { check, severity: 'ok', found }
+    return isOld
+      ? { check, severity: 'warning', found, advice: 'The certificate expires soon.' }
+      : { check, severity: 'ok', found }
   } catch (error) {
     return {
       check,
@@ -64,33 +66,38 @@ async function checkTls(url: URL): Promise<Finding> {
 
 function tlsAdvice(code: string): string {
   if (/SELF_SIGNED|UNABLE_TO|CERT/.test(code)) {
-    return 'If a proxy of your company opens TLS, set NODE_EXTRA_CA_CERTS to its certificate. Never switch the checks off.'
+    return 'If a company proxy intercepts TLS, set NODE_EXTRA_CA_CERTS to its certificate. Never disable the checks.'
   }
-  return 'Is a firewall in between? Outgoing connections to port 443 must be allowed.'
+  return 'A firewall may block the connection. Allow outgoing connections to port 443.'
 }
 
-/** Any answer will do: the request carries no secret, and is not expected to succeed. */
+/** Sends a request without the secret. Every status below 500 shows that the gateway is reachable. */
 async function checkReachable(url: URL): Promise<Finding[]> {
   const sentAt = Date.now()
   const startedAt = performance.now()
   const request = (url.protocol === 'https:' ? https : http).request(url, { method: 'GET', agent: false })
   try {
-    const [response] = (await withTimeout(settled(request.end(), 'response'))) as [http.IncomingMessage]
-    const answeredAt = Date.now()
+    const [response] = (await withTimeout(onceEvent(request.end(), 'response'))) as [http.IncomingMessage]
+    const respondedAt = Date.now()
     const status = response.statusCode ?? 0
-    const found = `${url.origin} answers ${status} to a request without the secret (${since(startedAt)})`
+    const found = `${url.origin} responded with ${status} to a request without the secret (${since(startedAt)})`
     const reachable: Finding =
       status < 500
         ? { check: 'gateway', severity: 'ok', found }
-        : { check: 'gateway', severity: 'warning', found, advice: 'It is in trouble, or is not the gateway.' }
-    return [reachable, checkClock(response.headers.date, sentAt, answeredAt)]
+        : {
+            check: 'gateway',
+            severity: 'warning',
+            found,
+            advice: 'The gateway is failing, or this is not the gateway.',
+          }
+    return [reachable, checkClock(response.headers.date, sentAt, respondedAt)]
   } catch (error) {
     return [
       {
         check: 'gateway',
         severity: 'failure',
-        found: `${url.origin} does not answer (${codeOf(error)})`,
-        advice: 'Check VKIT_BASE_URL, and whether a firewall or a proxy is in between.',
+        found: `${url.origin} does not respond (${codeOf(error)})`,
+        advice: 'Check VKIT_BASE_URL, and whether a firewall or a proxy blocks the connection.',
       },
     ]
   } finally {
@@ -98,25 +105,26 @@ async function checkReachable(url: URL): Promise<Finding[]> {
   }
 }
 
-/** `Date` is cut to whole seconds, and was written somewhere between sending and answering. */
-export function checkClock(date: string | undefined, sentAt: number, answeredAt: number): Finding {
+/** Compares clocks. The server rounds `Date` down to seconds, and sets it between the request and the response. */
+export function checkClock(date: string | undefined, sentAt: number, respondedAt: number): Finding {
   const check = 'clock'
-  const theirs = Date.parse(date ?? '')
-  if (Number.isNaN(theirs)) return { check, severity: 'note', found: 'the answer has no Date to compare with' }
-  const [ahead, behind] = [sentAt - (theirs + 1_000), theirs - answeredAt]
+  const gatewayMs = Date.parse(date ?? '')
+  if (Number.isNaN(gatewayMs))
+    return { check, severity: 'note', found: 'the response has no Date header to compare with' }
+  const [ahead, behind] = [sentAt - (gatewayMs + 1_000), gatewayMs - respondedAt]
   const skewMs = Math.max(ahead, behind, 0)
   const words = `${(skewMs / 1000).toFixed(1)} s ${ahead > behind ? 'ahead of' : 'behind'} the gateway’s`
-  if (skewMs < SKEW_WARNING_MS) return { check, severity: 'ok', found: 'agrees with the gateway’s' }
+  if (skewMs < SKEW_WARNING_MS) return { check, severity: 'ok', found: 'matches the gateway’s clock' }
   return {
     check,
     severity: skewMs < SKEW_FAILURE_MS ? 'warning' : 'failure',
     found: `this machine’s clock is ${words}`,
     advice:
-      'Set it by NTP (timedatectl set-ntp true). The SDK corrects expiry for it; clients that read expiresAt may not.',
+      'Set the clock by NTP (timedatectl set-ntp true). The SDK corrects expiry; clients that read expiresAt may not.',
   }
 }
 
-function settled(emitter: tls.TLSSocket | http.ClientRequest, event: string): Promise<unknown[]> {
+function onceEvent(emitter: tls.TLSSocket | http.ClientRequest, event: string): Promise<unknown[]> {
   return new Promise((resolve, reject) => {
     emitter.once(event, (...values: unknown[]) => resolve(values))
     emitter.on('error', reject)

@@ -3,13 +3,13 @@ import { paint, writeLine, type Colour } from '../terminal.js'
 
 export type Severity = 'ok' | 'note' | 'warning' | 'failure'
 
-/** What one check found. */
+/** The result of one check. */
 export interface Finding {
   readonly check: string
   readonly severity: Severity
-  /** One line; never holds the secret. */
+  /** One line; never contains the secret. */
   readonly found: string
-  /** What to do about it. */
+  /** How to fix it. */
   readonly advice?: string
 }
 

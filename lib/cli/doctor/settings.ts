@@ -13,22 +13,30 @@ export function checkNode(version: string = process.versions.node): Finding {
   return { check: 'node', severity: 'failure', found: version, advice: `Install Node ${OLDEST_NODE} or newer.` }
 }
 
-/** What kind of secret it is, by its claims; nothing of it is shown but when it was issued. */
+/** Checks the kind of the secret by its claims. The finding shows only when the secret was issued. */
 export function checkSecret({ secret, source, warning }: FoundSecret): Finding {
   const check = 'secret'
   const failure = (found: string, advice: string): Finding => ({ check, severity: 'failure', found, advice })
   const copyAgain = 'Copy it again: dashboard → Apps → Your App → API TOKEN.'
   if (!isVisibleAscii(secret)) {
-    return failure(`what ${source} holds is empty, or has spaces, line breaks or characters outside ASCII`, copyAgain)
+    return failure(
+      `the value from ${source} is empty, or contains spaces, line breaks or non-ASCII characters`,
+      copyAgain,
+    )
   }
-  const claims = claimsOf(secret)
+  const claims = decodeClaims(secret)
   if (!claims) {
-    return { check, severity: 'warning', found: `from ${source}, but no JWT, as app secrets are`, advice: copyAgain }
+    return {
+      check,
+      severity: 'warning',
+      found: `the value from ${source} is not a JWT; app secrets are JWTs`,
+      advice: copyAgain,
+    }
   }
   if (isSessionToken(secret)) {
-    return failure(`what ${source} holds is a session token, or another that is no app secret`, copyAgain)
+    return failure(`the value from ${source} is a session token or another JWT, not an app secret`, copyAgain)
   }
-  const found = `from ${source}: an app secret${whenIssued(claims.iat)}`
+  const found = `app secret from ${source}${whenIssued(claims.iat)}`
   if (warning !== undefined) return { check, severity: 'warning', found, advice: warning }
   return { check, severity: 'ok', found }
 }
@@ -38,7 +46,7 @@ function whenIssued(iat: unknown): string {
   return Number.isNaN(date.getTime()) ? '' : `, issued ${date.toISOString().replace('.000Z', 'Z')}`
 }
 
-function claimsOf(secret: string): ReturnType<typeof decodeJwt> | undefined {
+function decodeClaims(secret: string): ReturnType<typeof decodeJwt> | undefined {
   try {
     decodeProtectedHeader(secret)
     return decodeJwt(secret)
@@ -47,20 +55,20 @@ function claimsOf(secret: string): ReturnType<typeof decodeJwt> | undefined {
   }
 }
 
-/** The SDK reads no proxy variable, which a user who has set one does not expect. */
+/** Warns about proxy variables, because the SDK does not read them. */
 export function checkProxy(environment: Environment): Finding {
   const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']
   const set = names.filter(name => environment[name])
-  if (set.length === 0) return { check: 'proxy', severity: 'ok', found: 'no proxy variables' }
+  if (set.length === 0) return { check: 'proxy', severity: 'ok', found: 'no proxy variables set' }
   return {
     check: 'proxy',
     severity: 'warning',
-    found: `${set.join(', ')} set, and not read: requests go out directly`,
-    advice: 'Where the gateway is reached through the proxy alone, give VKitClient an agent: { agent: { https } }.',
+    found: `${set.join(', ')} set, but not used: requests are sent directly`,
+    advice: 'If the gateway is reachable only through the proxy, pass an agent to VKitClient: { agent: { https } }.',
   }
 }
 
-/** What decides on the report files of Node, and on the environment in them; `excludeEnv` came with Node 22.13 and 23.3. */
+/** When Node writes report files, and whether they contain the environment. Node 22.13 and 23.3 added `excludeEnv`. */
 interface ReportSettings {
   readonly reportOnUncaughtException: boolean
   readonly reportOnFatalError: boolean
@@ -74,29 +82,29 @@ function checkReports({ reportOnUncaughtException, reportOnFatalError, ...rest }
     {
       check: 'exposure',
       severity: 'warning',
-      found: 'Node writes report files (--report-…), and the environment with VKIT_APP_SECRET in them',
-      advice: 'Add --report-exclude-env (Node 22.13, 23.3 or newer), or take the secret from a file or a function.',
+      found: 'Node writes report files (--report-…), which contain the environment with VKIT_APP_SECRET',
+      advice: 'Add --report-exclude-env (Node 22.13, 23.3 or newer), or load the secret from a file or a function.',
     },
   ]
 }
 
-/** What makes Node print, write or accept more than it should. */
+/** Checks for settings that make Node print, write or accept more than it should. */
 export function checkExposure(environment: Environment, reports?: ReportSettings): Finding[] {
   const findings: Finding[] = []
   if (printsRequests(environment)) {
     findings.push({
       check: 'exposure',
       severity: 'failure',
-      found: 'NODE_DEBUG makes Node print requests, and the app secret in them, to standard error',
-      advice: 'Unset NODE_DEBUG wherever the secret is used, and make a new secret if its logs were kept.',
+      found: 'NODE_DEBUG makes Node print requests, including the app secret, to standard error',
+      advice: 'Unset NODE_DEBUG wherever the secret is used. If its output was logged, create a new secret.',
     })
   }
   if (environment['NODE_TLS_REJECT_UNAUTHORIZED'] === '0') {
     findings.push({
       check: 'exposure',
       severity: 'warning',
-      found: 'NODE_TLS_REJECT_UNAUTHORIZED=0 switches certificate checks off; the SDK checks all the same',
-      advice: 'Unset it; for a certificate authority of your own set NODE_EXTRA_CA_CERTS=<file>.',
+      found: 'NODE_TLS_REJECT_UNAUTHORIZED=0 disables certificate checks in Node; the SDK still checks certificates',
+      advice: 'Unset it. To trust your own certificate authority, set NODE_EXTRA_CA_CERTS=<file>.',
     })
   }
   findings.push(...(reports ? checkReports(reports) : []))

@@ -7,7 +7,7 @@ import { withTimeout } from './with-timeout.js'
 
 const SLOW_STORE_MS = 100
 
-/** Writes, reads and deletes a record of its own. */
+/** Writes, reads and deletes a test record in the store that the module `file` exports. */
 export async function checkStore(file: string): Promise<Finding> {
   const check = 'store'
   const key = `vkit:doctor:${randomUUID()}`
@@ -22,18 +22,21 @@ export async function checkStore(file: string): Promise<Finding> {
     const left = await withTimeout(store.get(key))
     const tripMs = Math.round((performance.now() - startedAt) / 4)
     if (read !== value)
-      return storeFailure('what was written is not what is read', 'Is it one store, and not a cache of each process?')
+      return storeFailure(
+        'the value read is not the value written',
+        'Check that all processes use one store, not a cache in each process.',
+      )
     if (left !== undefined && left !== null)
-      return storeFailure('what was deleted is there still', 'invalidate() would not reach others.')
+      return storeFailure('a deleted value is still there', 'invalidate() would not reach other processes.')
     if (tripMs < SLOW_STORE_MS) return { check, severity: 'ok', found: `writes, reads and deletes, ${tripMs} ms each` }
-    const advice = `The SDK waits no longer than ${SLOW_STORE_MS} ms for it, then mints. Move it nearer.`
-    return { check, severity: 'warning', found: `slow: ${tripMs} ms a trip`, advice }
+    const advice = `The SDK waits at most ${SLOW_STORE_MS} ms for the store, then mints. Move the store closer.`
+    return { check, severity: 'warning', found: `slow: ${tripMs} ms per operation`, advice }
   } catch (error) {
-    // Only its name and code: the message of a driver may hold the password of its URL.
+    // Only the name and code are shown, because a driver's message may contain the password of its URL.
     const { name, code } = error as NodeJS.ErrnoException
     return storeFailure(
       `failed (${[name, code].filter(Boolean).join(', ')})`,
-      'Is it running, and is its address right?',
+      'Check that the store is running and that its address is correct.',
     )
   } finally {
     await disconnect(store).catch(() => undefined)
@@ -48,9 +51,9 @@ async function disconnect(store: DoctorStore | undefined): Promise<void> {
 
 async function loadStore(file: string): Promise<DoctorStore> {
   const module = (await import(pathToFileURL(path.resolve(file)).href)) as { default?: unknown }
-  const made: unknown =
+  const store: unknown =
     typeof module.default === 'function' ? await (module.default as () => unknown)() : module.default
-  return made as DoctorStore
+  return store as DoctorStore
 }
 
 function storeFailure(found: string, advice: string): Finding {

@@ -18,25 +18,25 @@ const FLAGS = {
   quiet: { type: 'boolean' },
 } as const
 
-/** `vkit emulator`: a gateway to develop against, until it is interrupted. */
+/** `vkit emulator`: runs a gateway for development until a signal interrupts it. */
 export async function emulatorCommand(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseFlags(args, FLAGS)
-  if (positionals.length > 0) throw usageError('The emulator takes options alone.')
-  const appSecret = await ownSecret(values['secret-file'])
+  if (positionals.length > 0) throw usageError('vkit emulator takes no arguments.')
+  const appSecret = await givenSecret(values['secret-file'])
   const faults = new FaultRules(values.fault ?? [])
   const emulator = new GatewayEmulator({
     ...(appSecret !== undefined && { appSecret }),
     port: readWhole(values.port ?? '8787', '--port', [0, 65_535]),
     lifetimeMs: readDuration(values.ttl ?? '1h', '--ttl'),
-    // It may run for days: nothing may pile up.
+    // The emulator may run for days, so it must not store requests.
     maxRequests: 0,
     onRequest: () => faults.next(),
     ...(!values.quiet && { onAnswer: logRequest }),
   })
   const interruption = new Interruption()
   try {
-    await emulator.start().catch(explainPort)
-    introduce(emulator, appSecret === undefined)
+    await emulator.start().catch(throwPortError)
+    printSettings(emulator, appSecret === undefined)
     if (!interruption.stopSignal.aborted) await once(interruption.stopSignal, 'abort')
     printInfo('', `${count(emulator.mints, 'token')} minted.`)
     return EXIT.ok
@@ -46,28 +46,28 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
   }
 }
 
-/** One that was given; undefined where the emulator is to make its own. */
-async function ownSecret(secretFile: string | undefined): Promise<string | undefined> {
+/** The app secret of the user; undefined if the emulator creates its own. */
+async function givenSecret(secretFile: string | undefined): Promise<string | undefined> {
   if (secretFile === undefined && !environment()['VKIT_APP_SECRET']) return undefined
   const { secret, warning } = await findSecret(secretFile)
   if (warning) printWarning(warning)
   return secret
 }
 
-function explainPort(error: NodeJS.ErrnoException): never {
+function throwPortError(error: NodeJS.ErrnoException): never {
   if (error.code === 'EADDRINUSE')
-    throw new CommandError('The port is taken. Give another with --port, or 0 for any.', EXIT.failed)
+    throw new CommandError('The port is in use. Choose another one with --port, or 0 for any free port.', EXIT.failed)
   if (error.code === 'EACCES')
-    throw new CommandError('The port may not be opened. Give one above 1023 with --port.', EXIT.failed)
+    throw new CommandError('Permission denied for this port. Choose one above 1023 with --port.', EXIT.failed)
   throw error
 }
 
-function introduce(emulator: GatewayEmulator, isOwnSecret: boolean): void {
-  printInfo('A gateway on this machine. Give your application:', '')
-  const secretLine = isOwnSecret ? `export VKIT_APP_SECRET=${emulator.appSecret}\n` : ''
+function printSettings(emulator: GatewayEmulator, createdSecret: boolean): void {
+  printInfo('The emulator is running. Set this in your application:', '')
+  const secretLine = createdSecret ? `export VKIT_APP_SECRET=${emulator.appSecret}\n` : ''
   process.stdout.write(`export VKIT_BASE_URL=${emulator.url}\n${secretLine}`)
-  if (!isOwnSecret) printInfo('(It accepts the app secret that you gave.)')
-  printInfo('', 'Ctrl-C ends it.', '')
+  if (!createdSecret) printInfo('(It accepts the app secret that you provided.)')
+  printInfo('', 'Press Ctrl-C to stop.', '')
 }
 
 function logRequest({ receivedAt, status, method, path, body }: RecordedRequest): void {

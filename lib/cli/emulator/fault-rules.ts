@@ -3,21 +3,21 @@ import type { GatewayFault } from '../../testing/emulator-fault.js'
 import { readDuration, readWhole } from '../arguments.js'
 import { usageError } from '../exit-codes.js'
 
-/** A fault of the command line, and when it is met. */
+/** A fault from the command line, and when it applies. */
 interface FaultRule {
   readonly fault: GatewayFault
-  /** The part of the requests that meet it. */
+  /** The fraction of requests that it applies to. */
   readonly chance: number
-  /** How many requests meet it yet. */
+  /** How many more requests it applies to. */
   left: number
 }
 
-/** Says which fault a request meets, by rules like `429,retry-after=2,x3` or `503,10%`; the first that applies. */
+/** Chooses the fault of each request from rules like `429,retry-after=2,x3` or `503,10%`; the first that applies. */
 export class FaultRules {
   readonly #rules: FaultRule[]
   readonly #random: Random
 
-  /** @throws CommandError on a rule that cannot be read. */
+  /** @throws CommandError if a rule is invalid. */
   constructor(rules: readonly string[], random: Random = Math.random) {
     this.#rules = rules.map(readRule)
     this.#random = random
@@ -39,7 +39,7 @@ interface Writable {
 function readRule(text: string): FaultRule {
   const rule: Writable = { fault: {}, chance: 1, left: Infinity }
   for (const word of text.split(',')) readWord(word.trim(), rule)
-  if (Object.keys(rule.fault).length === 0) throw usageError('--fault says when, but not what goes wrong.')
+  if (Object.keys(rule.fault).length === 0) throw usageError('--fault has a condition, but no fault.')
   return rule
 }
 
@@ -54,5 +54,5 @@ function readWord(word: string, rule: Writable): void {
   else if (name === 'delay') rule.fault.delayMs = readDuration(value, '--fault delay=')
   else if (name === 'retry-after') {
     rule.fault.headers = { 'Retry-After': String(readWhole(value, '--fault retry-after=', [0, 86_400])) }
-  } else throw usageError('--fault is not understood.')
+  } else throw usageError('Invalid value for --fault.')
 }

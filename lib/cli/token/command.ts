@@ -26,7 +26,7 @@ const FLAGS = {
 } as const
 
 /** These failures affect every identity. */
-const STOPS = new Set<string>(['VKIT_UNAUTHENTICATED', 'VKIT_TLS', 'VKIT_REDIRECT'])
+const FATAL_CODES = new Set<string>(['VKIT_UNAUTHENTICATED', 'VKIT_TLS', 'VKIT_REDIRECT'])
 
 interface Plan {
   readonly identities: readonly string[]
@@ -42,11 +42,14 @@ interface Plan {
   readonly baseUrl: string | undefined
 }
 
-/** `vkit token`: mints one token or a million. */
+/** `vkit token`: mints a token for each identity. */
 export async function tokenCommand(args: readonly string[]): Promise<number> {
   const plan = readPlan(args)
   if (printsRequests(environment())) {
-    throw new CommandError('NODE_DEBUG would make Node print the app secret to standard error. Unset it.', EXIT.config)
+    throw new CommandError(
+      'NODE_DEBUG would make Node print the app secret to standard error. Unset NODE_DEBUG.',
+      EXIT.config,
+    )
   }
   const { secret, warning } = await findSecret(plan.secretFile)
   if (warning) printWarning(warning)
@@ -57,13 +60,13 @@ function readPlan(args: readonly string[]): Plan {
   const { values, positionals } = parseFlags(args, FLAGS)
   const { from, out, resume = false, json = false, 'on-outage': onOutage = from ? 'wait' : 'fail' } = values
   if (from === undefined && positionals.length === 0)
-    throw usageError('Name an identity, or a list of them with --from.')
-  if (from !== undefined && positionals.length > 0) throw usageError('Name identities or give --from, not both.')
-  if (positionals.includes('')) throw usageError('An identity is empty. Is a variable of the shell not set?')
-  if (resume && out === undefined) throw usageError('--resume goes on with the file of --out: give that too.')
+    throw usageError('Pass an identity, or a list of identities with --from.')
+  if (from !== undefined && positionals.length > 0) throw usageError('Pass identities or --from, not both.')
+  if (positionals.includes('')) throw usageError('An identity is empty. Is a shell variable not set?')
+  if (resume && out === undefined) throw usageError('--resume requires --out.')
   if (from === '-' && values['secret-file'] === '-')
-    throw usageError('Standard input is either the list or the secret.')
-  if (onOutage !== 'wait' && onOutage !== 'fail') throw usageError('--on-outage takes wait or fail.')
+    throw usageError('Standard input cannot be both the list and the secret.')
+  if (onOutage !== 'wait' && onOutage !== 'fail') throw usageError('--on-outage must be wait or fail.')
   return {
     identities: positionals,
     from,
@@ -84,12 +87,12 @@ class TokenRun {
   readonly #tally: Tally = { minted: 0, failed: 0, skipped: 0 }
   readonly #done = new IdentitySet()
   readonly #interruption = new Interruption(() =>
-    this.#log('Finishing what is under way. Ctrl-C again leaves at once.'),
+    this.#log('Finishing the tokens in flight. Press Ctrl-C again to stop immediately.'),
   )
   readonly #client: VKitClient
   #progress: Progress | undefined
-  /** What all that failed have in common. */
-  readonly #failures = new Set<number>()
+  /** The exit codes of all failures. */
+  readonly #failureCodes = new Set<number>()
   #stop: VKitError | undefined
 
   constructor(plan: Plan, appSecret: string) {
@@ -101,7 +104,7 @@ class TokenRun {
       cache: { maxEntries: plan.concurrency },
       onEvent: ({ type }) => {
         if (!this.#progress) return
-        if (type === 'circuit-open') this.#progress.status = 'the gateway does not answer: waiting'
+        if (type === 'circuit-open') this.#progress.status = 'gateway unavailable, waiting'
         if (type === 'circuit-close') this.#progress.status = ''
       },
     })
@@ -124,7 +127,7 @@ class TokenRun {
       this.#interruption.dispose()
       await this.#client.close()
     }
-    if (this.#plan.from !== undefined || this.#interruption.exitCode) this.#summarise(performance.now() - startedAt)
+    if (this.#plan.from !== undefined || this.#interruption.exitCode) this.#printSummary(performance.now() - startedAt)
     return this.#exitCode()
   }
 
@@ -134,8 +137,8 @@ class TokenRun {
     const options = { concurrency, scopes, onOutage, maxOutageMs, signal: abortSignal }
     try {
       for await (const result of this.#client.getSessionTokens(identities, options)) {
-        await sink.take(result)
-        this.#note(result)
+        await sink.write(result)
+        this.#record(result)
         if (this.#stop) break
       }
     } catch (error) {
@@ -143,18 +146,18 @@ class TokenRun {
     }
   }
 
-  #note({ identity, error }: SessionTokenResult): void {
+  #record({ identity, error }: SessionTokenResult): void {
     if (!error) {
       this.#tally.minted++
       return
     }
-    this.#fail(`${quote(identity)}: ${error.code}: ${error.message}`, exitCodeOf(error))
-    if (STOPS.has(error.code)) this.#stop = error
+    this.#recordFailure(`${quote(identity)}: ${error.code}: ${error.message}`, exitCodeOf(error))
+    if (FATAL_CODES.has(error.code)) this.#stop = error
   }
 
-  #fail(line: string, exitCode: number): void {
+  #recordFailure(line: string, exitCode: number): void {
     this.#tally.failed++
-    this.#failures.add(exitCode)
+    this.#failureCodes.add(exitCode)
     this.#log(`failed: ${line}`)
   }
 
@@ -168,13 +171,13 @@ class TokenRun {
     const { stopSignal, abortSignal } = this.#interruption
     if (out === undefined)
       return json || from !== undefined ? jsonSink(abortSignal) : plainSink(identities, abortSignal)
-    if (isSameFile(out, from)) throw usageError('--out and --from name the same file.')
-    if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file name the same file.')
+    if (isSameFile(out, from)) throw usageError('--out and --from are the same file.')
+    if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file are the same file.')
     if (!resume) return fileSink(TokenFile.create(out))
     const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes, signal: stopSignal })
-    if (resumed?.isExposed) printWarning('Others than its owner can read the output file. Close it: chmod 600 <file>')
+    if (resumed?.isExposed) printWarning('The output file is readable by other users. Run: chmod 600 <file>')
     if (resumed && resumed.expired > 0)
-      printWarning(`${count(resumed.expired, 'token')} in the output file expired already.`)
+      printWarning(`${count(resumed.expired, 'token')} in the output file already expired.`)
     return fileSink(file)
   }
 
@@ -185,40 +188,40 @@ class TokenRun {
       return until(stopSignal, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
     }
     const source = openList(from)
-    const total = Progress.isSeen && source.isFile ? await countLines(source, stopSignal) : undefined
+    const total = Progress.isVisible && source.isFile ? await countLines(source, stopSignal) : undefined
     this.#progress = new Progress(this.#tally, total)
     return listIdentities(source, {
       done: this.#done,
       signal: stopSignal,
-      onBadLine: (number, why) => this.#fail(`line ${number}: ${why}`, EXIT.failed),
+      onBadLine: (number, why) => this.#recordFailure(`line ${number}: ${why}`, EXIT.failed),
       onSkip: () => this.#tally.skipped++,
     })
   }
 
-  #summarise(ms: number): void {
+  #printSummary(ms: number): void {
     const { minted, failed, skipped } = this.#tally
     const parts = [
       `${count(minted, 'token')} minted`,
-      ...(skipped > 0 ? [`${skipped.toLocaleString('en')} skipped (there already)`] : []),
+      ...(skipped > 0 ? [`${skipped.toLocaleString('en')} skipped (already processed)`] : []),
       `${failed.toLocaleString('en')} failed`,
       `${formatSeconds(ms / 1_000)}, ${Math.round(minted / (ms / 1_000)).toLocaleString('en')}/s`,
     ]
     printInfo(`${parts.join(', ')}.`)
-    if (this.#stop) printError('Stopped: no other identity would fare better.')
+    if (this.#stop) printError('Stopped: this error affects every identity.')
     const isIncomplete = failed > 0 || this.#stop !== undefined || this.#interruption.exitCode !== undefined
-    if (isIncomplete && this.#plan.out) printInfo('The same command with --resume goes on from here.')
+    if (isIncomplete && this.#plan.out) printInfo('To continue, run the same command with --resume.')
   }
 
   #exitCode(): number {
     if (this.#interruption.exitCode !== undefined) return this.#interruption.exitCode
     if (this.#stop) return exitCodeOf(this.#stop)
-    const [only] = this.#failures
+    const [only] = this.#failureCodes
     if (only === undefined) return EXIT.ok
-    return this.#failures.size === 1 && this.#tally.minted === 0 ? only : EXIT.failed
+    return this.#failureCodes.size === 1 && this.#tally.minted === 0 ? only : EXIT.failed
   }
 }
 
-/** The identities that are begun before the signal. */
+/** Yields identities until `signal` aborts. */
 function* until(signal: AbortSignal, identities: readonly string[]): Generator<string, void, undefined> {
   for (const identity of identities) {
     if (signal.aborted) return

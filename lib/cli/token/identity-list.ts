@@ -7,9 +7,9 @@ import type { IdentitySet } from './identity-set.js'
 import { readBytes, readLines, textOf, type Line } from './lines.js'
 
 export interface IdentityListOptions {
-  /** Identities that are not to be minted again; those of the list are added. */
+  /** Identities that the list must skip. The list adds its own. */
   readonly done: IdentitySet
-  /** Ends the list, also in the middle of a wait for input. */
+  /** Ends the list, even while it waits for input. */
   readonly signal: AbortSignal
   /** Called for a line that is not an identity. */
   readonly onBadLine: (number: number, why: string) => void
@@ -17,11 +17,12 @@ export interface IdentityListOptions {
   readonly onSkip: () => void
 }
 
-/** Where `--from` reads from, and whether it can be read twice. */
+/** The source that `--from` names. */
 export interface ListSource {
   readonly fd: number
+  /** Whether the source can be read twice. */
   readonly isFile: boolean
-  /** Whether reading it may, and can, be waited for without a thread. */
+  /** Whether to wait for input without blocking a thread. */
   readonly isPipe: boolean
 }
 
@@ -33,19 +34,21 @@ export function openList(path: string): ListSource {
     if (stat.isDirectory()) throw Object.assign(new Error('directory'), { code: 'EISDIR' })
     return { fd, isFile: stat.isFile() && path !== '-', isPipe }
   } catch (error) {
-    throw fileError('The list of identities cannot be read', error)
+    throw fileError('Cannot read the list of identities', error)
   }
 }
 
 /**
- * A named pipe, or the `<(…)` of a shell: a blocked `open` or `read` of one would hold a thread, and with it the process, until
- * somebody writes. Elsewhere than on Linux, one without a writer yet would pass for one that has ended.
+ * Whether `path` is a named pipe, such as the `<(…)` of a shell, on Linux.
+ *
+ * A blocked `open` or `read` of a pipe would keep a thread, and so the process, until a writer writes. On other systems,
+ * a pipe without a writer looks like a pipe that has ended.
  */
 function isLinuxPipe(path: string): boolean {
   return process.platform === 'linux' && statSync(path).isFIFO()
 }
 
-/** How many lines of a file are not empty; those read so far where `signal` aborts. */
+/** Counts the lines of a file that are not empty. If `signal` aborts, it returns the count so far. */
 export async function countLines({ fd }: ListSource, signal: AbortSignal): Promise<number> {
   let lines = 0
   let isEmpty = true
@@ -62,19 +65,19 @@ export async function countLines({ fd }: ListSource, signal: AbortSignal): Promi
   return isEmpty ? lines : lines + 1
 }
 
-/** The identities of a file, a line each, none of them twice. Empty lines are passed over. */
+/** Yields each identity of the list once. It skips empty lines. */
 export async function* listIdentities(
   source: ListSource,
   { done, signal, onBadLine, onSkip }: IdentityListOptions,
 ): AsyncGenerator<string, void, undefined> {
-  const isOver = (): boolean => signal.aborted
-  if (isOver()) return
+  const isAborted = (): boolean => signal.aborted
+  if (isAborted()) return
   const stream = openStream(source)
   const end = (): void => void stream.destroy()
   signal.addEventListener('abort', end)
   try {
     for await (const line of readLines(stream as AsyncIterable<Buffer>)) {
-      if (isOver()) return
+      if (isAborted()) return
       const text = textOf(line)
       if (text === '') continue
       const problem = problemOf(line, text)
@@ -83,7 +86,7 @@ export async function* listIdentities(
       else yield text
     }
   } catch (error) {
-    if (!isOver()) throw fileError('The list of identities cannot be read', error)
+    if (!isAborted()) throw fileError('Cannot read the list of identities', error)
   } finally {
     signal.removeEventListener('abort', end)
     stream.destroy()
@@ -99,6 +102,6 @@ const NOT_UTF8 = 'it is not UTF-8'
 
 function problemOf(line: Line, text: string | undefined): string | undefined {
   if (line.isTooLong) return 'it is too long to be an identity'
-  if (text !== undefined && looksLikeSecret(text)) return 'it looks like a secret or a token, not like an identity'
+  if (text !== undefined && looksLikeSecret(text)) return 'it looks like a secret or a token, not an identity'
   return undefined
 }

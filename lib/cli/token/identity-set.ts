@@ -4,9 +4,9 @@ const WORDS = 4
 const MAX_LOAD = 0.7
 
 /**
- * Remembers which identities were there, at 23 to 46 bytes each, however long they are.
+ * A set of identities that takes 23 to 46 bytes for each, whatever its length.
  *
- * It keeps 128 bits of a SHA-256 of each: two of a thousand million identities would be taken for one with a chance of
+ * It stores 128 bits of the SHA-256 of each identity. For 1,000 million identities, the chance of a collision is
  * one in 10^20.
  */
 export class IdentitySet {
@@ -17,7 +17,7 @@ export class IdentitySet {
     return this.#size
   }
 
-  /** Returns whether it was new. */
+  /** Returns whether the identity is new. */
   add(identity: string): boolean {
     if (this.#size >= (this.#slots.length / WORDS) * MAX_LOAD) this.#grow()
     const isNew = insert(this.#slots, digestOf(identity))
@@ -43,7 +43,7 @@ function digestOf(identity: string): Uint32Array {
 }
 
 function insert(slots: Uint32Array, digest: Uint32Array): boolean {
-  // Not a bit mask: an array of 2^32 words would make it negative, and the loop endless.
+  // With 2^32 words, a bit mask would be negative and the loop endless, so this uses a remainder.
   for (let at = ((digest[1] ?? 0) * WORDS) % slots.length; ; at = (at + WORDS) % slots.length) {
     if (slots[at] === 0) {
       slots.set(digest, at)

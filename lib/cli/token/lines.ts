@@ -3,16 +3,16 @@ import { promisify } from 'node:util'
 
 const readAt = promisify(read)
 
-/** A line of a file, without what ends it. */
+/** A line of a file, without its line feed. */
 export interface Line {
-  /** From 1. */
+  /** Starts at 1. */
   readonly number: number
-  /** At most `MAX_LINE_BYTES` of it. */
+  /** The line, or only its start if it is too long. */
   readonly bytes: Buffer
   readonly isTooLong: boolean
-  /** Where the next line begins, in bytes from the start of the file. */
+  /** The offset of the next line in the file, in bytes. */
   readonly end: number
-  /** Whether a line feed ends it; the last one of a file may have none. */
+  /** Whether a line feed ends the line. The last line of a file may have none. */
   readonly isEnded: boolean
 }
 
@@ -21,10 +21,9 @@ const LINE_FEED = 0x0a
 const CHUNK_BYTES = 64 * 1024
 
 /**
- * The bytes of an ordinary file from its beginning, whatever was read of it before; the descriptor stays open.
+ * Yields the bytes of a regular file from its start, whatever the position of the descriptor. The descriptor stays open.
  *
- * Not by a stream, which reads ahead: a reader that stops could then close the descriptor under a read, and the error
- * would have no listener.
+ * A stream would read ahead: if the caller stops and closes the descriptor, a pending read fails with an unhandled error.
  */
 export async function* readBytes(fd: number): AsyncGenerator<Buffer, void, undefined> {
   const buffer = Buffer.alloc(CHUNK_BYTES)
@@ -36,7 +35,7 @@ export async function* readBytes(fd: number): AsyncGenerator<Buffer, void, undef
   }
 }
 
-/** Cuts a stream of bytes into lines, holding no more than one chunk and one line of it. */
+/** Splits a stream of bytes into lines. It keeps at most one chunk and one line in memory. */
 export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Line, void, undefined> {
   let [number, end, length] = [1, 0, 0]
   let parts: Buffer[] = []
@@ -66,7 +65,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-/** The text of a line, without the carriage return of Windows and the byte order mark; undefined where it is not UTF-8. */
+/** Decodes a line, without a final carriage return or a byte order mark. Returns undefined if it is not UTF-8. */
 export function textOf({ bytes, number }: Line): string | undefined {
   try {
     const text = utf8.decode(bytes).replace(/\r$/, '')

@@ -19,26 +19,26 @@ import { readBytes, readLines, textOf, type Line } from './lines.js'
 
 const SYNC_INTERVAL_MS = 1_000
 
-/** What a resumed file held. */
+/** The content of a resumed file. */
 export interface Resumed {
   readonly tokens: number
   readonly expired: number
   readonly isExposed: boolean
 }
 
-/** What `resume` reads the file for. */
-interface ResumedContent {
+/** What `resume` needs to read the file. */
+interface ResumeOptions {
   readonly done: IdentitySet
   readonly scopes: readonly string[]
   readonly signal: AbortSignal
 }
 
-/** One token as a line of NDJSON. */
+/** Formats a token as a line of NDJSON. */
 export function formatToken({ identity, sessionToken, expiresAt, scopes }: SessionToken): string {
   return `${toJson({ identity, sessionToken, expiresAt, scopes })}\n`
 }
 
-/** Whether two paths, of which `-` is standard input, lead to one file. */
+/** Whether two paths lead to the same file. `-` is standard input. */
 export function isSameFile(path: string, other: string | undefined): boolean {
   if (other === undefined) return false
   try {
@@ -46,15 +46,15 @@ export function isSameFile(path: string, other: string | undefined): boolean {
     const two = other === '-' ? fstatSync(0, { bigint: true }) : statSync(other, { bigint: true })
     return one.dev === two.dev && one.ino === two.ino
   } catch {
-    return false // What is wrong with either of them is told where it is opened.
+    return false // Opening the file reports the error.
   }
 }
 
 /**
- * A file of tokens, a line each, that survives its writer.
+ * A file of tokens, one per line, that survives a crash of its writer.
  *
- * Every line has gone to the operating system when `append` returns, so that no end of the process loses it; and to the disk
- * within a second or so, so that a power failure loses no more than that.
+ * When `append` returns, the operating system has the line, so the end of the process does not lose it. The line reaches
+ * the disk after about a second, so a power failure loses only the lines of that time.
  */
 export class TokenFile {
   readonly #path: string
@@ -67,41 +67,41 @@ export class TokenFile {
     this.#fd = fd
   }
 
-  /** @throws CommandError if there is a file already: a token file is not overwritten. */
+  /** Creates the file. @throws CommandError if the file exists, because a token file is never overwritten. */
   static create(path: string): TokenFile {
     try {
       return new TokenFile(path, openSync(path, 'wx', 0o600))
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('The output file cannot be made', error)
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('Cannot create the output file', error)
       if (!existsSync(path))
         throw new CommandError(
-          '--out is a link to a file that does not exist. Remove it, or give another name.',
+          '--out is a link to a file that does not exist. Remove the link, or choose another name.',
           EXIT.file,
         )
-      throw new CommandError('The output file exists. Give --resume to go on with it, or another name.', EXIT.usage)
+      throw new CommandError('The output file exists. Use --resume to continue it, or choose another name.', EXIT.usage)
     }
   }
 
   /**
-   * Goes on with the file at `path`, or makes it. Adds the identities that it holds to `done`, until `signal` aborts, and cuts
-   * off a half-written end.
+   * Continues the file at `path`, or creates it. Adds the identities of the file to `done`, until `signal` aborts, and
+   * cuts off a half-written last line.
    */
-  static async resume(path: string, content: ResumedContent): Promise<{ file: TokenFile; resumed?: Resumed }> {
+  static async resume(path: string, options: ResumeOptions): Promise<{ file: TokenFile; resumed?: Resumed }> {
     let fd: number
     try {
       fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { file: TokenFile.create(path) }
-      throw fileError('The output file cannot be opened', error)
+      throw fileError('Cannot open the output file', error)
     }
     try {
       const stat = fstatSync(fd)
-      if (!stat.isFile()) throw new CommandError('--out names no ordinary file, which --resume needs.', EXIT.usage)
+      if (!stat.isFile()) throw new CommandError('--resume requires --out to be a regular file.', EXIT.usage)
       const isExposed = isOpenToOthers(stat)
-      return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, content)), isExposed } }
+      return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, options)), isExposed } }
     } catch (error) {
       closeSync(fd)
-      throw error instanceof CommandError ? error : fileError('The output file cannot be read', error)
+      throw error instanceof CommandError ? error : fileError('Cannot read the output file', error)
     }
   }
 
@@ -109,9 +109,9 @@ export class TokenFile {
     try {
       writeAll(this.#fd, formatToken(token))
     } catch (error) {
-      throw fileError(`The output file ${this.#path} cannot be written`, error)
+      throw fileError(`Cannot write the output file ${this.#path}`, error)
     }
-    this.#syncNowAndThen()
+    this.#syncPeriodically()
   }
 
   close(): void {
@@ -119,17 +119,16 @@ export class TokenFile {
       fsyncSync(this.#fd)
     } catch (error) {
       // Pipes and some devices have nothing to sync.
-      if ((error as NodeJS.ErrnoException).code !== 'EINVAL')
-        throw fileError('The output file cannot be written', error)
+      if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw fileError('Cannot write the output file', error)
     } finally {
       closeSync(this.#fd)
     }
   }
 
-  #syncNowAndThen(): void {
+  #syncPeriodically(): void {
     if (this.#isSyncing || Date.now() - this.#syncedAt < SYNC_INTERVAL_MS) return
     this.#isSyncing = true
-    // What goes wrong here goes wrong again in close(), which tells.
+    // close() syncs again and reports the error.
     fsync(this.#fd, () => {
       this.#isSyncing = false
       this.#syncedAt = Date.now()
@@ -148,7 +147,7 @@ function writeAll(fd: number, text: string): void {
 
 async function readDone(
   fd: number,
-  { done, scopes, signal }: ResumedContent,
+  { done, scopes, signal }: ResumeOptions,
 ): Promise<{ tokens: number; expired: number }> {
   let [tokens, expired, whole] = [0, 0, 0]
   const now = Date.now()
@@ -157,11 +156,11 @@ async function readDone(
     const token = parseToken(line)
     if (!token) {
       if (line.isEnded || !isHalfWritten(line)) throw foreignLine(line.number)
-      ftruncateSync(fd, whole) // The writer was killed in the middle of it.
+      ftruncateSync(fd, whole) // The writer was killed while it wrote this line.
       break
     }
     if (JSON.stringify(token.scopes) !== JSON.stringify(scopes)) throw otherScopes(line.number)
-    // Whole except for its line feed.
+    // The line lacks only its line feed.
     if (!line.isEnded) writeAll(fd, '\n')
     done.add(token.identity)
     tokens++
@@ -171,10 +170,10 @@ async function readDone(
   return { tokens, expired }
 }
 
-/** What every line of ours begins with: see `formatToken`. */
+/** The start of every line that `formatToken` returns. */
 const LINE_START = Buffer.from('{"identity":"')
 
-/** Whether it can be the beginning of a line of ours: what anybody else may have written is not ours to cut off. */
+/** Whether the line can be the start of a line that `formatToken` returned. Other content must not be cut off. */
 function isHalfWritten({ bytes, isTooLong }: Line): boolean {
   const length = Math.min(bytes.length, LINE_START.length)
   return !isTooLong && bytes.subarray(0, length).equals(LINE_START.subarray(0, length)) && !isJson(bytes)
@@ -200,11 +199,11 @@ function parseToken(line: Line): SessionToken | undefined {
 }
 
 function foreignLine(number: number): CommandError {
-  const message = `Line ${number} of the output file is no token: it was not written by this command, and is left as it is.`
+  const message = `Line ${number} of the output file is not a token. vkit did not write this file, and does not change it.`
   return new CommandError(message, EXIT.file)
 }
 
 function otherScopes(number: number): CommandError {
-  const message = `The output file holds tokens with other scopes (line ${number}). Give the same --scope, or another --out.`
+  const message = `The output file contains tokens with other scopes (line ${number}). Use the same --scope, or another --out.`
   return new CommandError(message, EXIT.usage)
 }

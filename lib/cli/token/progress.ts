@@ -2,20 +2,20 @@ import { Presets, SingleBar } from 'cli-progress'
 import { environment } from '../../options/environment.js'
 import { printInfo, wantsColour } from '../terminal.js'
 
-/** How far a run has come. */
+/** The counts of a run. */
 export interface Tally {
-  /** Written by this run. */
+  /** Tokens that this run wrote. */
   minted: number
   failed: number
-  /** Not minted, for the output has them already. */
+  /** Identities that the output or the list already contained. */
   skipped: number
 }
 
-/** Over how long the rate is taken. */
+/** The time over which the rate is measured. */
 const WINDOW_MS = 10_000
 const TICK_MS = 500
 
-/** Shows the tally on a terminal, and nothing elsewhere. */
+/** Shows a progress bar on a terminal, and nothing elsewhere. */
 export class Progress {
   readonly #tally: Tally
   readonly #total: number | undefined
@@ -24,15 +24,15 @@ export class Progress {
   #timer: ReturnType<typeof setInterval> | undefined
   #status = ''
 
-  /** `total`: how many there are in all, where that is known. */
+  /** `total` is the number of identities, if known. */
   constructor(tally: Tally, total: number | undefined) {
     this.#tally = tally
     this.#total = total
-    if (process.stderr.isTTY && environment()['TERM'] !== 'dumb') this.#bar = makeBar(total)
+    if (process.stderr.isTTY && environment()['TERM'] !== 'dumb') this.#bar = createBar(total)
   }
 
-  /** Whether anybody would see it. */
-  static get isSeen(): boolean {
+  /** Whether standard error is a terminal. */
+  static get isVisible(): boolean {
     return process.stderr.isTTY
   }
 
@@ -50,7 +50,7 @@ export class Progress {
     this.#bar.stop()
   }
 
-  /** What is going on, where it is not just minting. */
+  /** A note at the end of the bar; empty for none. */
   set status(text: string) {
     this.#status = text
   }
@@ -90,7 +90,7 @@ export class Progress {
   }
 }
 
-function makeBar(total: number | undefined): SingleBar {
+function createBar(total: number | undefined): SingleBar {
   const bar = total === undefined ? '' : '{bar} {percentage}% | '
   const of = total === undefined ? '' : '/{of}'
   const left = total === undefined ? '' : ' | {left} left'
@@ -102,7 +102,7 @@ function makeBar(total: number | undefined): SingleBar {
       barsize: 28,
       hideCursor: true,
       emptyOnZero: true,
-      // Ctrl-C is ours: what is under way is to be written first.
+      // `Interruption` handles Ctrl-C, so that tokens in flight are written first.
       gracefulExit: false,
     },
     wantsColour(process.stderr) ? Presets.shades_classic : Presets.legacy,

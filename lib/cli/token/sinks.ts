@@ -3,19 +3,19 @@ import type { SessionTokenResult } from '../../options/types.js'
 import type { SessionToken } from '../../token/session-token.js'
 import { formatToken, type TokenFile } from './output-file.js'
 
-/** Where tokens go. */
+/** A destination for tokens. */
 export interface TokenSink {
-  /** Every result, also failed ones; resolves when there is room for more. */
-  take(result: SessionTokenResult): Promise<void>
+  /** Accepts every result, including failures. Resolves when the sink can accept the next one. */
+  write(result: SessionTokenResult): Promise<void>
   close(): void
 }
 
-/** The tokens alone, a line each, in the order of `identities`; an empty line where there is none. */
+/** Prints one token per line, in the order of `identities`, with an empty line for each failure. */
 export function plainSink(identities: readonly string[], signal: AbortSignal): TokenSink {
   const lines = new Map<string, string>()
   let next = 0
   return {
-    async take({ identity, token }) {
+    async write({ identity, token }) {
       lines.set(identity, token?.sessionToken ?? '')
       for (; next < identities.length; next++) {
         const line = lines.get(identities[next] ?? '')
@@ -27,13 +27,13 @@ export function plainSink(identities: readonly string[], signal: AbortSignal): T
   }
 }
 
-/** One JSON object a line, as they come. */
+/** Prints one JSON object per line, in the order of the results. */
 export function jsonSink(signal: AbortSignal): TokenSink {
-  return { take: async ({ token }) => print(token ? formatToken(token) : '', signal), close: () => undefined }
+  return { write: async ({ token }) => print(token ? formatToken(token) : '', signal), close: () => undefined }
 }
 
 export function fileSink(file: TokenFile): TokenSink {
-  return { take: async ({ token }) => ifToken(token, each => file.append(each)), close: () => file.close() }
+  return { write: async ({ token }) => ifToken(token, each => file.append(each)), close: () => file.close() }
 }
 
 function ifToken(token: SessionToken | undefined, use: (token: SessionToken) => void): void {

@@ -1,4 +1,4 @@
-// A token endpoint as a Next route handler: GET and POST /token. Any other method Next answers itself, with 405.
+// A token endpoint as a Next route handler: GET and POST /token. Next responds to other methods with 405.
 import { VKitClient } from '@video-io/videokit-nodejs'
 import { createFetchTokenHandler } from '@video-io/videokit-nodejs/handlers'
 import { readUser } from '../../session.js'
