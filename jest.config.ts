@@ -3,10 +3,10 @@ import type { Config } from 'jest'
 
 const config: Config = {
   testEnvironment: 'node',
-  // By default Jest leaves a core idle, half of a small machine.
+  // By default Jest leaves one core idle, which is half of a small machine.
   maxWorkers: '100%',
   reporters: ['default', '<rootDir>/__tests__/support/skip-reporter.mjs'],
-  // A glob would find nothing in a folder with brackets in its name.
+  // A glob would match no file if the path of the checkout contains brackets.
   testRegex: '/__tests__/.+\\.test\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {

@@ -1,7 +1,7 @@
 // npm run bench [-- hit mint herd import memory server] [--quick] [--save]
 //
-// --quick  fewer rounds: to see whether something works, not what it costs
-// --save   keep the numbers in results.json and write docs/benchmarks.md and its plot from them
+// --quick  run fewer rounds: to test that a suite works, not to measure
+// --save   store the numbers in results.json, and write docs/benchmarks.md and its plot from them
 import { parseArgs } from 'node:util'
 import { installCompetitors } from './harness/install.mjs'
 import { describeMachine } from './harness/machine.mjs'
@@ -18,7 +18,7 @@ const { values: flags, positionals } = parseArgs({
 const names = positionals.length > 0 ? positionals : Object.keys(SUITES)
 const unknown = names.filter(name => !(name in SUITES))
 if (unknown.length > 0) {
-  console.error(`There is no ${unknown.join(', ')}. There are: ${Object.keys(SUITES).join(', ')}`)
+  console.error(`Unknown suite: ${unknown.join(', ')}. Suites: ${Object.keys(SUITES).join(', ')}`)
   process.exit(1)
 }
 

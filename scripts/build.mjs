@@ -1,8 +1,9 @@
-// lib/ → dist/, as `exports` and `bin` of package.json say: an entry point is added there, and nowhere here.
+// Builds lib/ into dist/ from `exports` and `bin` of package.json. To add an entry point, add it there only.
 //
-// ESM as one file an entry point and the chunks that they share, with its dependencies left outside. CommonJS as one file an
-// entry point, with the ESM-only packages inlined, for `require` of them fails in Jest and in older Node 20. A command as
-// one ESM file, with everything inlined that is neither a dependency of the package nor a file of dist/esm.
+// ESM: one file for each entry point, and shared chunks. Dependencies stay external.
+// CommonJS: one file for each entry point. ESM-only packages are inlined, because `require` of them fails in Jest and in
+// older Node 20.
+// Commands: one ESM file each. Everything is inlined except dependencies of the package and files of dist/esm.
 import { execFileSync } from 'node:child_process'
 import { chmod, copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -11,12 +12,12 @@ import { build } from 'esbuild'
 const { bin = {}, dependencies, exports } = JSON.parse(await readFile('package.json', 'utf8'))
 const entries = Object.values(exports).filter(entry => entry.require)
 /** Files of lib/, without their extension, that a command imports from dist/esm. */
-const ofCommands = new Set()
+const importedByCommands = new Set()
 const SHARED = { bundle: true, platform: 'node', target: 'node20', metafile: true, legalComments: 'none' }
 
-/** So that `require` of an entry point does not even parse got: it is loaded at the first mint. */
-const gotInAFileOfItsOwn = {
-  name: 'got-in-a-file-of-its-own',
+/** Keeps got in a separate file, which is loaded at the first mint. `require` of an entry point does not parse it. */
+const gotInSeparateFile = {
+  name: 'got-in-separate-file',
   setup({ onResolve }) {
     onResolve({ filter: /^got$/ }, ({ kind }) =>
       kind === 'dynamic-import' ? { path: './got.cjs', external: true } : undefined,
@@ -24,7 +25,7 @@ const gotInAFileOfItsOwn = {
   },
 }
 
-/** A command imports the package's own files: inlined, they would be a third copy of them in the tarball. */
+/** Makes commands import the package's own files. Inlined files would be a third copy in the tarball. */
 const libraryFromEsm = {
   name: 'library-from-esm',
   setup({ onResolve }) {
@@ -33,7 +34,7 @@ const libraryFromEsm = {
       const file = path.resolve(resolveDir, specifier)
       if (isIn('lib/cli', file)) return undefined
       const name = path.relative('lib', file).replaceAll(path.sep, '/')
-      ofCommands.add(name.replace(/\.js$/, ''))
+      importedByCommands.add(name.replace(/\.js$/, ''))
       return { path: `../esm/${name}`, external: true }
     })
   },
@@ -47,7 +48,7 @@ await bundleCommonJs()
 await bundleCommands()
 await bundleEsm()
 
-/** `./dist/cjs/handlers.cjs` from `lib/handlers/index.ts`, whose ESM is what the `import` condition names. */
+/** Builds `./dist/cjs/handlers.cjs` from `lib/handlers/index.ts`, which the `import` condition determines. */
 async function bundleCommonJs() {
   const sources = entries.map(entry => [nameOf(entry.require.default), sourceOf(entry.import.default)])
   const options = {
@@ -57,11 +58,11 @@ async function bundleCommonJs() {
     format: 'cjs',
     external: ['lru-cache'],
     inject: ['scripts/node-globals.mjs'],
-    plugins: [gotInAFileOfItsOwn],
-    supported: { 'dynamic-import': false }, // Jest has none in its CommonJS.
+    plugins: [gotInSeparateFile],
+    supported: { 'dynamic-import': false }, // Jest does not support it in CommonJS.
   }
   const ours = await build({ ...options, entryPoints: Object.fromEntries(sources) })
-  // A third of the whole package less, and nobody reads it; ours stays as it is, for stack traces.
+  // Without whitespace, got takes a third of the package less. Our own code keeps it, for readable stack traces.
   const got = await build({
     ...options,
     entryPoints: ['got'],
@@ -73,15 +74,18 @@ async function bundleCommonJs() {
   await writeLicences('dist/cjs', [ours, got])
 }
 
-/** What `import` loads. A file for each of lib/ would take twice the time to load. */
+/** Builds the files that `import` loads. One file for each file of lib/ would take twice the time to load. */
 async function bundleEsm() {
-  const sources = [...new Set(targetsOf(exports).map(sourceOf)), ...[...ofCommands].map(name => `lib/${name}.ts`)]
+  const sources = [
+    ...new Set(targetsOf(exports).map(sourceOf)),
+    ...[...importedByCommands].map(name => `lib/${name}.ts`),
+  ]
   await build({
     ...SHARED,
     entryPoints: [...new Set(sources)],
     outbase: 'lib',
     outdir: 'dist/esm',
-    // A folder below dist/esm, as those of lib/ are below it: load-got.ts names a file by its distance from its own.
+    // One folder below dist/esm, like the folders of lib/, because load-got.ts uses a path relative to its own file.
     chunkNames: 'chunks/[hash]',
     splitting: true,
     format: 'esm',
@@ -89,13 +93,13 @@ async function bundleEsm() {
   })
 }
 
-/** Every ESM file that package.json names. */
+/** Returns every ESM file that package.json names. */
 function targetsOf(conditions) {
   if (typeof conditions === 'string') return /^\.\/dist\/esm\/.*\.js$/.test(conditions) ? [conditions] : []
   return Object.values(conditions).flatMap(targetsOf)
 }
 
-/** `./dist/cli/main.js` from `lib/cli/main.ts`. */
+/** Builds `./dist/cli/main.js` from `lib/cli/main.ts`. */
 async function bundleCommands() {
   const files = Object.values(bin)
   if (files.length === 0) return
@@ -106,7 +110,7 @@ async function bundleCommands() {
     format: 'esm',
     external: Object.keys(dependencies),
     plugins: [libraryFromEsm],
-    // CommonJS packages, inlined, ask for Node's own modules by `require`.
+    // Inlined CommonJS packages call `require` for the modules of Node.
     banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
   })
   await writeLicences('dist/cli', [commands])
@@ -125,7 +129,7 @@ function sourceOf(file) {
   return file.replace(/^\.\/dist\/(esm\/)?/, 'lib/').replace(/\.js$/, '.ts')
 }
 
-/** Ships the declarations that an entry point leads to, for `import` and, beside the bundles, for `require`. */
+/** Keeps the declarations that an entry point imports, for `import`, and copies them next to the bundles for `require`. */
 async function keepPublicDeclarations() {
   const kept = new Set()
   for (const entry of entries) await follow(path.normalize(entry.import.types), kept)
@@ -156,14 +160,14 @@ async function writeLicences(folder, builds) {
   const packages = new Set(inputs.flatMap(file => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))
   if (packages.size === 0) return
   const texts = await Promise.all([...packages].sort().map(licenceOf))
-  const head = 'The bundled files in this folder hold code of these packages.'
+  const head = 'The bundled files in this folder contain code of these packages.'
   await writeFile(`${folder}/THIRD-PARTY-LICENSES.txt`, `${head}\n\n${texts.join('\n')}`)
 }
 
 async function licenceOf(folder) {
   const { name, version, license } = JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'))
   const file = (await readdir(folder)).find(entry => /^licen[cs]e/i.test(entry))
-  if (!file) throw new Error(`${name} is inlined, but has no licence file to ship`)
+  if (!file) throw new Error(`${name} is inlined, but has no licence file`)
   const text = await readFile(path.join(folder, file), 'utf8')
   return `${'='.repeat(80)}\n${name} ${version} (${license})\n${'='.repeat(80)}\n${text.trim()}\n`
 }

@@ -1,8 +1,8 @@
-// Who keeps tokens, or anything, for later. An entry is all that a new one needs.
+// Packages that cache tokens or other values. To add one, add an entry.
 //
-// `create({ mint, url, capacity })` gives `get(identity)`: a promise of what is cached for it. `mint(identity)` asks the
-// gateway and resolves `{ sessionToken, expiresAt, identity }`; who brings an HTTP client of its own gets the gateway's `url`.
-// `keyed: false` marks those that hold a single token: they are not told whose.
+// `create({ mint, url, capacity })` returns `get(identity)`, which resolves to the cached value. `mint(identity)` sends a
+// request to the gateway and resolves to `{ sessionToken, expiresAt, identity }`. A package with its own HTTP client uses
+// the `url` of the gateway. `keyed: false` marks packages that cache a single token, without an identity.
 import { generateKeyPairSync } from 'node:crypto'
 
 const TTL_MS = 3600_000
@@ -20,7 +20,7 @@ export const cachers = {
   },
   'lru-cache, get': {
     package: 'lru-cache',
-    // What is left when everything but the look-up is taken away: nothing is minted, nothing expires.
+    // Only the look-up: it mints nothing, and nothing expires.
     minting: false,
     async create({ mint, capacity }) {
       const { LRUCache } = await import('lru-cache')
@@ -81,7 +81,7 @@ export const cachers = {
     package: '@azure/core-rest-pipeline',
     keyed: false,
     async create({ mint }) {
-      // Its bearer policy uses it, and it alone is not exported.
+      // The bearer policy uses it, but the package does not export it.
       const file = new URL('../node_modules/@azure/core-rest-pipeline/dist/esm/util/tokenCycler.js', import.meta.url)
       const { createTokenCycler } = await import(file)
       const getToken = createTokenCycler({
@@ -129,7 +129,7 @@ export const cachers = {
         appId: 1,
         privateKey: privateKey.export({ type: 'pkcs8', format: 'pem' }),
         request: request.defaults({ baseUrl: url }),
-        // Its own holds no more than 15,000.
+        // The default cache has at most 15,000 entries.
         ...(capacity > 15_000 && { cache: new LRUCache({ max: capacity, ttl: TTL_MS }) }),
       })
       return identity => auth({ type: 'installation', installationId: Number(identity.slice('user-'.length)) })

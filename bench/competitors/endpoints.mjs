@@ -1,4 +1,4 @@
-// One endpoint, `GET /token`, in two servers and three ways. The answers are the same, byte for byte but for the order of headers.
+// One endpoint, `GET /token`, in two servers and three ways. The responses differ only in the order of headers.
 import http from 'node:http'
 
 const HEADERS = {
@@ -7,10 +7,10 @@ const HEADERS = {
   'content-type': 'application/json',
 }
 
-/** What every endpoint must do before it hands out a token: find out who asks. */
+/** Returns the user of a request, which every token endpoint must find out. */
 const authenticate = request => request.headers['x-user']
 
-/** An endpoint written by hand around `getToken(identity)`. */
+/** Creates an endpoint that calls `getToken(identity)`, without the handler of the package. */
 const byHand = getToken => async (request, response) => {
   const { sessionToken, expiresAt, identity } = await getToken(authenticate(request))
   for (const [name, value] of Object.entries(HEADERS)) response.setHeader(name, value)
@@ -38,7 +38,7 @@ export const CONSTANT = 'constant'
 export const SERVERS = Object.keys(servers)
 export const WAYS = Object.keys(ways)
 
-/** Starts one server's endpoints, one for each way, and gives their ports by name. */
+/** Starts the endpoints of one server, one for each way, and returns their ports by name. */
 export async function startEndpoints(server, given) {
   const ports = {}
   for (const way of WAYS) {

@@ -1,14 +1,14 @@
-// Who sends the request. An entry is all that a new one needs.
+// HTTP clients that can send the request. To add one, add an entry.
 //
-// `create({ url, appSecret })` gives `mint(identity)`: a promise of `{ sessionToken, expiresAt, identity }`, written as a
-// user of that client would write it.
+// `create({ url, appSecret })` returns `mint(identity)`, which resolves to `{ sessionToken, expiresAt, identity }`. The code
+// is what a user of that client would write.
 import http from 'node:http'
 import https from 'node:https'
 import { makePlainMint } from './plain-mint.mjs'
 
 export const FLOOR = 'node:http'
 export const OURS = 'videokit'
-export const GOT_ALONE = 'got, as little of it as can be'
+export const GOT_MINIMAL = 'got, minimal'
 export const PREDECESSOR = 'videokit 0.0.6 (node-fetch)'
 
 export const minters = {
@@ -52,8 +52,8 @@ export const minters = {
       return identity => vkit.getSessionToken(identity)
     },
   },
-  // What our mints are made with, and nothing of ours: every supported option that makes it cheaper.
-  [GOT_ALONE]: {
+  // The HTTP client of our mints without our code, with every supported option that makes it cheaper.
+  [GOT_MINIMAL]: {
     package: 'got',
     async create({ url, appSecret }) {
       const { got, Options } = await import('got')
@@ -65,9 +65,9 @@ export const minters = {
         new Promise((resolve, reject) => {
           const { body, ...options } = init(appSecret, identity)
           template.request = to =>
-            new Promise(answer => {
+            new Promise(onResponse => {
               request(to, { ...options, agent })
-                .on('response', answer)
+                .on('response', onResponse)
                 .on('error', reject)
                 .end(body)
             })

@@ -1,4 +1,4 @@
-// Server SDKs that a backend may load beside ours. An entry is all that a new one needs.
+// Server SDKs to compare with. To add one, add an entry.
 export const OURS = '@video-io/videokit-nodejs'
 export const REFERENCE = 'stripe'
 

@@ -1,4 +1,4 @@
-// The mint that every cacher is given: node:http and nothing else, so that none is charged for a client it did not choose.
+// The mint for all cachers. It uses only node:http, which excludes the cost of an HTTP client.
 import http from 'node:http'
 import https from 'node:https'
 

@@ -1,17 +1,17 @@
-// The other side of candidate.mjs: sets the contender up, then measures it as often as it is told to.
+// The child process of candidate.mjs. It sets up one candidate, and takes a sample for each message.
 import { pathToFileURL } from 'node:url'
 
 const [worker, name, context] = process.argv.slice(2)
 
 process.once('disconnect', () => process.exit())
 
-await answer(async () => {
+await reply(async () => {
   const { setUp } = await import(pathToFileURL(worker))
   const sample = await setUp(name, JSON.parse(context))
-  process.on('message', params => void answer(() => sample(params)))
+  process.on('message', params => void reply(() => sample(params)))
 })
 
-async function answer(work) {
+async function reply(work) {
   try {
     process.send({ result: (await work()) ?? null })
   } catch (error) {

@@ -1,4 +1,4 @@
-// One contender, in a process of its own: nobody's code is optimised, or spoilt, by another's calls.
+// A candidate in its own process, because the calls of one candidate affect how V8 optimises another.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
@@ -22,7 +22,7 @@ export class Candidate {
     this.#child = child
   }
 
-  /** Measures once; what `params` mean is between the suite and its worker. */
+  /** Takes one sample. The suite and its worker define `params`. */
   sample(params) {
     const reply = this.#reply()
     this.#child.send(params)
@@ -36,7 +36,7 @@ export class Candidate {
   #reply() {
     return new Promise((resolve, reject) => {
       const onMessage = ({ result, error }) => settle(() => (error ? reject(this.#error(error)) : resolve(result)))
-      const onExit = code => settle(() => reject(this.#error(`its process ended with ${code}`)))
+      const onExit = code => settle(() => reject(this.#error(`the process exited with code ${code}`)))
       const settle = how => {
         this.#child.off('message', onMessage)
         this.#child.off('exit', onExit)

@@ -1,4 +1,4 @@
-// What a piece of work takes: CPU of the whole process (its garbage collector and I/O threads too), and time.
+// Measures the time and the CPU time of some work. CPU time includes the garbage collector and the I/O threads.
 
 export async function costOf(work) {
   const cpu = process.cpuUsage()

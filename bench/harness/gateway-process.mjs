@@ -14,7 +14,7 @@ const HEADERS = { 'content-type': 'application/json' }
 
 let requests = 0
 
-/** A JWT of some 350 characters, signed by nobody. */
+/** Creates an unsigned JWT of about 350 characters. */
 function makeToken() {
   const part = value => Buffer.from(JSON.stringify(value)).toString('base64url')
   const claims = { iss: 'video.io', exp: EXPIRES_AT_MS / 1000, jti: randomUUID(), padding: 'x'.repeat(100) }
@@ -28,15 +28,15 @@ function makeListener(delayMs) {
     req.on('data', chunk => (body += chunk))
     req.on('end', () => {
       requests++
-      const text = answerTo(req.url, body)
+      const text = responseTo(req.url, body)
       if (delayMs === 0) send(res, text)
       else setTimeout(send, delayMs, res, text)
     })
   }
 }
 
-function answerTo(url, body) {
-  // @octokit/auth-app asks in GitHub's way.
+function responseTo(url, body) {
+  // @octokit/auth-app uses the API of GitHub.
   if (url.startsWith('/app/')) return JSON.stringify({ token: TOKEN, expires_at: EXPIRES_AT, permissions: {} })
   const { identity } = JSON.parse(body)
   return `{"sessionToken":"${TOKEN}","expiresAt":"${EXPIRES_AT}","identity":${JSON.stringify(identity)}}`

@@ -1,5 +1,5 @@
-// A gateway in a process of its own, as cheap as node:http gets: no checks, a canned token, the identity echoed. Four
-// ports: http and https, at once and after 20 ms.
+// A minimal gateway on node:http, in its own process: no checks, a constant token, and the identity of the request. It has
+// four ports: http and https, each with an immediate response and with one after 20 ms.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
@@ -9,7 +9,7 @@ export class Gateway {
   static async start() {
     const child = fork(PROCESS, { execArgv: [] })
     const gateway = new Gateway(child)
-    Object.assign(gateway, await gateway.#ask(undefined))
+    Object.assign(gateway, await gateway.#request(undefined))
     return gateway
   }
 
@@ -19,24 +19,24 @@ export class Gateway {
     this.#child = child
   }
 
-  /** Since the last time it was asked: `{ requests, cpuUs }`. */
+  /** Returns `{ requests, cpuUs }` since the previous call. */
   usage() {
-    return this.#ask('usage')
+    return this.#request('usage')
   }
 
   stop() {
     this.#child.disconnect()
   }
 
-  #ask(question) {
+  #request(message) {
     return new Promise((resolve, reject) => {
-      const onExit = code => reject(new Error(`The gateway ended with ${code}`))
+      const onExit = code => reject(new Error(`The gateway exited with code ${code}`))
       this.#child.once('exit', onExit)
-      this.#child.once('message', answer => {
+      this.#child.once('message', response => {
         this.#child.off('exit', onExit)
-        resolve(answer)
+        resolve(response)
       })
-      if (question) this.#child.send(question)
+      if (message) this.#child.send(message)
     })
   }
 }

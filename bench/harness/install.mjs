@@ -1,4 +1,4 @@
-// What we are measured against is no dependency of the package, so it is installed when it is first needed.
+// Installs the packages that we compare with, at the first run, because they are not dependencies of the package.
 import { execFileSync } from 'node:child_process'
 import { mkdir, rm, stat, symlink } from 'node:fs/promises'
 import path from 'node:path'
@@ -9,16 +9,16 @@ const OURS = path.join(BENCH, 'node_modules/@video-io/videokit-nodejs')
 
 export async function installCompetitors() {
   if (!(await isInstalled())) {
-    console.error('Installing what we are measured against, once …')
+    console.error('Installing the packages to compare with (only once) …')
     execFileSync('npm', ['ci', '--prefix', BENCH, '--no-audit'], { stdio: 'inherit' })
   }
-  // Ours as a customer has it: the built package, by its name.
+  // Our candidate is the built package, imported by name as a customer does.
   await mkdir(path.dirname(OURS), { recursive: true })
   await rm(OURS, { force: true })
   await symlink(path.join('..', '..', '..'), OURS, 'dir')
 }
 
-/** npm writes its own copy of the lockfile when it is done: older than the lockfile, it is of another one. */
+/** Whether npm's own copy of the lockfile, which it writes at the end, is newer than the lockfile. */
 async function isInstalled() {
   const [wanted, installed] = await Promise.all(
     ['package-lock.json', 'node_modules/.package-lock.json'].map(file =>

@@ -1,5 +1,5 @@
-// Asks endpoints for a token, over and over, on 32 connections, and does as little else as possible: the answers of one
-// endpoint all have one length, so that counting bytes is enough to know when one is whole.
+// Sends requests for a token on 32 connections, with as little other work as possible. All responses of an endpoint have
+// the same length, so counting bytes is enough to find the end of a response.
 import net from 'node:net'
 
 const CONNECTIONS = 32
@@ -9,7 +9,7 @@ const lengths = new Map()
 
 process.on('message', async ({ port, requests }) => {
   try {
-    if (!lengths.has(port)) lengths.set(port, await measureAnswer(port))
+    if (!lengths.has(port)) lengths.set(port, await measureResponse(port))
     const started = performance.now()
     await run(port, requests)
     process.send({ ms: performance.now() - started })
@@ -19,8 +19,8 @@ process.on('message', async ({ port, requests }) => {
 })
 process.once('disconnect', () => process.exit())
 
-/** Reads one whole answer, and makes sure that it is one. */
-async function measureAnswer(port) {
+/** Reads one complete response, and checks it. */
+async function measureResponse(port) {
   const { text, body } = await new Promise((resolve, reject) => {
     let text = ''
     const socket = net.connect(port, '127.0.0.1', () => socket.write(REQUEST))
@@ -32,30 +32,30 @@ async function measureAnswer(port) {
       if (body?.length === length) resolve({ text, body }, socket.destroy())
     })
   })
-  if (JSON.parse(body).identity !== user) throw new Error(`Not an answer: ${text}`)
+  if (JSON.parse(body).identity !== user) throw new Error(`Unexpected response: ${text}`)
   return text.length
 }
 
 async function run(port, requests) {
   let toSend = requests
-  await Promise.all(Array.from({ length: CONNECTIONS }, () => converse(port, () => toSend-- > 0)))
+  await Promise.all(Array.from({ length: CONNECTIONS }, () => runConnection(port, () => toSend-- > 0)))
 }
 
-function converse(port, mayAsk) {
+function runConnection(port, shouldSend) {
   return new Promise((resolve, reject) => {
     let missing = 0
     const socket = net.connect(port, '127.0.0.1')
-    const ask = () => {
-      if (!mayAsk()) return resolve(socket.destroy())
+    const send = () => {
+      if (!shouldSend()) return resolve(socket.destroy())
       missing = lengths.get(port)
       socket.write(REQUEST)
     }
-    socket.on('connect', ask)
+    socket.on('connect', send)
     socket.on('error', reject)
     socket.on('data', chunk => {
       missing -= chunk.length
-      if (missing === 0) ask()
-      else if (missing < 0) reject(new Error('An answer is longer than the others.'))
+      if (missing === 0) send()
+      else if (missing < 0) reject(new Error('A response is longer than the others.'))
     })
   })
 }

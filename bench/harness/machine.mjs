@@ -1,4 +1,4 @@
-// Where numbers come from: without it they mean nothing.
+// Describes the machine of a run, without which its numbers mean nothing.
 import { readFileSync } from 'node:fs'
 import os from 'node:os'
 

@@ -1,4 +1,4 @@
-// What an installation of a package holds: itself and, once each, all that it depends on.
+// The size of an installation of a package: the package, and each of its dependencies once.
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,14 +14,14 @@ export async function sizeOf(name) {
 
 async function collect(name, from, folders) {
   const folder = await find(name, from)
-  // An optional or peer dependency that is not there is not part of the installation.
+  // A missing optional or peer dependency is not part of the installation.
   if (!folder || folders.has(folder)) return
   folders.add(folder)
   const { dependencies, optionalDependencies } = await manifest(folder)
   for (const each of Object.keys({ ...dependencies, ...optionalDependencies })) await collect(each, folder, folders)
 }
 
-/** As Node looks for it: in each `node_modules` on the way up. */
+/** Finds a package as Node does: in `node_modules` of the folder and of each parent folder. */
 async function find(name, from) {
   for (let at = from; ; at = path.dirname(at)) {
     const folder = await realpath(path.join(at, 'node_modules', name)).catch(() => undefined)
@@ -34,7 +34,7 @@ async function manifest(folder) {
   return JSON.parse(await readFile(path.join(folder, 'package.json'), 'utf8'))
 }
 
-/** The files that are published: `files` tells where the folder is a checkout, and is harmless where it is not. */
+/** Counts the published files. In a checkout, the `files` field lists them. */
 async function bytesIn(folder) {
   const { files } = await manifest(folder)
   const isCheckout = await stat(path.join(folder, 'node_modules', '.package-lock.json')).catch(() => undefined)

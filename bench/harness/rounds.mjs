@@ -1,7 +1,7 @@
-// Interleaved rounds: each contender once in each, in an order that changes, so that nobody always follows the same one.
+// Interleaved rounds: each candidate runs once per round, in a changing order, so that none always follows the same one.
 import { Candidate } from './candidate.mjs'
 
-/** Samples of every contender at one setting, by name, one a round. */
+/** Returns the samples of all candidates for one setting, by name, one per round. */
 export async function runRounds(candidates, rounds, sample) {
   const samples = Object.fromEntries(candidates.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
@@ -13,7 +13,7 @@ export async function runRounds(candidates, rounds, sample) {
   return samples
 }
 
-/** Starts each, one after another, runs `work`, and ends them whatever comes of it. */
+/** Starts the candidates one after another, runs `work`, and always stops them at the end. */
 export async function withCandidates(all, work) {
   const candidates = []
   try {

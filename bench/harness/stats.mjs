@@ -1,4 +1,4 @@
-// What is said of a row of samples.
+// Statistics of a list of samples.
 
 export function median(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b)
@@ -6,19 +6,19 @@ export function median(numbers) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** Half the distance between the quartiles, as a part of the median: what to think of the last digits. */
+/** Half the distance between the quartiles, as a fraction of the median. It shows how precise the median is. */
 export function spread(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b)
-  const at = part => sorted[Math.round(part * (sorted.length - 1))]
+  const at = fraction => sorted[Math.round(fraction * (sorted.length - 1))]
   return (at(0.75) - at(0.25)) / 2 / median(numbers)
 }
 
-/** The median of the ratios within each round: what slowed a whole round cancels out. */
+/** The median of the ratios within each round, so that a slow round has no effect. */
 export function pairedRatio(numbers, floor) {
   return median(numbers.map((number, round) => number / floor[round]))
 }
 
-/** One number of each contender's samples: its median, its spread, and its ratio to the floor's. */
+/** For one value of each candidate's samples: the median, the spread, and the ratio to the floor. */
 export function compare(samples, floor, key) {
   const pick = name => samples[name].map(sample => sample[key])
   return Object.fromEntries(

@@ -1,4 +1,4 @@
-// Numbers as they are read: three digits are as many as mean anything here.
+// Formats numbers with three digits, because more digits are not significant here.
 
 export function number(value) {
   if (value >= 1000) return Math.round(Number(value.toPrecision(3))).toLocaleString('en')

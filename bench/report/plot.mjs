@@ -1,4 +1,4 @@
-// The numbers of hit and mint as bars, on one drawing that can be read on a light and on a dark page.
+// Draws the numbers of hit and mint as bars, in one image for light and dark pages.
 import { FLOOR as HIT_FLOOR, OURS } from '../competitors/cachers.mjs'
 import { FLOOR as MINT_FLOOR, PREDECESSOR } from '../competitors/minters.mjs'
 import { number, times } from './format.mjs'
@@ -19,7 +19,7 @@ export function drawPlot(results) {
     return part
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y}" width="${WIDTH}" height="${y}" role="img" font-family="system-ui, sans-serif" font-size="12">
-<title>What a cached and a minted token cost</title>
+<title>The cost of a cached and of a minted token</title>
 <style>text { fill: #24292f } .faint { fill: #6e7781 } @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .faint { fill: #8d96a0 } }</style>
 ${parts.join('\n')}
 </svg>
@@ -30,7 +30,7 @@ function hitPanel(data) {
   if (!data) return undefined
   const bars = Object.entries(data.known).map(([name, { median, ratio }]) => ({ name, value: median, ratio }))
   return {
-    title: 'A cached token: CPU ns a call',
+    title: 'A cached token: CPU ns per call',
     subtitle: 'logarithmic; × the floor',
     bars,
     logarithmic: true,
@@ -42,7 +42,7 @@ function mintPanel(data) {
   const cell = data?.cells.find(each => each.protocol === 'http' && each.delayMs === 0 && each.concurrency === 256)
   if (!cell) return undefined
   const bars = Object.entries(cell.cpuUs).map(([name, { median, ratio }]) => ({ name, value: median, ratio }))
-  const title = 'A minted token: CPU µs of the client, 256 at once, http'
+  const title = 'A minted token: CPU µs of the client, 256 concurrent calls, http'
   return { title, subtitle: `× ${PREDECESSOR}`, bars, logarithmic: false, floor: MINT_FLOOR }
 }
 
@@ -66,7 +66,7 @@ function drawPanel({ title, subtitle, bars, logarithmic, floor }, top) {
 ${rows.join('\n')}`
 }
 
-/** A logarithmic bar begins at half the least value, or that would have no length. */
+/** A logarithmic bar starts at half the smallest value, otherwise the smallest bar would have no length. */
 function makeScale(sorted, logarithmic) {
   const longest = WIDTH - LABELS - 110
   const most = sorted.at(-1).value

@@ -1,5 +1,5 @@
-// results.json → docs/benchmarks.md and docs/benchmarks.svg. `node bench/report/report.mjs` writes them, with `--check` it
-// only tells whether they are what the numbers say.
+// results.json → docs/benchmarks.md and docs/benchmarks.svg. `node bench/report/report.mjs` writes them. With `--check`, it
+// only reports whether they match the numbers.
 import { readFile, writeFile } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { drawPlot } from './plot.mjs'
@@ -14,7 +14,7 @@ export async function writeReport() {
   for (const [file, text] of await render()) await writeFile(file, text)
 }
 
-/** @returns the files that are not what they should be */
+/** @returns the files that do not match the numbers */
 async function findStale() {
   const files = await render()
   const texts = await Promise.all(files.map(([file]) => readFile(file, 'utf8').catch(() => undefined)))
@@ -36,18 +36,18 @@ function toPage(results) {
 
 const INTRO = `# Benchmarks
 
-What the package costs, against what one would use instead. Every number on this page, and the plot, is written by
-\`npm run bench -- --save\`; none is typed.
+The cost of this package, compared with alternatives. \`npm run bench -- --save\` writes every number on this page, and the
+plot.
 
 ![Two bar charts: a cached token and a minted token, ours and others](benchmarks.svg)
 
-To repeat them, from a checkout: \`npm ci && npm run bench\` (all, a few minutes on an idle machine), or one of them:
-\`npm run bench -- hit\` (\`mint\`, \`herd\`, \`import\`, \`memory\`, \`server\`). The first run installs the others into \`bench/\`; they are no
-dependencies of the package.
+To run the benchmarks in a checkout, use \`npm ci && npm run bench\`. It takes a few minutes on an idle machine. To run only
+one, name it: \`npm run bench -- hit\` (\`mint\`, \`herd\`, \`import\`, \`memory\`, \`server\`). The first run installs the
+alternatives into \`bench/\`; they are not dependencies of the package.
 
-How they are made: each contender runs in a process of its own, and they take turns in each round; a number is the median of its
-rounds, ± half the distance between their quartiles; a ratio is the median of the ratios within each round, which what else the
-machine does hurts least. Absolute figures are this machine's; compare ratios.`
+Each candidate runs in its own process. The candidates take turns in each round. A number is the median of its rounds, ± half
+the distance between their quartiles. A ratio is the median of the ratios within each round, so other load on the machine
+affects it least. Absolute numbers depend on the machine, so compare ratios.`
 
 function goalsOf(results, sections) {
   const rows = sections.flatMap(([name, suite]) =>
@@ -55,7 +55,7 @@ function goalsOf(results, sections) {
       .goals(results[name].data)
       .map(({ goal, saw, reached, why }) => [goal, saw, reached ? 'yes' : `no${why ? `: ${oneLine(why)}` : ''}`]),
   )
-  return `## What we aim at\n\n| aim | measured | reached |\n| :-- | :-- | :-- |\n${rows.map(row => `| ${row.join(' | ')} |`).join('\n')}`
+  return `## Goals\n\n| goal | measured | reached |\n| :-- | :-- | :-- |\n${rows.map(row => `| ${row.join(' | ')} |`).join('\n')}`
 }
 
 function toSection(name, suite, { data }) {
@@ -73,11 +73,11 @@ function machinesOf(results) {
   const versions = Object.entries({ '@video-io/videokit-nodejs': ours, ...packages })
   return `## Machine and versions
 
-| run | date | Node | machine | load before it | took |
+| run | date | Node | machine | load before | duration |
 | :-- | :-- | :-- | :-- | --: | --: |
 ${runs.join('\n')}
 
-Versions, the newest of each that run on Node 20: ${versions.map(([name, version]) => `${name} ${version}`).join(', ')}.`
+Versions, the newest that run on Node 20: ${versions.map(([name, version]) => `${name} ${version}`).join(', ')}.`
 }
 
 const oneLine = text => text.replaceAll('\n', ' ')
@@ -86,7 +86,7 @@ if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   if (process.argv.includes('--check')) {
     const stale = await findStale()
     if (stale.length > 0)
-      console.error(`Not what bench/results.json says: ${stale.join(', ')}. Run node bench/report/report.mjs`)
+      console.error(`Does not match bench/results.json: ${stale.join(', ')}. Run: node bench/report/report.mjs`)
     process.exitCode = stale.length > 0 ? 1 : 0
   } else await writeReport()
 }

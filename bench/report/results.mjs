@@ -1,4 +1,4 @@
-// The numbers of the last saved run, suite by suite; the page and the plot are made from them and from nothing else.
+// The numbers of the last saved run, by suite. The page and the plot are created only from these.
 import { readFile, writeFile } from 'node:fs/promises'
 
 const FILE = new URL('../results.json', import.meta.url)

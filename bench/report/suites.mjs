@@ -5,5 +5,5 @@ import * as imports from '../suites/import.mjs'
 import * as memory from '../suites/memory.mjs'
 import * as server from '../suites/server.mjs'
 
-/** In the order in which they are run and reported. */
+/** All suites, in the order of runs and reports. */
 export const SUITES = { hit, mint, herd, import: imports, memory, server }

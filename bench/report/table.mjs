@@ -1,4 +1,4 @@
-// A table as text: `{ caption?, head, rows, ours }`, the first column names, the others numbers.
+// Formats a table `{ caption?, head, rows, ours }`. The first column contains names, the others numbers.
 
 export function toTerminal({ caption, head, rows }) {
   const lines = [head, ...rows]

@@ -7,10 +7,10 @@ import { contenders, MAP } from '../workers/herd.mjs'
 const WORKER = new URL('../workers/herd.mjs', import.meta.url)
 const CALLERS = 10_000
 
-export const title = 'A herd'
-export const about = `${CALLERS.toLocaleString('en')} calls at once for one user whose token nobody has: how many requests reach the gateway, and how long until every
-caller has its token. The floor is a map of promises. Who sends each call over a connection of its own may find the gateway's queue of new
-connections full: such calls fail.`
+export const title = 'Many concurrent calls'
+export const about = `${CALLERS.toLocaleString('en')} concurrent calls for one user whose token is not cached. The table shows how many requests reach
+the gateway, and the time until every caller has its token. The floor is a map of promises. If a client opens a connection for each
+call, the gateway's queue of new connections can be full, and such calls fail.`
 
 export async function measure({ gateway, quick, note }) {
   const rounds = quick ? 2 : 3

@@ -9,9 +9,9 @@ const BARE = 'lru-cache, get'
 const GOAL = 3.5
 
 export const title = 'A cached token'
-export const about = `One call of a token that is cached, awaited before the next: 1,000 users, each asked for in turn. *Known* identities
-are strings that have been looked up before; *fresh* ones are new strings of the same text, as they come with a request: their hash
-is still to be computed. CPU time of the whole process. The floor is the same call of an \`async\` function that returns a constant.`
+export const about = `Calls for a cached token, one after another, for 1,000 users in turn. *Known* identities are strings that have been looked
+up before. *Fresh* identities are new strings with the same text, as in a request, so their hash must still be computed. The time is
+the CPU time of the whole process. The floor is the same call of an \`async\` function that returns a constant.`
 
 export async function measure({ gateway, quick, note }) {
   const rounds = quick ? 5 : 15
@@ -59,11 +59,11 @@ export function goals({ known, fresh }) {
       reached: known[OURS].ratio <= GOAL && fresh[OURS].ratio <= GOAL,
     },
     ...[OURS, SCOPED].map(name => ({
-      goal: `${name}: ahead of every keyed cache but the bare look-up`,
-      saw: `${times(known[name].ratio)}, the nearest is ${against(known)} (fresh: ${times(fresh[name].ratio)}, ${against(fresh)})`,
+      goal: `${name}: faster than every keyed cache except the bare look-up`,
+      saw: `${times(known[name].ratio)}, the next is ${against(known)} (fresh: ${times(fresh[name].ratio)}, ${against(fresh)})`,
       reached: isAhead(name),
-      why: `\`lru-cache\`'s own \`ttl\` reads one clock, and that at most once a millisecond and tick; we read two at every call, for a
-token that has expired is never to be served, whether a clock was set back or the machine slept.`,
+      why: `the \`ttl\` of \`lru-cache\` reads one clock, at most once per millisecond and tick. We read two clocks at every call, so
+that an expired token is never served, even if a clock was set back or the machine was suspended.`,
     })),
   ]
 }

@@ -7,14 +7,15 @@ import { contenders, OUR_CACHE } from '../workers/memory.mjs'
 const WORKER = new URL('../workers/memory.mjs', import.meta.url)
 
 export const title = 'Memory'
-export const about = `Bytes of heap a cached token, everything counted: the token's text, the user's identity, and what is kept beside them. \`VKitClient\`
-mints each of them at the gateway, which a million would take minutes for; the others, and our cache alone, are given them.`
+export const about = `Heap bytes per cached token, in total: the text of the token, the identity of the user, and all other data of the cache.
+\`VKitClient\` mints each token at the gateway, which would take minutes for a million tokens. The other caches, and our cache without the
+client, get their tokens without a request.`
 
 export async function measure({ gateway, quick, note }) {
   const sizes = quick ? [10_000] : [10_000, 100_000, 1_000_000]
   const url = gateway.urls.http[0]
-  const answer = JSON.stringify(await makePlainMint({ url, appSecret: 'APP_SECRET' })('IDENTITY'))
-  const context = { url, appSecret: 'APP_SECRET', answer }
+  const response = JSON.stringify(await makePlainMint({ url, appSecret: 'APP_SECRET' })('IDENTITY'))
+  const context = { url, appSecret: 'APP_SECRET', response }
   const execArgv = ['--expose-gc', '--max-old-space-size=8192']
   const all = Object.keys(contenders).map(name => ({ worker: WORKER, name, context, execArgv }))
   const bytes = Object.fromEntries(Object.keys(contenders).map(name => [name, []]))
@@ -26,7 +27,7 @@ export async function measure({ gateway, quick, note }) {
       }
     })
   }
-  return { sizes, tokenLength: JSON.parse(answer).sessionToken.length, bytes }
+  return { sizes, tokenLength: JSON.parse(response).sessionToken.length, bytes }
 }
 
 const MOST_MINTS = 100_000
@@ -39,7 +40,7 @@ export function tables({ sizes, tokenLength, bytes }) {
     .map(([name, own]) => [name, ...sizes.map((_, i) => (own[i] === undefined ? '' : number(own[i])))])
   return [
     {
-      caption: `A token has ${tokenLength} characters; bytes a token`,
+      caption: `A token has ${tokenLength} characters. Bytes per token`,
       head: ['', ...sizes.map(size => size.toLocaleString('en'))],
       rows,
       ours: [OURS, OUR_CACHE],

@@ -1,4 +1,4 @@
-import { FLOOR, GOT_ALONE, minters, OURS, PREDECESSOR } from '../competitors/minters.mjs'
+import { FLOOR, GOT_MINIMAL, minters, OURS, PREDECESSOR } from '../competitors/minters.mjs'
 import { runRounds, withCandidates } from '../harness/rounds.mjs'
 import { compare, median } from '../harness/stats.mjs'
 import { number, percent, times } from '../report/format.mjs'
@@ -11,11 +11,11 @@ const GOAL = 1.7
 const BEHIND = ['axios', 'got, defaults', 'fetch', 'ky']
 
 export const title = 'A minted token'
-export const about = `One call for a user who is not cached, at 1, 16, 64 and 256 calls at once, over http and https, with a gateway that answers at
-once and one that takes 20 ms. CPU time of the client's process, a mint; the ratio is to what 0.0.6 did (node-fetch 2.7, whose
-default agent keeps connections alive on Node 20), and \`node:http\` is the floor. Each contender mints 8,000 tokens before it is
-measured: got needs as many to be at its best. The gateway is a \`node:http\` server in a process of its own; what it takes a mint is
-in the last line: where that is more than the client takes, the rate is the gateway's, the CPU time is not.`
+export const about = `Calls for users who are not cached, with 1, 16, 64 and 256 concurrent calls, over http and https, and with a gateway that
+responds immediately or after 20 ms. The time is the CPU time of the client's process per mint. The ratio compares it with version 0.0.6
+(node-fetch 2.7, whose default agent keeps connections alive on Node 20). The floor is \`node:http\`. Each candidate mints 8,000 tokens
+before the measurement, because got needs that many to reach its full speed. The gateway is a \`node:http\` server in its own process. The last
+row shows its CPU time per mint: if that is more than the client's time, the gateway limits the rate, but not the CPU time.`
 
 export async function measure({ gateway, quick, note }) {
   const context = { urls: gateway.urls, appSecret: 'APP_SECRET', warmUpPart: quick ? 0.2 : 1 }
@@ -36,7 +36,7 @@ const SETTINGS = ['http', 'https'].flatMap(protocol =>
   DELAYS_MS.flatMap(delayMs => CONCURRENCIES.map(concurrency => ({ protocol, delayMs, concurrency }))),
 )
 
-const describe = ({ protocol, delayMs, concurrency }) => `${protocol}, ${delayMs} ms, ${concurrency} at once`
+const describe = ({ protocol, delayMs, concurrency }) => `${protocol}, ${delayMs} ms, ${concurrency} concurrent`
 
 async function measureCell(candidates, { gateway, setting, rounds, quick }) {
   const count = countOf(setting, quick)
@@ -51,7 +51,7 @@ async function measureCell(candidates, { gateway, setting, rounds, quick }) {
   return { ...setting, cpuUs, rate, gatewayCpuUs: median(samples[FLOOR].map(sample => sample.gatewayCpuUs)) }
 }
 
-/** Some 0.3 s a sample: with a slow gateway and few calls at once that is few mints. */
+/** About 0.3 s per sample. With a slow gateway and few concurrent calls, that is only a few mints. */
 function countOf({ delayMs, concurrency }, quick) {
   const most = quick ? SAMPLE_MINTS / 2 : SAMPLE_MINTS
   return delayMs === 0 ? most : Math.min(most, Math.max(15, concurrency * 12))
@@ -75,7 +75,7 @@ export function tables({ cells }) {
           percent(last[name].spread),
         ])
       return {
-        caption: `${protocol}, ${delayMs === 0 ? 'answered at once' : `answered after ${delayMs} ms`}`,
+        caption: `${protocol}, ${delayMs === 0 ? 'immediate response' : `response after ${delayMs} ms`}`,
         head: ['', ...shown.flatMap(({ concurrency }) => [`${concurrency}: µs`, '× 0.0.6', 'per s']), '±'],
         rows: [...rows, ['*the gateway*', ...shown.flatMap(cell => [number(cell.gatewayCpuUs), '', '']), '']],
         ours: [OURS],
@@ -89,7 +89,7 @@ export function goals({ cells }) {
   const ahead = BEHIND.filter(name => cpuUs[name].median <= cpuUs[OURS].median)
   return [
     {
-      goal: `at 256 at once a mint costs at most ${times(GOAL)} 0.0.6's CPU`,
+      goal: `with 256 concurrent calls, a mint takes at most ${times(GOAL)} the CPU time of 0.0.6`,
       saw: times(cpuUs[OURS].ratio),
       reached: cpuUs[OURS].ratio <= GOAL,
       why: whyMore(cpuUs),
@@ -104,6 +104,6 @@ export function goals({ cells }) {
 }
 
 const whyMore =
-  cpuUs => `got alone, with every supported option that makes it cheaper, takes ${times(cpuUs[GOT_ALONE].ratio)}; the rest is what
-0.0.6 did not have: deadline, timeout, retries, circuit, checks of the answer and of its expiry, and the cache; a third of that is
-V8's, which after a burst allocates parts of Node's requests as if they were to last, and then has to collect them as such`
+  cpuUs => `got with every supported option that makes it cheaper takes ${times(cpuUs[GOT_MINIMAL].ratio)}. The rest is the cost of what
+0.0.6 did not have: deadline, timeout, retries, circuit, checks of the response and its expiry, and the cache. V8 causes a third of that:
+after a burst, it allocates parts of Node's requests as long-lived objects, which are more expensive to collect`

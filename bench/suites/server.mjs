@@ -6,9 +6,9 @@ import { number, percent, times } from '../report/format.mjs'
 const WORKER = new URL('../workers/server.mjs', import.meta.url)
 const GOAL = 1.05
 
-export const title = 'An endpoint'
-export const about = `\`GET /token\` on 32 connections, the token in the cache: CPU time of the server's process a request, against the same endpoint
-answering a constant, byte for byte the same.`
+export const title = 'A token endpoint'
+export const about = `\`GET /token\` on 32 connections, with a cached token. The time is the CPU time of the server's process per request, compared
+with an endpoint that returns the same bytes as a constant.`
 
 export async function measure({ gateway, quick, note }) {
   const context = { url: gateway.urls.http[0], appSecret: 'APP_SECRET' }
@@ -44,10 +44,10 @@ export function tables({ servers }) {
 }
 
 const WHY = {
-  getSessionToken: `a hit reads two clocks, and its code is not as hot in a server as in a loop; of a request that does anything else it is
+  getSessionToken: `a hit reads two clocks, and V8 optimizes its code less in a server than in a loop. In a request that does other work, it is
 a small part`,
-  createTokenHandler: `each request has an AbortController, so that a client who hangs up is not waited for, and its method, user and
-headers checked`,
+  createTokenHandler: `for each request, the handler creates an AbortController, to stop waiting for a client that disconnects, and checks the
+method, the user and the headers`,
 }
 
 export function goals({ servers }) {

@@ -5,15 +5,15 @@ import { costOf } from '../harness/cost.mjs'
 
 export const MAP = 'map of promises'
 
-/** The cachers, the least that would do, and the client that kept nothing. */
+/** The cachers, the simplest solution (a map of promises), and the predecessor, which had no cache. */
 export const contenders = {
   [MAP]: {
     async create({ mint }) {
-      const flights = new Map()
+      const pending = new Map()
       return identity => {
-        let flight = flights.get(identity)
-        if (!flight) flights.set(identity, (flight = mint(identity)))
-        return flight
+        let promise = pending.get(identity)
+        if (!promise) pending.set(identity, (promise = mint(identity)))
+        return promise
       }
     },
   },
@@ -24,15 +24,15 @@ export const contenders = {
 export async function setUp(name, { url, appSecret, callers }) {
   const create = () =>
     contenders[name].create({ url, appSecret, capacity: 10_000, mint: makePlainMint({ url, appSecret }) })
-  const ask = get => Promise.allSettled(Array.from({ length: callers }, () => get('user-1000000')))
-  // What is loaded and compiled at the first call is no cost of a herd.
+  const callAll = get => Promise.allSettled(Array.from({ length: callers }, () => get('user-1000000')))
+  // The first call loads and compiles code, which must not count here.
   const warm = await create()
   await warm('user-1000000')
 
   return async () => {
     const cold = await create()
     let calls = []
-    const cost = await costOf(async () => (calls = await ask(cold)))
+    const cost = await costOf(async () => (calls = await callAll(cold)))
     return { ...cost, failed: calls.filter(({ status }) => status === 'rejected').length }
   }
 }

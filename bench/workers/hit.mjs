@@ -31,7 +31,7 @@ async function callAll(get, identities) {
   for (const identity of identities) await get(identity)
 }
 
-/** Strings that nobody has looked up yet: their hashes are still to be computed, as for those of a request. */
+/** Creates new strings without a computed hash, like the strings of a request. */
 function makeStrings(count) {
   return Array.from({ length: count }, (_, i) => Buffer.from(identityOf(i), 'latin1').latin1Slice())
 }

@@ -1,4 +1,4 @@
-// Loads one package into this fresh process, and says what that took.
+// Loads one package in this new process, and prints the time that it took.
 const [how, specifier, url] = process.argv.slice(2)
 
 async function main() {

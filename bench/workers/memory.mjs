@@ -6,9 +6,9 @@ import { runConcurrently } from '../harness/cost.mjs'
 
 export const BARE_MAP = 'Map of token texts'
 
-export const OUR_CACHE = 'videokit, its cache alone'
+export const OUR_CACHE = 'videokit, only the cache'
 
-/** Those that keep many tokens and can be given a mint that needs no network, and ours, which cannot. */
+/** The caches for many tokens that accept a mint without network, and our client, which does not accept one. */
 export const contenders = {
   [BARE_MAP]: {
     async create({ mint }) {
@@ -30,7 +30,7 @@ export const contenders = {
   ),
 }
 
-/** To mint a million tokens over HTTP takes minutes: this is what keeps them, given answers as the others are. */
+/** Creates the cache of our client without the client, because a million mints over HTTP would take minutes. */
 async function createOurCache({ mint, capacity }) {
   const { TokenCache, parseSessionResponse, Events, systemClock: clock } = await loadInternals()
   const events = new Events()
@@ -50,7 +50,7 @@ async function createOurCache({ mint, capacity }) {
   return identity => cache.get({ identity, scopes }, { mode: 'default', deadlineMs: 15_000 })
 }
 
-/** What the package does not export, from its source. */
+/** Loads internal modules, which the package does not export, from the source. */
 async function loadInternals() {
   const root = fileURLToPath(new URL('../../', import.meta.url))
   const outfile = path.join(root, 'node_modules/.cache/bench-memory.mjs')
@@ -60,10 +60,10 @@ async function loadInternals() {
   return import(pathToFileURL(outfile))
 }
 
-export async function setUp(name, { url, appSecret, answer }) {
-  const mint = async identity => JSON.parse(answer.replace('"IDENTITY"', JSON.stringify(identity)))
+export async function setUp(name, { url, appSecret, response }) {
+  const mint = async identity => JSON.parse(response.replace('"IDENTITY"', JSON.stringify(identity)))
 
-  // What is loaded and compiled once is no part of a token.
+  // The first calls load and compile code, which must not count as part of a token.
   const warm = await contenders[name].create({ url, appSecret, capacity: 3_000, mint })
   await runConcurrently(3_000, 64, i => warm(`user-${i}`))
 
@@ -72,7 +72,7 @@ export async function setUp(name, { url, appSecret, answer }) {
     const get = await contenders[name].create({ url, appSecret, capacity: size, mint })
     await runConcurrently(size, 64, i => get(`user-${1_000_000 + i}`))
     const bytes = (await usedBytes()) - before
-    // Read after the measurement, or the whole cache would be garbage by then.
+    // Without a use after the measurement, the cache would already be collected.
     await get('user-1000000')
     return { bytesPerToken: bytes / size }
   }

@@ -1,16 +1,16 @@
 import { minters } from '../competitors/minters.mjs'
 import { costOf, runConcurrently } from '../harness/cost.mjs'
 
-/** got needs some 8,000 mints before it is as fast as it gets; nobody is measured with fewer. */
+/** got needs about 8,000 mints to reach its full speed, so every candidate gets that many. */
 const WARM_UP = { http: 8_000, https: 1_000 }
 
 export async function setUp(name, { urls, appSecret, warmUpPart }) {
   let minted = 0
-  // Always another user: a cache must not answer.
+  // Each call uses a new user, so that a cache cannot return a token.
   const mintNew = async mint => {
     const identity = `user-${++minted}`
-    const { identity: answered } = await mint(identity)
-    if (answered !== identity) throw new Error(`asked for ${identity}, got ${answered}`)
+    const { identity: returned } = await mint(identity)
+    if (returned !== identity) throw new Error(`requested ${identity}, got ${returned}`)
   }
 
   const mints = {}
@@ -24,7 +24,7 @@ export async function setUp(name, { urls, appSecret, warmUpPart }) {
 
   return async ({ protocol, delayMs, concurrency, count }) => {
     const mint = mints[protocol][delayMs]
-    // Connections are made before: in a server they are there already.
+    // Connections are opened first, because a running server has them already.
     await runConcurrently(concurrency, concurrency, () => mintNew(mint))
     const { cpuUs, ms } = await costOf(() => runConcurrently(count, concurrency, () => mintNew(mint)))
     return { cpuUs: cpuUs / count, rate: (count / ms) * 1e3 }

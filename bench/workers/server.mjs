@@ -8,7 +8,7 @@ const USER = 'END_USER_ID'
 const WARM_UP = 15_000
 
 /**
- * All the endpoints of one server in one process: two processes of the same code differ by more than what is to be seen.
+ * All endpoints of one server run in one process, because two processes with the same code differ more than the endpoints.
  */
 export async function setUp(server, { url, appSecret }) {
   const vkit = new VKitClient({ appSecret, baseUrl: url })

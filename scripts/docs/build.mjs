@@ -1,4 +1,4 @@
-// Writes what of the documentation is generated from the code; with --check, says whether it is current instead.
+// Writes the generated parts of the documentation. With --check, it only reports whether they are current.
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { fillTables } from './pages.mjs'
@@ -13,7 +13,7 @@ const stale = []
 for (const [file, text] of wanted) if ((await readFile(file, 'utf8').catch(() => undefined)) !== text) stale.push(file)
 
 if (checking && stale.length + strays.length > 0) {
-  console.error(`Not as the code has it, run \`npm run docs\`: ${[...stale, ...strays].join(', ')}`)
+  console.error(`Out of date: ${[...stale, ...strays].join(', ')}. Run: npm run docs`)
   process.exitCode = 1
 }
 if (!checking) {
@@ -22,7 +22,9 @@ if (!checking) {
     await mkdir(path.dirname(file), { recursive: true })
     await writeFile(file, wanted.get(file))
   }
-  console.log(stale.length + strays.length > 0 ? `Written: ${[...stale, ...strays].join(', ')}` : 'All current.')
+  console.log(
+    stale.length + strays.length > 0 ? `Written: ${[...stale, ...strays].join(', ')}` : 'All files are current.',
+  )
 }
 
 async function listFiles(folder) {

@@ -1,4 +1,4 @@
-// docs/reference/, by typedoc: the docstrings of everything that package.json exports.
+// Creates docs/reference/ with typedoc, from the docstrings of everything that package.json exports.
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -13,7 +13,7 @@ const DOCUMENTED =
   ReflectionKind.Accessor |
   ReflectionKind.Constructor
 
-/** Returns the text of each file, by its place in the repository. */
+/** Returns the text of each file, by its path in the repository. */
 export async function makeReference(folder) {
   const app = await Application.bootstrapWithPlugins({ ...OPTIONS, entryPoints: await entryPoints() })
   const project = await app.convert()
@@ -21,9 +21,10 @@ export async function makeReference(folder) {
   app.validate(project)
   const bare = project.getReflectionsByKind(DOCUMENTED).filter(needsDocstring)
   for (const each of bare) app.logger.error(`${each.getFullName()} has no docstring`)
-  if (app.logger.hasErrors() || app.logger.hasWarnings()) throw new Error('The reference is not fit to be written.')
+  if (app.logger.hasErrors() || app.logger.hasWarnings())
+    throw new Error('typedoc reported problems. See the messages above.')
 
-  for (const each of project.getReflectionsByKind(ReflectionKind.Class)) leaveOutWhatBaseTells(each, project)
+  for (const each of project.getReflectionsByKind(ReflectionKind.Class)) removeInheritedMembers(each, project)
   for (const each of project.getReflectionsByKind(ReflectionKind.Module)) sortByName(each)
 
   const out = await mkdtemp(path.join(tmpdir(), 'reference-'))
@@ -36,13 +37,13 @@ export async function makeReference(folder) {
   }
 }
 
-/** Members stay in the order of their source; the names of an entry point come from many files. */
+/** Sorts the names of an entry point, which come from many files. Members keep the order of their source. */
 function sortByName({ groups = [] }) {
   for (const { children } of groups) children.sort((one, other) => (one.name < other.name ? -1 : 1))
 }
 
-/** What a class has from its base, without a word of its own, is not told again. */
-function leaveOutWhatBaseTells(reflection, project) {
+/** Removes inherited members without their own docstring, because the base class documents them. */
+function removeInheritedMembers(reflection, project) {
   const repeated = each =>
     each.inheritedFrom || (each.kindOf(ReflectionKind.Constructor) && each.overwrites && !hasComment(each))
   for (const group of reflection.groups ?? []) group.children = group.children.filter(each => !repeated(each))
@@ -50,7 +51,7 @@ function leaveOutWhatBaseTells(reflection, project) {
   for (const each of reflection.children?.filter(repeated) ?? []) project.removeReflection(each)
 }
 
-/** What stands inline in another symbol's type, or overrides a documented one, is told there. */
+/** Whether a symbol must have a docstring. Inline types and overriding constructors are documented elsewhere. */
 function needsDocstring(reflection) {
   if (reflection.flags.isExternal || reflection.flags.isPrivate) return false
   if (reflection.kindOf(ReflectionKind.Constructor) && reflection.overwrites) return false
@@ -59,8 +60,13 @@ function needsDocstring(reflection) {
 }
 
 function hasComment(reflection) {
-  const tellers = [reflection, ...(reflection.signatures ?? []), reflection.getSignature, reflection.type?.declaration]
-  return tellers.some(each => each?.hasComment() || each?.signatures?.some(signature => signature.hasComment()))
+  const documented = [
+    reflection,
+    ...(reflection.signatures ?? []),
+    reflection.getSignature,
+    reflection.type?.declaration,
+  ]
+  return documented.some(each => each?.hasComment() || each?.signatures?.some(signature => signature.hasComment()))
 }
 
 async function entryPoints() {
@@ -85,10 +91,10 @@ async function readTree(from, to) {
   )
 }
 
-/** Headings and links name a module as it is imported. */
+/** Module names in headings and links, to be replaced by the import path. */
 const MODULE_NAME = /(^# |- \[)(index|handlers|testing)($|(?=\]))/gm
 
-/** A member of a union is told by what it says it is, not by `Type Literal`. */
+/** Headings of union members, to be replaced by the `type` of the member. */
 const UNION_MEMBER = /##### Type Literal(\n\n\\\{ `type`: `"([\w-]+)"`)/g
 
 function nameOf(_, before, module) {
@@ -100,12 +106,12 @@ const PACKAGE = '@video-io/videokit-nodejs'
 const OPTIONS = {
   plugin: ['typedoc-plugin-markdown'],
   tsconfig: 'tsconfig.build.json',
-  // `tsc` has judged the types by the time this runs.
+  // `tsc` checks the types before.
   skipErrorChecking: true,
   name: 'Reference',
   readme: 'none',
   logLevel: LogLevel.Warn,
-  // Nothing of the machine, or of the commit, that it was made on.
+  // The output must not depend on the machine or the commit.
   disableSources: true,
   disableGit: true,
   sourceLinkTemplate: '{path}',

@@ -1,4 +1,4 @@
-// What the tables are made of: the declarations and docstrings in lib/, and lib/ itself, at work.
+// The sources of the tables: the declarations and docstrings in lib/, and the running code of lib/.
 import { readFileSync } from 'node:fs'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
@@ -6,19 +6,19 @@ import { pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 import ts from 'typescript'
 
-/** The statements of a file in lib/. */
+/** Parses a file in lib/. */
 export function parse(file) {
   return ts.createSourceFile(file, readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true)
 }
 
-/** The exported declaration of that name. */
+/** Returns the declaration with that name. */
 export function declaration(file, name) {
   const found = parse(file).statements.find(each => each.name?.text === name)
-  if (!found) throw new Error(`${file} declares no ${name}`)
+  if (!found) throw new Error(`${file} does not declare ${name}`)
   return found
 }
 
-/** The paragraphs of a declaration's docstring, each on one line. It may stand before a `|`: then say from where on. */
+/** Returns the paragraphs of a docstring, each on one line. If the docstring is before a `|`, pass its start as `from`. */
 export function docstring(node, from = node.pos) {
   const before = node.getSourceFile().text.slice(Math.min(from, node.pos), node.getStart())
   const text = /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\s*\|?\s*$/.exec(before)?.[1] ?? ''
@@ -31,7 +31,7 @@ export function docstring(node, from = node.pos) {
 
 const loaded = new Map()
 
-/** lib/ as it is now, loaded; once, however many tables ask for it at a time. */
+/** Loads a module of lib/ from its source, only once for all tables. */
 export function load(file) {
   if (!loaded.has(file)) loaded.set(file, bundleAndImport(file))
   return loaded.get(file)

@@ -1,8 +1,8 @@
-// The tables of the README and the guides, from the declarations, the docstrings and the code itself.
+// Creates the tables of the README and the guides from the declarations, the docstrings and the code.
 import ts from 'typescript'
 import { declaration, docstring, load, parse } from './source.mjs'
 
-/** A row for each code: when, whether to try again, what to do. The docstring's first paragraph says when. */
+/** Creates a row for each error code. The first paragraph of the docstring is the cause, the second the fix. */
 export async function errorTable() {
   const errors = await load('lib/core/errors.ts')
   const classes = parse('lib/core/errors.ts').statements.filter(
@@ -19,40 +19,40 @@ export async function errorTable() {
       sentence(what?.get(code) ?? what?.get('')),
     ])
   })
-  const told = new Set(rows.map(([, code]) => code))
+  const documented = new Set(rows.map(([, code]) => code))
   const codes = declaration('lib/core/vkit-error.ts', 'VKitErrorCode').type.types.map(
     type => `\`${type.literal.text}\``,
   )
-  const untold = codes.filter(code => !told.has(code))
-  if (untold.length > 0) throw new Error(`The docstrings of lib/core/errors.ts do not tell of ${untold.join(', ')}`)
+  const missing = codes.filter(code => !documented.has(code))
+  if (missing.length > 0) throw new Error(`The docstrings of lib/core/errors.ts do not document ${missing.join(', ')}`)
   return table(['class', 'code', 'retryable', 'when', 'what to do'], rows)
 }
 
-/** Splits "`CODE`: text. `CODE`: text." at the codes; text without one is kept under ''. */
+/** Splits "`CODE`: text. `CODE`: text." by code. Text without a code has the key ''. */
 function byCode(paragraph) {
   const parts = paragraph.split(/`(VKIT_\w+)`: /)
-  const told = new Map()
-  if (parts[0]) told.set('', parts[0].trim())
-  for (let i = 1; i < parts.length; i += 2) told.set(parts[i], parts[i + 1].trim())
-  return told
+  const byName = new Map()
+  if (parts[0]) byName.set('', parts[0].trim())
+  for (let i = 1; i < parts.length; i += 2) byName.set(parts[i], parts[i + 1].trim())
+  return byName
 }
 
-/** A row for each option; the defaults that are numbers are those that the code itself fills in. */
+/** Creates a row for each option. It compares numeric defaults in docstrings with the defaults in the code. */
 export async function optionTable(name, prefix = '') {
   const { resolveBatch } = await load('lib/options/call-options.ts')
   const { resolveClientOptions } = await load('lib/options/client-options.ts')
   const resolved = name === 'GetSessionTokensOptions' ? resolveBatch([]) : resolveClientOptions()
   const rows = declaration('lib/options/types.ts', name).members.map(member => {
     const option = member.name.text
-    const [, text, told = ''] = /^(.*?)\s*(?:Default:? (.*?)\.?)?$/.exec(docstring(member).join(' '))
+    const [, text, stated = ''] = /^(.*?)\s*(?:Default:? (.*?)\.?)?$/.exec(docstring(member).join(' '))
     const value = resolved[option]
-    // What a call does not say is the client's.
+    // The defaults of a call are the options of the client, so the code has no number for them.
     const inCode =
       typeof value === 'number' && name !== 'GetSessionTokenOptions' ? value.toLocaleString('en-US') : undefined
-    if (inCode !== undefined && inCode !== told) {
-      throw new Error(`The docstring of ${prefix}${option} says Default ${told}, the code says ${inCode}`)
+    if (inCode !== undefined && inCode !== stated) {
+      throw new Error(`The docstring of ${prefix}${option} states Default ${stated}, but the code uses ${inCode}`)
     }
-    return [`\`${prefix}${option}\``, typeOf(member), told || '–', sentence(text) || '–']
+    return [`\`${prefix}${option}\``, typeOf(member), stated || '–', sentence(text) || '–']
   })
   return table(['option', 'type', 'default', 'meaning'], rows)
 }
@@ -68,10 +68,10 @@ export function eventTable() {
       sentence(docstring(type, types[i - 1]?.end ?? type.parent.pos).join(' ')),
     ]
   })
-  return table(['event', 'beside `type`', 'when'], rows)
+  return table(['event', 'fields', 'when'], rows)
 }
 
-/** A row for each member of an interface. */
+/** Creates a row for each member of an interface. */
 export function memberTable(file, name) {
   const rows = declaration(file, name).members.map(member => [
     `\`${member.name.text}\``,

@@ -1,4 +1,4 @@
-// Four processes share a real Redis: how often is a user's token minted, and what does it take? Needs redis-server and `dist`.
+// Measures how often four processes with a shared Redis mint the token of a user, and the cost. Needs redis-server and `dist`.
 import { createClient } from '@keyv/redis'
 import { GatewayEmulator } from '@video-io/videokit-nodejs/testing'
 import { spawn } from 'node:child_process'
@@ -22,11 +22,11 @@ const redis = createClient({ url }).on('error', () => undefined)
 await redis.connect()
 const gateway = await new GatewayEmulator().start()
 
-const cold = await run('4 processes at once, cold', [0, 0, 0, 0])
+const cold = await run('4 concurrent processes, empty store', [0, 0, 0, 0])
 const used = await usage()
-const fresh = await run('a fresh process afterwards', [0])
+const fresh = await run('a new process afterwards', [0])
 await redis.flushAll()
-const apart = await run('4 processes a second apart, cold', [0, 1_000, 2_000, 3_000], { everyMs: 8 })
+const apart = await run('4 processes, one second apart, empty store', [0, 1_000, 2_000, 3_000], { everyMs: 8 })
 console.table([cold, apart, fresh])
 console.log(used)
 
@@ -34,26 +34,26 @@ await redis.close()
 server.kill()
 await gateway.stop()
 rmSync(folder, { recursive: true, force: true })
-const held = cold['most mints a user'] <= 4 && apart['most mints a user'] === 1 && fresh.mints === 0
-process.exit(held ? 0 : 1)
+const passed = cold['most mints per user'] <= 4 && apart['most mints per user'] === 1 && fresh.mints === 0
+process.exit(passed ? 0 : 1)
 
-/** Starts a process per delay, lets them go, and counts what the gateway was asked for. */
+/** Starts a process for each delay, and counts the requests that the gateway received. */
 async function run(what, delaysMs, options = {}) {
   const before = gateway.requests.length
   const given = { redis: url, gateway: gateway.url, appSecret: gateway.appSecret, users: USERS, ...options }
   const workers = await Promise.all(delaysMs.map(() => startWorker(given)))
   const results = await Promise.all(workers.map((worker, i) => wait(delaysMs[i]).then(() => worker.go())))
-  const asked = gateway.requests.slice(before).map(({ body }) => body.identity)
+  const identities = gateway.requests.slice(before).map(({ body }) => body.identity)
   const perUser = new Map()
-  for (const identity of asked) perUser.set(identity, (perUser.get(identity) ?? 0) + 1)
+  for (const identity of identities) perUser.set(identity, (perUser.get(identity) ?? 0) + 1)
   return {
     what,
     users: USERS,
-    mints: asked.length,
-    'mints a user': asked.length / USERS,
-    'most mints a user': Math.max(0, ...perUser.values()),
+    mints: identities.length,
+    'mints per user': identities.length / USERS,
+    'most mints per user': Math.max(0, ...perUser.values()),
     failures: results.reduce((sum, { failures }) => sum + failures, 0),
-    'store trouble': JSON.stringify(Object.assign({}, ...results.map(({ problems }) => problems))),
+    'store failures': JSON.stringify(Object.assign({}, ...results.map(({ problems }) => problems))),
     ms: Math.max(...results.map(({ ms }) => ms)),
   }
 }
@@ -71,7 +71,7 @@ async function startWorker(given) {
   }
 }
 
-/** Bytes and operations of one token. */
+/** Returns the bytes of one token in Redis, and the number of operations. */
 async function usage() {
   const [keys, info, stats] = [await redis.dbSize(), await redis.info('memory'), await redis.info('commandstats')]
   const key = await redis.randomKey()

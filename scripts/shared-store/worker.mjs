@@ -1,4 +1,4 @@
-// One of several processes that share a store: says when it is ready, asks for its users when told to, says what it did.
+// One of several processes that share a store. It prints ready, waits for input, gets all tokens, and prints its result.
 import KeyvRedis from '@keyv/redis'
 import { VKitClient } from '@video-io/videokit-nodejs'
 import Keyv from 'keyv'
@@ -8,7 +8,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 const { redis, gateway, appSecret, users, everyMs = 0, concurrency = 32 } = JSON.parse(process.argv[2])
 
 const keyv = new Keyv(new KeyvRedis(redis))
-// Connected before the race begins, as a server is before it is given traffic.
+// Connects before the measurement, as a server connects before it gets traffic.
 await keyv.get('warm-up')
 const problems = {}
 const onEvent = ({ type, reason }) => {
@@ -21,8 +21,8 @@ await once(process.stdin, 'data')
 const start = performance.now()
 let next = 0
 await Promise.all(
-  Array.from({ length: everyMs > 0 ? users : concurrency }, async (_, lane) => {
-    if (everyMs > 0) await wait(lane * everyMs)
+  Array.from({ length: everyMs > 0 ? users : concurrency }, async (_, runner) => {
+    if (everyMs > 0) await wait(runner * everyMs)
     while (next < users) {
       await vkit.getSessionToken(`user-${next++}`)
       if (everyMs > 0) return
