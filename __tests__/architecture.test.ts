@@ -5,8 +5,8 @@ import path from 'node:path'
 const LIB = path.resolve('lib')
 
 /**
- * The rooms of docs/architecture.md, lowest first. A file imports only from lower rooms or from its own; types count.
- * A room is a folder of lib/, or a file at its top.
+ * The rooms of docs/architecture.md, lowest first. A file imports only from its own room and from lower rooms.
+ * Imports of types count. A room is a folder of lib/, or a file directly in lib/.
  */
 const ROOMS: readonly (readonly string[])[] = [
   ['core'],
@@ -20,10 +20,10 @@ const ROOMS: readonly (readonly string[])[] = [
   ['index', 'browser'],
 ]
 
-/** It uses types alone, and may use any: the emulator must not be made of what it tests. Only `cli` uses it. */
+/** Imports only types, from any room, because the emulator must not use the code that it tests. Only `cli` imports it. */
 const TESTING = 'testing'
 
-/** Knows nothing of this project, so that an emulator that calls it is not made of what it tests. */
+/** Contains nothing specific to this project, so the emulator may call it. */
 const CALLED_BY_TESTING = 'core/nearest-name'
 
 interface Import {
@@ -56,12 +56,12 @@ function rankOf(module: string): number {
   return ROOMS.findIndex(rooms => rooms.includes(roomOf(module)))
 }
 
-/** What is wrong with an import, if anything. */
-function breach({ from, to, typeOnly }: Import): string | undefined {
+/** Returns why an import is not allowed, or undefined if it is allowed. */
+function findViolation({ from, to, typeOnly }: Import): string | undefined {
   const [room, imported] = [roomOf(from), roomOf(to)]
   if (room === imported) return undefined
   if (room === TESTING) {
-    return typeOnly || to === CALLED_BY_TESTING ? undefined : `${from} imports ${to}, and not only its types`
+    return typeOnly || to === CALLED_BY_TESTING ? undefined : `${from} imports more than types from ${to}`
   }
   if (imported === TESTING) return room === 'cli' ? undefined : `${from} imports ${to}, which is for tests`
   return rankOf(from) > rankOf(to) ? undefined : `${from} imports ${to}: ${room} is not above ${imported}`
@@ -88,22 +88,22 @@ function findCycle(imports: readonly Import[]): string | undefined {
   return undefined
 }
 
-describe('the house', () => {
+describe('the architecture of lib', () => {
   const files = listFiles(LIB)
   const imports = files.flatMap(readImports)
 
-  it('finds the imports to check', () => {
+  it('has imports to check', () => {
     expect(imports).toContainEqual({ from: 'client', to: 'cache/token-cache', typeOnly: false })
     expect(new Set(imports.map(({ from }) => from)).size).toBeGreaterThan(files.length / 2)
   })
 
-  it('gives every file a room', () => {
+  it('has a room for every file', () => {
     const modules = files.map(file => file.replace(/\.ts$/, ''))
     expect(modules.filter(module => roomOf(module) !== TESTING && rankOf(module) < 0)).toEqual([])
   })
 
-  it('imports only from lower rooms, types too', () => {
-    expect(imports.map(breach).filter(Boolean)).toEqual([])
+  it('imports only from lower rooms, including types', () => {
+    expect(imports.map(findViolation).filter(Boolean)).toEqual([])
   })
 
   it.each([
@@ -116,20 +116,20 @@ describe('the house', () => {
     { from: 'testing/gateway-emulator', to: 'core/errors', typeOnly: false },
     { from: 'testing/gateway-emulator', to: 'core/own-properties', typeOnly: false },
     { from: 'attic/errors', to: 'core/errors', typeOnly: false },
-  ])('would notice $from importing $to', edge => {
-    expect(breach(edge)).toBeDefined()
+  ])('does not allow $from to import $to', edge => {
+    expect(findViolation(edge)).toBeDefined()
   })
 
-  it('imports got by its types only, so that it is loaded at the first mint', () => {
+  it('imports only types from got, which is loaded at the first mint', () => {
     const eager = /^(?:import|export)(?! type)[^'"\n]* from ['"]got['"]/m
     expect(files.filter(file => eager.test(readFileSync(path.join(LIB, file), 'utf8')))).toEqual([])
   })
 
-  it('has no cycles', () => {
+  it('has no import cycles', () => {
     expect(findCycle(imports)).toBeUndefined()
   })
 
-  it('would notice a cycle', () => {
+  it('does not allow an import cycle', () => {
     const cycle = ['a', 'b', 'a'].map((from, i, all) => ({ from, to: all[i + 1] ?? 'b', typeOnly: true }))
     expect(findCycle(cycle)).toBe('a → b → a')
   })

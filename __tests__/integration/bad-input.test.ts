@@ -79,7 +79,11 @@ describe('a call', () => {
     ['a Map of options', 'user', new Map([['scopes', ['videos.read']]])],
     ['a Promise of options', 'user', Promise.resolve({})],
     ['options whose members are getters of a class', 'user', new ScopedOptions()],
-    ['options with inherited scopes and own members', 'user', Object.assign(new ScopedOptions(), { cache: 'reload' })],
+    [
+      'options with inherited scopes and own properties',
+      'user',
+      Object.assign(new ScopedOptions(), { cache: 'reload' }),
+    ],
     ['scopes that are a Set', 'user', { scopes: new Set(['videos.read']) }],
     ['a revoked proxy as options', 'user', revoked()],
     ['a revoked proxy as scopes', 'user', { scopes: revoked() }],
@@ -266,7 +270,7 @@ describe('the constructor', () => {
     [
       'appSecret: "undefined"',
       { appSecret: 'undefined' },
-      /appSecret is the text of a value that is not set, such as "undefined"/,
+      /appSecret is the string of a missing value, such as "undefined"/,
     ],
   ])('names the fix for %s', (_, options, message) => {
     expect(errorOf(() => new VKitClient(options)).message).toMatch(message)

@@ -88,7 +88,7 @@ describe('vkit doctor', () => {
     const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
     const secret = `${part({ alg: 'HS256' })}.${part({ role: 'app', iat })}.c2ln`
     const { of } = await diagnose({ VKIT_APP_SECRET: secret }, ['--no-mint', '--base-url', 'http://127.0.0.1:1'])
-    expect(of('secret')).toMatchObject({ severity: 'ok', found: 'from VKIT_APP_SECRET: an app secret' })
+    expect(of('secret')).toMatchObject({ severity: 'ok', found: 'app secret from VKIT_APP_SECRET' })
   })
 
   it('reports a host name that cannot be resolved', async () => {
@@ -101,7 +101,7 @@ describe('vkit doctor', () => {
     const gateway = await startGateway()
     const url = `http://127.0.0.1:${await freePort()}`
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: url })
-    expect([code, of('gateway')?.found]).toEqual([1, `${url} does not answer (ECONNREFUSED)`])
+    expect([code, of('gateway')?.found]).toEqual([1, `${url} does not respond (ECONNREFUSED)`])
   })
 
   it('reports a server without TLS', async () => {
@@ -170,7 +170,7 @@ describe('vkit doctor --store', () => {
     const forgetful = 'export default { get: () => undefined, set: () => true, delete: () => true }'
     expect(await tryStore(forgetful)).toMatchObject({
       severity: 'failure',
-      found: 'what was written is not what is read',
+      found: 'the value read is not the value written',
     })
     const failing = `export default { get() {}, delete() {}, set: () => Promise.reject(Object.assign(new Error('redis://:pa55word@x'), { code: 'ECONNREFUSED' })) }`
     expect(await tryStore(failing)).toMatchObject({ severity: 'failure', found: 'failed (Error, ECONNREFUSED)' })

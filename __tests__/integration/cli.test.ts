@@ -188,7 +188,7 @@ describe('vkit token', () => {
     const gateway = await startGateway()
     const { code, stdout, stderr } = await runCli(['token', 'anna', ''], { env: envFor(gateway) })
     expect([code, stdout]).toEqual([2, ''])
-    expect(stderr).toContain('An identity is empty. Is a variable of the shell not set?')
+    expect(stderr).toContain('An identity is empty. Is a shell variable not set?')
     expect(gateway.requests).toHaveLength(0)
   })
 
@@ -199,7 +199,7 @@ describe('vkit token', () => {
     expect(code).toBe(1)
     expect(stdout.split('\n').map(line => line.length > 0)).toEqual([true, false, false, true, false])
     expect(stderr).toMatch(/^failed: "x+": VKIT_INVALID_ARGUMENT: /)
-    expect(stderr).toMatch(/^failed: "undefined": VKIT_INVALID_ARGUMENT: identity must not be the text undefined/m)
+    expect(stderr).toMatch(/^failed: "undefined": VKIT_INVALID_ARGUMENT: identity must not be the string undefined/m)
     expect(gateway.mints).toBe(2)
   })
 
@@ -250,7 +250,7 @@ describeWith(posix, 'output that cannot be written', () => {
     child.stdin?.end('anna\nbob\n')
     const { code, stderr } = await result
     expect(code).toBe(6)
-    expect(stderr).toContain('error: The output cannot be written: EBADF.')
+    expect(stderr).toContain('error: Cannot write the output: EBADF.')
     expect(stderr).not.toContain('    at ')
   })
 })

@@ -155,7 +155,7 @@ describe('a secret provider', () => {
         )
         for (const error of await Promise.all(calls)) {
           expect(error).toMatchObject({ code: 'VKIT_CONFIG', retryable: false, attempts: 0 })
-          expect(error.message).toMatch(/runs in the context in which the client was made/)
+          expect(error.message).toMatch(/runs in the context in which the client was created/)
         }
       }
       expect(gateway.requests).toHaveLength(0)

@@ -74,7 +74,7 @@ describe.each(VERSIONS)('an impostor with a trusted certificate for another name
       const error = await failureOf(client.getSessionToken('user'))
       expect(error).toMatchObject(TLS)
       expect(error.message).toBe(
-        `The connection to https://127.0.0.1:${server.port}/v1/sessions is not secure: the certificate is not that of 127.0.0.1. The app secret was not sent.`,
+        `The connection to https://127.0.0.1:${server.port}/v1/sessions is not secure: the certificate is not valid for 127.0.0.1. The app secret was not sent.`,
       )
       expect(await failureOf(client.getSessionToken('other'))).toMatchObject(TLS)
       await expectSilence(server)
@@ -142,7 +142,7 @@ describe('the servername of an agent', () => {
     const options = { ca: good.cert, servername: 'impostor.example', checkServerIdentity: acceptAll }
     const error = await failureOf(makeClient(server, makeAgent(options)).getSessionToken('user'))
     expect(error).toMatchObject(TLS)
-    expect(error.message).toContain('the certificate is not that of impostor.example')
+    expect(error.message).toContain('the certificate is not valid for impostor.example')
     await expectSilence(server)
   })
 

@@ -223,7 +223,7 @@ describe('a token, where the contract leaves details open', () => {
     expect(token.expiresAt).toBe('2030-01-01T00:50:00Z')
   })
 
-  it('unknown members are left out', async () => {
+  it('unknown properties are left out', async () => {
     const unknown = { scopes: ['videos.admin.read'], refreshToken: 'x', user: { id: 1 }, errors: [], error: null }
     const { token } = await mint(unknown)
     expect(token).toEqual({ ...TOKEN, scopes: [] })

@@ -9,31 +9,31 @@ import type { MintedToken, SessionToken } from '../../lib/token/session-token.js
 import type { Scope, TokenCall, TokenRequest } from '../../lib/token/token-request.js'
 import { seededRandom } from './random.js'
 
-/** A mint that the cache asked for, to be settled by the test where `manual` is set. */
-export interface AskedMint {
+/** A mint that the cache requested. If `manual` is set, the test settles it. */
+export interface RequestedMint {
   readonly request: TokenRequest
   readonly deadline: Deadline
   readonly priority: MintPriority
-  /** Its request goes out. */
+  /** Reports to the cache that the request was sent. */
   readonly send: () => void
   readonly succeed: (lifetimeMs?: number) => void
-  /** A token that must not be cached, as one whose expiry cannot be read. */
+  /** Resolves with a token that must not be cached, such as one with an unreadable expiry. */
   readonly succeedUncacheably: () => void
   readonly fail: (error: unknown) => void
 }
 
-/** A `TokenCache` on a fake clock, with a mint function that a test has in hand. */
+/** A `TokenCache` on a fake clock, with a mint function that the test controls. */
 export class CacheHarness {
   readonly clock = new FakeClock()
   readonly events: VKitEvent[] = []
-  readonly mints: AskedMint[] = []
+  readonly mints: RequestedMint[] = []
   readonly cache: TokenCache
   lifetimeMs = 3_600_000
-  /** The test settles each mint by itself. */
+  /** Whether the test settles each mint. */
   manual = false
-  /** The test says when each request goes out. */
+  /** Whether the test decides when each request is sent. */
   queued = false
-  /** What mints fail with from now on. */
+  /** Creates the error that later mints fail with. */
   failure: (() => Error) | undefined
 
   constructor(options: Partial<TokenCacheOptions> = {}) {
@@ -65,7 +65,7 @@ export class CacheHarness {
     return this.events.filter(event => event.type === type).length
   }
 
-  /** Lets whatever can settle by itself do so. */
+  /** Lets everything settle that needs no time to pass. */
   async settle(): Promise<void> {
     await this.clock.advance(0)
   }
@@ -78,7 +78,7 @@ export class CacheHarness {
         expiresAt: `in ${lifetimeMs} ms`,
         ...request,
       })
-      const asked: AskedMint = {
+      const requested: RequestedMint = {
         request,
         deadline,
         priority,
@@ -87,11 +87,11 @@ export class CacheHarness {
         succeedUncacheably: () => resolve({ token: token(0) }),
         fail: reject,
       }
-      const number = this.mints.push(asked)
+      const number = this.mints.push(requested)
       if (!this.queued) onSent()
       deadline.signal.addEventListener('abort', () => reject(deadline.signal.reason as Error))
-      if (this.failure) asked.fail(this.failure())
-      else if (!this.manual) asked.succeed()
+      if (this.failure) requested.fail(this.failure())
+      else if (!this.manual) requested.succeed()
     })
   }
 }

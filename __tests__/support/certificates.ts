@@ -8,9 +8,9 @@ export interface Certificate {
 }
 
 export interface CertificateOptions {
-  /** Names and addresses it is good for. Default: `127.0.0.1` and `localhost`. */
+  /** Host names and addresses that it is valid for. Default: `127.0.0.1` and `localhost`. */
   readonly hosts?: readonly string[]
-  /** Default: an hour ago to an hour from now. */
+  /** Default: from an hour ago to an hour from now. */
   readonly notBefore?: Date
   readonly notAfter?: Date
 }
@@ -19,10 +19,10 @@ const HOUR_MS = 3_600_000
 const DNS_NAME = 2
 const IP_ADDRESS = 7
 
-/** A self-signed certificate; who is to trust it gives it as `ca`. */
+/** Creates a self-signed certificate. A client trusts it with the option `ca`. */
 export function makeCertificate(options: CertificateOptions = {}): Certificate {
   const { hosts = ['127.0.0.1', 'localhost'], notBefore = fromNow(-HOUR_MS), notAfter = fromNow(HOUR_MS) } = options
-  // By Node, for in forge's own JavaScript it takes a second.
+  // Node generates the keys, because forge takes a second for it.
   const { publicKey, privateKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     publicKeyEncoding: { type: 'spki', format: 'pem' },

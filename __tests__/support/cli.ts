@@ -17,16 +17,16 @@ export interface CliResult {
 export interface CliRun {
   readonly child: ChildProcess
   readonly result: Promise<CliResult>
-  /** What was written to standard error so far. */
+  /** Returns the standard error output so far. */
   readonly stderr: () => string
 }
 
 let folder = ''
 let bundle = ''
 
-/** Bundles the command once for the test file, with its dependencies: they load in half the time from few files. */
+/** Bundles the command with its dependencies once per test file, because a few large files load in half the time. */
 export function useCli(): void {
-  jest.setTimeout(60_000) // Processes take their time to start where many do.
+  jest.setTimeout(60_000) // Processes start slowly if many start at the same time.
   beforeAll(async () => {
     await mkdir('node_modules/.cache', { recursive: true })
     folder = await mkdtemp(path.resolve('node_modules/.cache/vkit-'))
@@ -51,7 +51,7 @@ export function bundlePath(): string {
   return bundle
 }
 
-/** Starts `vkit`, with nothing in its environment but what is given. It ends with the test. `stdout` may be an open file. */
+/** Starts `vkit` with only PATH and `env` in its environment, and ends it after the test. `stdout` may be an open file. */
 export function startCli(
   args: readonly string[],
   env: Record<string, string> = {},
@@ -82,17 +82,17 @@ export async function runCli(
   { env, input = '' }: { env?: Record<string, string>; input?: string } = {},
 ): Promise<CliResult> {
   const { child, result } = startCli(args, env)
-  child.stdin?.on('error', () => undefined) // It may have ended without reading it.
+  child.stdin?.on('error', () => undefined) // The process may have ended without reading its input.
   child.stdin?.end(input)
   return result
 }
 
-/** The environment of a developer who uses that gateway. */
+/** Returns the environment of a developer who uses that gateway. */
 export function envFor(gateway: GatewayEmulator): Record<string, string> {
   return { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
 }
 
-/** An empty folder that goes with the test. */
+/** Creates an empty folder that is removed after the test. */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'vkit-test-'))
   afterThisTest(() => rm(folder, { recursive: true, force: true }))

@@ -1,13 +1,13 @@
 import { VKitError } from '../../lib/index.js'
 
-/** What `promise` rejects with, which must be a VKitError. */
+/** Returns the VKitError that `promise` rejects with. Throws for any other outcome. */
 export async function failureOf(promise: Promise<unknown>): Promise<VKitError> {
   const error = await reasonOf(promise)
   if (VKitError.is(error)) return error
   throw new Error('expected a VKitError', { cause: error })
 }
 
-/** What `promise` rejects with, whatever it is. */
+/** Returns the value of any type that `promise` rejects with. */
 export async function reasonOf(promise: Promise<unknown>): Promise<unknown> {
   return promise.then(
     () => {

@@ -3,14 +3,14 @@ import net from 'node:net'
 
 const FIRST_PORT = 20_000
 const PORTS = 10_000
-/** Each test file starts elsewhere: several run at the same time. */
+/** Each test file starts at a different port, because several files run at the same time. */
 let next = (process.pid * 101) % PORTS
 
 /**
- * A loopback port on which nothing listens.
+ * Returns a loopback port on which nothing listens.
  *
- * It is below those that the system assigns. One of those could be assigned again, to another test file, before the caller
- * uses it.
+ * It is below the ports that the system assigns, which the system could assign to another test file before the caller
+ * uses the port.
  */
 export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < PORTS; attempt++) {

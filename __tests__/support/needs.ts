@@ -5,16 +5,16 @@ export interface Need {
   readonly isMet: boolean
 }
 
-/** Signals, file modes, symbolic links, named pipes and a shell. */
+/** The platform has signals, file modes, symbolic links, named pipes and a shell. */
 export const posix: Need = { what: 'a POSIX system', isMet: process.platform !== 'win32' }
 
-/** `describe` where the need is met. Elsewhere Jest counts the tests as skipped, and skip-reporter.mjs prints the need. */
+/** Calls `describe` if the need is met. Otherwise, Jest skips the tests, and skip-reporter.mjs prints the need. */
 export function describeWith(need: Need, title: string, suite: () => void): void {
   if (need.isMet) describe(title, suite)
   else describe.skip(withNeed(title, need), suite)
 }
 
-/** `it` in the same way. */
+/** Calls `it` if the need is met, as `describeWith` does. */
 export function itWith(need: Need, title: string, test: () => Promise<void>): void {
   if (need.isMet) it(title, test)
   else it.skip(withNeed(title, need), test)

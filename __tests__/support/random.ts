@@ -1,4 +1,4 @@
-/** What tests draw random numbers from. The same in every run, unless VKIT_TEST_SEED says otherwise. */
+/** The seed of the random numbers in tests. It is the same in every run unless VKIT_TEST_SEED is set. */
 export const SEED = readSeed(process.env['VKIT_TEST_SEED'])
 
 function readSeed(text = '1'): number {
@@ -7,7 +7,7 @@ function readSeed(text = '1'): number {
   return seed
 }
 
-/** Numbers from 0 to 1, as `Math.random` returns, but the same ones for the same seed (mulberry32). */
+/** Returns numbers from 0 to 1 like `Math.random`, but the same numbers for the same seed (mulberry32). */
 export function seededRandom(seed = SEED): () => number {
   let state = seed | 0
   return () => {

@@ -3,19 +3,19 @@ import net, { type AddressInfo, type Socket } from 'node:net'
 import tls from 'node:tls'
 import { afterThisTest } from './gateway.js'
 
-/** A server that keeps every byte it is sent. Bytes are given as text, one character each. */
+/** A server that records every byte it receives, as text with one character per byte. */
 export interface RecordingServer {
   readonly port: number
-  /** What each connection has sent, decrypted, in the order of their handshakes. */
+  /** The decrypted data of each connection, in the order of their handshakes. */
   readonly connections: string[]
   readonly requests: string[]
-  /** Called for each complete request; responds with a session token unless a test replaces it. */
+  /** Is called for each complete request. Responds with a session token unless a test replaces it. */
   respond: (socket: Socket, request: string) => void
-  /** Resolves when every connection has closed, so that nothing more can arrive. */
+  /** Resolves when every connection has closed and nothing more can arrive. */
   closed(): Promise<void>
 }
 
-/** Listens on loopback, with TLS if options for it are given, and stops with the test. */
+/** Listens on loopback, with TLS if `secure` is set, and stops after the test. */
 export async function startRecordingServer(secure?: tls.TlsOptions): Promise<RecordingServer> {
   const open = new Set<Socket>()
   const accept = (socket: Socket): void => {
@@ -47,7 +47,7 @@ export async function startRecordingServer(secure?: tls.TlsOptions): Promise<Rec
     requests: [],
     respond: respondWithToken,
     closed: async () => {
-      // Not `once`, which rejects where a client resets its connection.
+      // `once` of node:events would reject if a client resets its connection.
       await Promise.all([...open].map(socket => new Promise(resolve => socket.once('close', resolve))))
     },
   }
@@ -59,7 +59,7 @@ export async function startRecordingServer(secure?: tls.TlsOptions): Promise<Rec
   return recorder
 }
 
-/** Anything but HTTP, such as the start of a handshake, is complete as it comes. */
+/** Data that is not HTTP, such as the start of a handshake, is always complete. */
 function isComplete(request: string): boolean {
   if (!/^[A-Z]+ /.test(request)) return true
   const [head = '', body] = request.split('\r\n\r\n')

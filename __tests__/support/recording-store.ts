@@ -1,6 +1,6 @@
 import type { TokenStore } from '../../lib/index.js'
 
-/** Passes on to a real store, and remembers what it was asked for. */
+/** Forwards operations to a real store, and records them. */
 export class RecordingStore<S extends TokenStore> implements TokenStore {
   readonly inner: S
   readonly keys: string[] = []
@@ -33,7 +33,7 @@ export class RecordingStore<S extends TokenStore> implements TokenStore {
     return this.losesRemovals ? true : this.#track(() => this.inner.delete(key))
   }
 
-  /** Writes from now on are applied only when the returned function is called; it resolves when the store has come to rest. */
+  /** Delays later writes until the returned function is called. That function resolves when the store is idle. */
   holdWrites(): () => Promise<void> {
     let open: () => void = () => undefined
     this.#gate = new Promise(resolve => (open = resolve))
@@ -44,10 +44,10 @@ export class RecordingStore<S extends TokenStore> implements TokenStore {
     }
   }
 
-  /** Until nothing is under way, nor follows from what was. */
+  /** Resolves when no operation is pending, and none follows from an earlier one. */
   async idle(): Promise<void> {
-    for (let calm = 0; calm < 20; calm++) {
-      if (this.#pending.size > 0) calm = 0
+    for (let idleTurns = 0; idleTurns < 20; idleTurns++) {
+      if (this.#pending.size > 0) idleTurns = 0
       await Promise.allSettled(this.#pending)
       await new Promise(resolve => setImmediate(resolve))
     }

@@ -8,13 +8,13 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { freePort } from './free-port.js'
 import type { Need } from './needs.js'
 
-/** A server of its own on a free loopback port, with its files in a temporary folder. */
+/** A separate server process on a free loopback port, with its files in a temporary folder. */
 export interface Server {
   readonly url: string
   readonly folder: string
-  /** Without a chance to say good-bye. */
+  /** Ends the process without a shutdown. */
   kill(): Promise<void>
-  /** On the same port, after `kill`. */
+  /** Starts the server again on the same port, after `kill`. */
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -27,7 +27,7 @@ const initdb = findBinary('initdb')
 export const redisOnPath = onPath('redis-server', redisBinary)
 export const postgresOnPath = onPath("PostgreSQL's initdb", initdb)
 
-/** VKIT_REQUIRE_STORES makes it an error where one is missing. */
+/** Throws if the binary is missing and VKIT_REQUIRE_STORES is set. */
 function onPath(name: string, binary: string | undefined): Need {
   const what = `${name} on PATH`
   if (binary === undefined && process.env['VKIT_REQUIRE_STORES']) throw new Error(`VKIT_REQUIRE_STORES needs ${what}`)
@@ -42,9 +42,9 @@ export async function startRedis(): Promise<Server> {
   }))
 }
 
-/** Postgres in WebAssembly, which `npm ci` installs. */
+/** Starts Postgres in WebAssembly, which `npm ci` installs. */
 export async function startPGlite(): Promise<Server> {
-  // As many connections as a pool of pg opens.
+  // A pool of pg opens up to 10 connections.
   const args = [PGLITE_SERVER, '--host', '127.0.0.1', '--max-connections', '10', '--port']
   return startServer('pglite', () => ({
     run: port => spawn(process.execPath, [...args, String(port)], { stdio: 'ignore' }),
@@ -52,10 +52,10 @@ export async function startPGlite(): Promise<Server> {
   }))
 }
 
-/** Postgres refuses to run as root, where this is done as another user. */
+/** Starts Postgres, as another user if this process runs as root, because Postgres refuses to run as root. */
 export async function startPostgres(): Promise<Server> {
   const user = process.getuid?.() === 0 ? { uid: idOf('-u'), gid: idOf('-g') } : {}
-  // PATH may have a link to initdb, and none to the others.
+  // PATH may contain a link to initdb only, so the other programs are found beside its target.
   const binary = (name: string): string => path.join(path.dirname(realpathSync(initdb ?? '')), name)
   return startServer('postgres', folder => {
     const data = path.join(folder, 'data')
@@ -67,7 +67,7 @@ export async function startPostgres(): Promise<Server> {
     const args = ['-D', data, '-h', '127.0.0.1', '-k', '', '-F', '-p']
     return {
       run: port => spawn(binary('postgres'), [...args, String(port)], { ...user, cwd: folder, stdio: 'ignore' }),
-      // It listens before it can be asked anything.
+      // Postgres listens before it accepts queries.
       isReady: port => spawnSync(binary('pg_isready'), ['-h', '127.0.0.1', '-p', String(port)]).status === 0,
       url: port => `postgresql://vkit@127.0.0.1:${port}/postgres`,
     }
@@ -100,7 +100,7 @@ async function startServer(name: string, prepare: (folder: string) => Recipe): P
     },
     kill: () => end('SIGKILL'),
     stop: async () => {
-      // With it Postgres waits for sessions to end; with SIGINT it cuts off those whose clients are just leaving.
+      // On SIGTERM Postgres waits for sessions to end, but SIGINT would cut off clients that are disconnecting.
       await end('SIGTERM')
       rmSync(folder, { recursive: true, force: true })
     },
@@ -125,7 +125,7 @@ async function untilReady(port: number, child: ChildProcess, isReady: Recipe['is
     if (connected && (isReady?.(port) ?? true)) return
     await wait(20)
   }
-  throw new Error('the server does not answer')
+  throw new Error('the server does not respond')
 }
 
 function findBinary(name: string): string | undefined {

@@ -1,10 +1,10 @@
-/** Prints one line with what the skipped tests need (needs.ts): Jest only counts them. */
+/** Prints one line with the needs of the skipped tests (needs.ts), because Jest only counts the tests. */
 export default class SkipReporter {
   onRunComplete(_contexts, { testResults: files }) {
     const skipped = files.flatMap(file => file.testResults).filter(test => test.status === 'pending')
     const needs = skipped.flatMap(test => /\(needs (.+?)\)/.exec(test.fullName)?.[1] ?? [])
     if (needs.length === 0) return
     const list = [...new Set(needs)].join(', ')
-    console.log(`\nSkipped: ${needs.length} tests that need ${list}. docs/contributing.md says how to run them.`)
+    console.log(`\nSkipped: ${needs.length} tests that need ${list}. See docs/contributing.md for how to run them.`)
   }
 }

@@ -14,7 +14,7 @@ function setGlobal(name: 'process' | 'window', value: unknown): void {
   })
 }
 
-/** What `make` throws where the globals are those of a browser; nothing else may run there, for Jest needs `process`. */
+/** Returns what `make` throws with the globals of a browser. Only `make` runs with them, because Jest needs `process`. */
 function failureInBrowser(make: () => unknown): unknown {
   setGlobal('window', {})
   setGlobal('process', undefined)
@@ -31,29 +31,29 @@ afterEach(() => {
   for (const restore of replaced.splice(0)) restore()
 })
 
-describe('in a browser', () => {
-  it('the client is refused', () => {
+describe('VKitClient with browser globals', () => {
+  it('throws VKIT_CONFIG in a browser', () => {
     const failure = failureInBrowser(() => new VKitClient({ appSecret: 'secret' }))
     expect(failure).toBeInstanceOf(VKitConfigError)
     expect(failure).toMatchObject({ code: 'VKIT_CONFIG', message: expect.stringContaining('In a browser') as unknown })
   })
 
-  it('the client is made where jsdom has put a window into Node', () => {
+  it('creates a client in Node when jsdom defines a window', () => {
     setGlobal('window', {})
     expect(new VKitClient({ appSecret: 'secret' })).toBeInstanceOf(VKitClient)
   })
 })
 
-describe('what bundlers for browsers take', () => {
-  it('has the names of the real entry point', () => {
+describe('the browser entry point', () => {
+  it('exports the same names as the Node entry point', () => {
     expect(Object.keys(forBrowsers).sort()).toEqual(Object.keys(forNode).sort())
   })
 
-  it('has the real errors, for code that server and page share', () => {
+  it('exports the same error classes, for code that server and browser share', () => {
     expect(forBrowsers.VKitError).toBe(forNode.VKitError)
   })
 
-  it('throws VKIT_CONFIG instead of making a client', () => {
+  it('throws VKIT_CONFIG instead of creating a client', () => {
     expect(() => new forBrowsers.VKitClient()).toThrow(VKitConfigError)
   })
 })

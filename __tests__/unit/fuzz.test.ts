@@ -29,7 +29,7 @@ const fail = (): never => {
   throw new Error('sk-the-app-secret')
 }
 
-/** Getters that throw, traps that throw, a cycle, and what else is no plain value. */
+/** Getters that throw, traps that throw, a cycle, and other values that are not plain. */
 const hostile: readonly unknown[] = [
   Object.defineProperty({}, 'scopes', { enumerable: true, get: fail }),
   Object.defineProperty({}, 'get', { get: fail }),
@@ -47,7 +47,7 @@ const hostile: readonly unknown[] = [
   Symbol('any'),
 ]
 
-/** fast-check itself looks into the values that it makes, so this one is made last. */
+/** Creates a revoked proxy inside a test, because fast-check inspects the values that it generates. */
 function revoked(): object {
   const { proxy, revoke } = Proxy.revocable({}, {})
   revoke()
@@ -66,7 +66,7 @@ const secrets = fc.oneof(
   fc.stringMatching(/^[!-~]{24,60}$/).map(text => `sk-${text}`),
 )
 
-/** Ways in which a gateway, or a proxy before it, may well repeat what it was sent. */
+/** Ways in which a gateway or a proxy may repeat the secret in a response. */
 const spellings = fc.constantFrom<(secret: string) => string>(
   secret => secret,
   secret => Buffer.from(secret).toString('base64'),
@@ -88,8 +88,8 @@ const textOf = ({
   after,
 }: typeof repeated extends fc.Arbitrary<infer R> ? R : never): string => `${before} ${spelling(secret)} ${after}`
 
-describe('scrub', () => {
-  it('leaves no spelling of the secret in any text, on one line of at most 300 characters', () => {
+describe('redact', () => {
+  it('removes every spelling of the secret from any text, and returns one line of at most 301 characters', () => {
     fc.assert(
       fc.property(repeated, given => {
         const clean = redact(textOf(given), given.secret)
@@ -102,7 +102,7 @@ describe('scrub', () => {
     )
   })
 
-  it('takes any text and any secret', () => {
+  it('accepts any text and any secret', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.stringMatching(/^[!-~]+$/), (text, secret) => {
         expect(typeof redact(text, secret)).toBe('string')
@@ -160,8 +160,8 @@ function headersOf(values: fc.Arbitrary<string | string[] | undefined>): fc.Arbi
 const anyHeader = fc.oneof(fc.string(), fc.uuid(), fc.array(fc.string()), fc.constant(undefined))
 const json = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
 
-describe('the answer parser', () => {
-  it('gives a token or a VKitError without the secret for any bytes', () => {
+describe('the response parser', () => {
+  it('returns a token or throws a VKitError without the secret for any bytes', () => {
     const bodies = fc.oneof(
       fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes)),
       fc.string().map(text => Buffer.from(text)),
@@ -174,7 +174,7 @@ describe('the answer parser', () => {
     )
   })
 
-  it('gives a token or a VKitError without the secret for any JSON', () => {
+  it('returns a token or throws a VKitError without the secret for any JSON', () => {
     fc.assert(
       fc.property(statuses, headersOf(anyHeader), fc.jsonValue(), secrets, (status, headers, value, secret) => {
         expectTokenOrSafeError({ status, headers, bytes: json(value) }, secret)
@@ -183,7 +183,7 @@ describe('the answer parser', () => {
     )
   })
 
-  it('gives a token or a VKitError for answers that are almost right', () => {
+  it('returns a token or throws a VKitError for responses that are almost valid', () => {
     const almost = fc.record(
       {
         sessionToken: fc.oneof(fc.constant('opaque'), fc.string(), fc.jsonValue()),
@@ -206,7 +206,7 @@ describe('the answer parser', () => {
     )
   })
 
-  it('shows no secret that the answer repeats, in whatever spelling and place', () => {
+  it('does not show a secret that the response repeats, in any spelling and place', () => {
     const places = fc.constantFrom(
       'error',
       'code',
@@ -237,8 +237,8 @@ describe('the answer parser', () => {
   })
 
   it.each([
-    ['arrays in arrays', '['.repeat(BODY_LIMIT)],
-    ['objects in objects', '{"error":'.repeat(BODY_LIMIT / 9)],
+    ['nested arrays', '['.repeat(BODY_LIMIT)],
+    ['nested objects', '{"error":'.repeat(BODY_LIMIT / 9)],
     ['a number of 64 Ki digits', '9'.repeat(BODY_LIMIT)],
     ['an error of one long word', JSON.stringify({ error: 'a'.repeat(BODY_LIMIT) })],
     [
@@ -246,7 +246,10 @@ describe('the answer parser', () => {
       JSON.stringify({ error: `${'a'.repeat(31)}!`.repeat(BODY_LIMIT / 32) }),
     ],
     ['an error of line breaks', JSON.stringify({ error: '\u2028'.repeat(BODY_LIMIT / 3) })],
-    ['an error of what begins like the secret', JSON.stringify({ error: 'sk-the-app-secre'.repeat(BODY_LIMIT / 16) })],
+    [
+      'an error of text that begins like the secret',
+      JSON.stringify({ error: 'sk-the-app-secre'.repeat(BODY_LIMIT / 16) }),
+    ],
     ['a token of dots', JSON.stringify({ identity: 'user', sessionToken: '.'.repeat(BODY_LIMIT) })],
     [
       'an expiry of 64 Ki digits',
@@ -261,11 +264,11 @@ describe('the answer parser', () => {
 })
 
 describe('networkError', () => {
-  it('makes a VKitError even of a revoked proxy', () => {
+  it('returns a VKitError even for a revoked proxy', () => {
     expect(networkError(revoked(), PLACE)).toBeInstanceOf(VKitError)
   })
 
-  it('makes a VKitError without the secret of whatever was thrown', () => {
+  it('returns a VKitError without the secret for any thrown value', () => {
     const thrown = fc.oneof(
       anything,
       fc.tuple(fc.anything(), fc.anything()).map(([code, name]) => ({ code, name })),
@@ -296,9 +299,9 @@ function expectSafe(error: unknown, errorClass: typeof VKitConfigError | typeof 
 
 const method = (): undefined => undefined
 
-/** Some value that is right, or any at all. */
-const orAnything = (...right: unknown[]): fc.Arbitrary<unknown> =>
-  fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...right) }, fc.double(), fc.string(), anything)
+/** A valid value, or any other value. */
+const orAnything = (...valid: unknown[]): fc.Arbitrary<unknown> =>
+  fc.oneof({ weight: 2, arbitrary: fc.constantFrom(...valid) }, fc.double(), fc.string(), anything)
 
 describe('the options of the client', () => {
   const cache = fc.oneof(
@@ -329,7 +332,7 @@ describe('the options of the client', () => {
     { requiredKeys: [] },
   )
 
-  it('are taken, or refused with a VKitConfigError, whatever they are', () => {
+  it('are accepted, or refused with a VKitConfigError, for any value', () => {
     fc.assert(
       fc.property(fc.oneof(anything, options), given => {
         const outcome = attempt(() => resolveClientOptions(given as object))
@@ -342,13 +345,13 @@ describe('the options of the client', () => {
     )
   })
 
-  it('are refused with a VKitConfigError where they cannot even be read', () => {
+  it('are refused with a VKitConfigError if they cannot be read', () => {
     for (const given of [revoked(), { cache: revoked() }, { clock: revoked() }, { baseUrl: revoked() }]) {
       expect(() => resolveClientOptions(given)).toThrow(VKitConfigError)
     }
   })
 
-  it('are refused without showing the secret, wherever it was put by mistake', () => {
+  it('are refused without showing a secret in the wrong place', () => {
     const keys = fc.constantFrom(
       'appSecret',
       'baseUrl',
@@ -385,17 +388,17 @@ describe('the arguments of a call', () => {
   )
   const identities = fc.oneof(fc.string({ minLength: 1, unit: 'binary' }), anything)
 
-  it('are refused with a VKitArgumentError where they cannot even be read', () => {
+  it('are refused with a VKitArgumentError if they cannot be read', () => {
     for (const given of [revoked(), { scopes: revoked() }, { signal: revoked() }]) {
       const resolve = (): unknown => resolveCall('user', given, { caching: true, deadlineMs: 15_000 })
       expect(resolve).toThrow(VKitArgumentError)
     }
   })
 
-  it('are taken, or refused with a VKitArgumentError, whatever they are', () => {
-    const wishes = fc.oneof(options, fc.array(fc.string()), anything)
+  it('are accepted, or refused with a VKitArgumentError, for any value', () => {
+    const scopesOrOptions = fc.oneof(options, fc.array(fc.string()), anything)
     fc.assert(
-      fc.property(identities, wishes, (identity, given) => {
+      fc.property(identities, scopesOrOptions, (identity, given) => {
         const outcome = attempt(() => resolveCall(identity, given as object, { caching: true, deadlineMs: 15_000 }))
         if ('error' in outcome) return expectSafe(outcome.error, VKitArgumentError)
         const { request, call } = outcome.result

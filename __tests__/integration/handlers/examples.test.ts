@@ -135,13 +135,13 @@ describe('an example', () => {
   it('reports that its port is taken', async () => {
     const { port } = new URL((await urlOf(run(['examples/start.js']))).url)
     const { code, errors } = await ended(run(['examples/start.js'], { PORT: port }))
-    expect({ code, errors }).toEqual({ code: 1, errors: `Port ${port} is taken: set PORT to another one.\n` })
+    expect({ code, errors }).toEqual({ code: 1, errors: `Port ${port} is in use. Set PORT to another port.\n` })
   })
 
   it('that does not exist is reported by name', async () => {
     const { code, errors } = await ended(run(['examples/start.js', 'koa']))
     expect(code).toBe(1)
-    expect(errors).toBe('There is no example koa. Try one of: express, fastify, hono, next, lambda, script\n')
+    expect(errors).toBe('Unknown example: koa. Examples: express, fastify, hono, next, lambda, script\n')
   })
 })
 

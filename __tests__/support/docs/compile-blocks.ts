@@ -4,17 +4,17 @@ import ts from 'typescript'
 import type { CodeBlock } from './markdown.js'
 import { entryPoints } from './package-copy.js'
 
-/** With slashes on Windows too: TypeScript names files that way. */
+/** Uses slashes on Windows too, as TypeScript does in file names. */
 const ROOT = process.cwd().replaceAll(sep, '/')
-/** Beside lib/, so that the blocks find what is installed; nothing is ever written there. */
+/** A folder beside lib/, from which the blocks resolve installed packages. Nothing is written to it. */
 const FOLDER = path.join(ROOT, '__blocks__')
 
-/** Parameters and members without a type, which JavaScript cannot give them. */
+/** Whether an error is about a missing type, which JavaScript cannot declare. */
 const NEEDS_A_TYPE = (code: number): boolean => code >= 7005 && code <= 7053
 
 export const LANGUAGES = new Set(['js', 'javascript', 'mjs', 'cjs', 'ts', 'typescript', 'mts', 'cts'])
 
-/** `.mjs`, `.cjs` or `.mts`: as a reader would have to name the file for it to run. */
+/** Returns `.mjs`, `.cjs` or `.mts`: the extension with which the block runs as a file. */
 export function extensionOf({ language, code }: CodeBlock): string {
   if (language === 'mjs' || language === 'cjs' || language === 'mts' || language === 'cts') return `.${language}`
   if (language.startsWith('t')) return '.mts'
@@ -25,7 +25,7 @@ export function nameOf(block: CodeBlock): string {
   return `${block.file.replace(/\.md$/, '').replaceAll(/[^\w]+/g, '-')}-${block.line}${extensionOf(block)}`
 }
 
-/** Compiles all blocks in one program, against lib/; returns what is wrong with each. */
+/** Compiles all blocks in one program against lib/. Returns the errors of each block. */
 export function compileBlocks(blocks: readonly CodeBlock[]): Map<CodeBlock, string[]> {
   const sources = new Map(blocks.map(block => [path.join(FOLDER, nameOf(block)), block.code]))
   const program = ts.createProgram([...sources.keys()], readOptions(), makeHost(sources))
@@ -34,7 +34,7 @@ export function compileBlocks(blocks: readonly CodeBlock[]): Map<CodeBlock, stri
       const source = program.getSourceFile(path.join(FOLDER, nameOf(block)))
       const diagnostics = [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)]
       const isScript = !extensionOf(block).endsWith('ts')
-      return [block, diagnostics.filter(({ code }) => !(isScript && NEEDS_A_TYPE(code))).map(d => tell(d, block))]
+      return [block, diagnostics.filter(({ code }) => !(isScript && NEEDS_A_TYPE(code))).map(d => format(d, block))]
     }),
   )
 }
@@ -48,13 +48,13 @@ function readOptions(): ts.CompilerOptions {
     checkJs: true,
     skipLibCheck: true,
     moduleDetection: ts.ModuleDetectionKind.Force,
-    // An example may show a value that it goes on to do nothing with, and is written as customers write.
+    // An example may declare a value without using it, and is written like customer code.
     noUnusedLocals: false,
     noUnusedParameters: false,
     noPropertyAccessFromIndexSignature: false,
     paths: {
       ...Object.fromEntries(entryPoints().map(({ specifier, source }) => [specifier, [path.join(ROOT, source)]])),
-      // The newest Vitest needs a newer Node than we do; what the pages use of it, Jest has by the same names.
+      // The latest Vitest needs a newer Node than this project, and Jest has the functions that the pages use.
       vitest: [path.join(ROOT, 'node_modules/@jest/globals/build/index.d.ts')],
     },
   }
@@ -76,7 +76,7 @@ function makeHost(sources: ReadonlyMap<string, string>): ts.CompilerHost {
   }
 }
 
-function tell({ file, start, messageText }: ts.Diagnostic, block: CodeBlock): string {
+function format({ file, start, messageText }: ts.Diagnostic, block: CodeBlock): string {
   const line = file && start !== undefined ? ts.getLineAndCharacterOfPosition(file, start).line : 0
   return `${block.file}:${block.line + 1 + line}: ${ts.flattenDiagnosticMessageText(messageText, ' ')}`
 }

@@ -1,20 +1,20 @@
 import { readFileSync } from 'node:fs'
 
-/** A fenced block of a page, and what the comment right above it asks for. */
+/** A fenced block of a page, with the options from the comments directly above it. */
 export interface CodeBlock {
   /** Relative to the repository. */
   readonly file: string
-  /** Of the opening fence, counted from 1. */
+  /** The line of the opening fence, counted from 1. */
   readonly line: number
   readonly language: string
   readonly code: string
-  /** Why it is compiled and not run: `<!-- compile only: why -->`. */
+  /** Why the block is compiled but not run: `<!-- compile only: why -->`. */
   readonly compileOnly?: string
-  /** What its server must answer: `<!-- answers: GET /token 200 -->`. */
-  readonly answers: readonly ExpectedAnswer[]
+  /** How its server must respond: `<!-- answers: GET /token 200 -->`. */
+  readonly answers: readonly ExpectedResponse[]
 }
 
-export interface ExpectedAnswer {
+export interface ExpectedResponse {
   readonly method: string
   readonly path: string
   readonly status: number
@@ -46,15 +46,15 @@ export function readBlocks(file: string): CodeBlock[] {
       line: start + 1,
       language: language.toLowerCase(),
       code: `${code.join('\n')}\n`,
-      ...readWishes(lines.slice(0, start)),
+      ...readBlockOptions(lines.slice(0, start)),
     })
     start = end
   }
   return blocks
 }
 
-/** The comments that stand right above a block. */
-function readWishes(above: readonly string[]): Pick<CodeBlock, 'compileOnly' | 'answers'> {
+/** Reads the options from the comments directly above a block. */
+function readBlockOptions(above: readonly string[]): Pick<CodeBlock, 'compileOnly' | 'answers'> {
   const comments: string[] = []
   for (let i = above.length - 1; i >= 0; i--) {
     const text = above[i]?.trim() ?? ''
@@ -70,7 +70,7 @@ function readWishes(above: readonly string[]): Pick<CodeBlock, 'compileOnly' | '
   return compileOnly === undefined ? { answers } : { answers, compileOnly }
 }
 
-/** The lines outside fenced blocks. */
+/** Returns the lines outside fenced blocks. */
 function proseOf(file: string): Line[] {
   const prose: Line[] = []
   let fence: string | undefined
@@ -93,7 +93,7 @@ export function readLinks(file: string): Link[] {
   })
 }
 
-/** The anchors that GitHub gives a page: one for each heading, and those it sets itself. */
+/** Returns the anchors of a page on GitHub: one per heading, and those that the page defines. */
 export function readAnchors(file: string): Set<string> {
   const anchors = new Set<string>()
   for (const { text } of proseOf(file)) {

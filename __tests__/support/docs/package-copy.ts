@@ -11,14 +11,14 @@ const PACKAGE = JSON.parse(readFileSync('package.json', 'utf8')) as {
 
 interface EntryPoint {
   readonly specifier: string
-  /** In lib/. */
+  /** The source file in lib/. */
   readonly source: string
-  /** What `import` and `require` load, relative to the package. */
+  /** The files that `import` and `require` load, relative to the package. */
   readonly esm: string
   readonly cjs: string
 }
 
-/** What package.json exports, and the source that each of it is built from. */
+/** Returns the entry points that package.json exports, with their source files. */
 export function entryPoints(): EntryPoint[] {
   return Object.entries(PACKAGE.exports).flatMap(([name, conditions]) => {
     const esm = targetOf(conditions, 'import')
@@ -37,21 +37,21 @@ function targetOf(conditions: unknown, kind: 'import' | 'require'): string | und
 
 interface Command {
   readonly name: string
-  /** Relative to the package. */
+  /** The file, relative to the package. */
   readonly file: string
 }
 
-/** What package.json puts on the command line. */
+/** Returns the commands of package.json. */
 export function commands(): Command[] {
   return Object.entries(PACKAGE.bin ?? {}).map(([name, file]) => ({ name, file: file.replace(/^\.\//, '') }))
 }
 
-/** Where `file` of the package is in the folder that `installCopy` made. */
+/** Returns the path of `file` of the package in the folder that `installCopy` created. */
 export function installedAt(folder: string, file = ''): string {
   return path.join(folder, 'node_modules', PACKAGE.name, file)
 }
 
-/** A folder below this repository's own node_modules, in which the package is installed as it is in lib/ now. */
+/** Creates a folder in node_modules of this repository, with the package installed as it is now in lib/. */
 export async function installCopy(): Promise<string> {
   const cache = path.resolve('node_modules/.cache')
   mkdirSync(cache, { recursive: true })
@@ -68,7 +68,7 @@ export async function installCopy(): Promise<string> {
   return folder
 }
 
-/** Made as scripts/build.mjs makes them, but that the ESM files are bundled too: it is quicker. */
+/** Builds the files as scripts/build.mjs does, but also bundles the ESM files, which is faster. */
 async function bundle(format: 'esm' | 'cjs', target: string): Promise<void> {
   await build({
     entryPoints: entryPoints().map(entry => ({

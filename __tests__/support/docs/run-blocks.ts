@@ -4,29 +4,29 @@ import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import ts from 'typescript'
 import { extensionOf, nameOf } from './compile-blocks.js'
-import type { CodeBlock, ExpectedAnswer } from './markdown.js'
+import type { CodeBlock, ExpectedResponse } from './markdown.js'
 
 const RUNNER = path.resolve('__tests__/support/docs/runner/main.mjs')
 const JEST = path.resolve('node_modules/jest/bin/jest.js')
 
 export interface RunOutcome {
   readonly ok: boolean
-  /** What it printed, and why it failed. */
+  /** The output of the program, and why it failed. */
   readonly output: string
 }
 
 export interface RunnableFile {
   readonly file: string
-  readonly answers: readonly ExpectedAnswer[]
+  readonly answers: readonly ExpectedResponse[]
 }
 
-/** A page for a test framework is run by that framework; any other block is run as a program of its own. */
+/** Returns the test framework that runs the block, or undefined if the block runs as a separate program. */
 function frameworkOf({ code }: CodeBlock): 'jest' | 'node:test' | undefined {
   if (/(?:from |require\()['"](?:@jest\/globals|vitest)['"]/.test(code)) return 'jest'
   return /from ['"]node:test['"]/.test(code) ? 'node:test' : undefined
 }
 
-/** Runs `blocks` inside `folder`, in which the package is installed, each against an emulator of its own. */
+/** Runs each block in `folder`, where the package is installed, with a separate emulator. */
 export async function runBlocks(blocks: readonly CodeBlock[], folder: string): Promise<Map<CodeBlock, RunOutcome>> {
   const programs = blocks.filter(block => !frameworkOf(block))
   const jobs = programs.map(block => ({ file: write(block, folder), answers: block.answers }))
@@ -37,35 +37,35 @@ export async function runBlocks(blocks: readonly CodeBlock[], folder: string): P
   return new Map([...programs.map((block, i) => [block, lines[i] ?? NOT_RUN] as const), ...tests])
 }
 
-/** What the block says beside its `console.log`s that they print, and they do not. */
+/** Returns the output that comments beside `console.log` calls promise, but that is missing from `output`. */
 export function unprinted({ code }: CodeBlock, output: string): string[] {
   const printed = output.replace(/\s+/g, ' ')
-  const said = [...code.matchAll(/console\.\w+\(.*\) \/\/ (.+)$/gm)].map(([, text = '']) => text)
-  return said.filter(text => {
+  const promised = [...code.matchAll(/console\.\w+\(.*\) \/\/ (.+)$/gm)].map(([, text = '']) => text)
+  return promised.filter(text => {
     const parts = text.split('…').map(part => part.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
     return !new RegExp(`(?<=^|\\s)${parts.join('.*')}(?=$|\\s)`).test(printed)
   })
 }
 
-const NOT_RUN: RunOutcome = { ok: false, output: 'the runner did not come to it' }
+const NOT_RUN: RunOutcome = { ok: false, output: 'the runner did not run this block' }
 
 async function runPrograms(jobs: readonly RunnableFile[], folder: string): Promise<RunOutcome[]> {
   const list = path.join(folder, 'jobs.json')
   writeFileSync(list, JSON.stringify(jobs))
   const { ok, output } = await run(process.execPath, [RUNNER, list], folder)
-  if (!ok) throw new Error(`The runner of the examples failed:\n${output}`)
+  if (!ok) throw new Error(`The runner of the blocks failed:\n${output}`)
   return output
     .split('\n')
     .filter(line => line.startsWith('{"ok":'))
     .map(line => JSON.parse(line) as RunOutcome)
 }
 
-/** In the default set-up, or, where the block uses `import`, in the one that docs/guides/testing.md names for it. */
+/** Runs the block in the default setup, or in the setup of docs/guides/testing.md if the block uses `import`. */
 async function runTestFile(block: CodeBlock, folder: string): Promise<RunOutcome> {
   const own = path.join(folder, nameOf(block).replaceAll('.', '-'))
   mkdirSync(own)
   const isModule = extensionOf(block) !== '.cjs'
-  // Only because `own` lies below a node_modules, whose files Jest neither runs nor transforms.
+  // `own` is below a node_modules folder, whose files Jest neither runs nor transforms by default.
   const jest = {
     testPathIgnorePatterns: ['^$'],
     transformIgnorePatterns: ['/node_modules/(?!\\.cache/)'],

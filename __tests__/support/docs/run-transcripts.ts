@@ -7,13 +7,13 @@ import { GatewayEmulator } from '../../../lib/testing/index.js'
 import type { CodeBlock } from './markdown.js'
 import { commands, installedAt } from './package-copy.js'
 
-/** A terminal session as a page shows it, and as it went when the same was typed; both without what differs each time. */
+/** A terminal session as a page shows it, and as the same commands print it. Values that differ each time are replaced. */
 export interface Transcript {
   readonly shown: string
   readonly printed: string
 }
 
-/** Types what the `$ ` lines say; the blocks of one page share a folder and a gateway. `installed` has the commands. */
+/** Runs the commands of the `$ ` lines. The blocks of a page share a folder and a gateway. `installed` has the commands. */
 export async function runTranscripts(
   blocks: readonly CodeBlock[],
   installed: string,
@@ -32,7 +32,7 @@ export async function runTranscripts(
   return transcripts
 }
 
-/** A line that ends with a backslash is continued by the next. */
+/** Splits a block into commands. A line that ends with a backslash continues on the next line. */
 function commandsOf({ code }: CodeBlock): { command: string; lines: number }[] {
   return code
     .trimEnd()
@@ -57,7 +57,7 @@ async function startSession(
   }
   writeProgram(path.join(bin, 'npx'), 'exec "$@"')
   const env = {
-    LC_ALL: 'C', // Some shells warn about a locale that is not installed.
+    LC_ALL: 'C', // Some shells warn if the locale is not installed.
     PATH: `${bin}:${process.env['PATH'] ?? ''}`,
     VKIT_APP_SECRET: emulator.appSecret,
     VKIT_BASE_URL: emulator.url,
@@ -72,9 +72,9 @@ async function startSession(
   }
 }
 
-/** What the command prints. One that does not end by itself is interrupted when it has printed what the page shows. */
+/** Returns the output of the command. Interrupts the emulator command after it has printed the lines on the page. */
 async function type(command: string, lines: number, options: { cwd: string; env: NodeJS.ProcessEnv }) {
-  // The port that a page names may be taken here.
+  // The port on the page may be in use.
   const child = spawn('sh', ['-c', `exec 2>&1\n${command.replace(/--port \d+/, '--port 0')}`], {
     ...options,
     detached: true,
@@ -94,7 +94,7 @@ function writeProgram(file: string, body: string): void {
   chmodSync(file, 0o755)
 }
 
-/** Without tokens, moments, durations, rates and ports, which differ each time. */
+/** Replaces tokens, times, durations, rates and ports, which differ each time. */
 function normalize(session: string): string {
   return session
     .replace(/\beyJ[\w-]*(?:\.[\w-]+){0,2}…?/g, '<token>')

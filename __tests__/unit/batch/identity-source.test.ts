@@ -12,13 +12,13 @@ function setUp(identities: Iterable<string> | AsyncIterable<string>) {
   return { source, received, changes: () => changes }
 }
 
-/** A source whose `next` and `return` are the test's. */
+/** Creates a source from the iterator of a test. */
 function sourceOf(iterator: object): Iterable<string> {
   return { [Symbol.iterator]: () => iterator as Iterator<string> }
 }
 
 describe('a source of identities', () => {
-  it('gives one for each pull, until it is exhausted', () => {
+  it('delivers one identity per pull until it is exhausted', () => {
     const { source, received } = setUp(['a', 'b'])
     source.pull()
     expect(received).toEqual(['a'])
@@ -26,7 +26,7 @@ describe('a source of identities', () => {
     expect([received, source.isExhausted, source.failure]).toEqual([['a', 'b'], true, undefined])
   })
 
-  it('that is asynchronous is pulled once at a time', async () => {
+  it('has at most one pull in flight if it is asynchronous', async () => {
     let pulled = 0
     const settle: (() => void)[] = []
     const { source, received, changes } = setUp({
@@ -53,7 +53,7 @@ describe('a source of identities', () => {
       },
     ],
     ['rejects', () => Promise.reject(new Error('boom'))],
-  ])('that %s is exhausted, and keeps the reason', async (_, next) => {
+  ])('is exhausted and stores the reason if it %s', async (_, next) => {
     const { source } = setUp(sourceOf({ next }))
     source.pull()
     await new Promise(resolve => setImmediate(resolve))
@@ -61,9 +61,9 @@ describe('a source of identities', () => {
   })
 
   it.each([
-    ['at once', (): unknown => undefined],
+    ['immediately', (): unknown => undefined],
     ['later', (): unknown => Promise.resolve(undefined)],
-  ])('that returns nothing %s fails, in place of being pulled for ever', async (_, next) => {
+  ])('fails with a TypeError if it returns undefined %s, instead of being pulled forever', async (_, next) => {
     const { source } = setUp(sourceOf({ next }))
     source.pull()
     await new Promise(resolve => setImmediate(resolve))
@@ -71,7 +71,7 @@ describe('a source of identities', () => {
     expect(source.failure?.reason).toBeInstanceOf(TypeError)
   })
 
-  it('is closed, unless it is exhausted', async () => {
+  it('is closed unless it is exhausted', async () => {
     let closed = 0
     const iterator = {
       left: 1,
@@ -89,7 +89,7 @@ describe('a source of identities', () => {
     expect(closed).toBe(1)
   })
 
-  it('rejects with what closing throws', async () => {
+  it('rejects with the error that closing throws', async () => {
     const { source } = setUp(
       sourceOf({
         next: () => ({ done: false, value: 'a' }),
@@ -101,7 +101,7 @@ describe('a source of identities', () => {
     expect(await reasonOf(source.close())).toEqual(new Error('cannot close'))
   })
 
-  it('in the middle of a pull that never ends is not waited for', async () => {
+  it('closes without waiting for a pull that never settles', async () => {
     const never = new Promise<never>(() => undefined)
     const { source } = setUp(sourceOf({ next: () => never, return: () => never }))
     source.pull()

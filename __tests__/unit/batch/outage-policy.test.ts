@@ -28,7 +28,7 @@ describe('a run in an outage', () => {
     expect([policy.isProbing, policy.successes]).toEqual([false, 1])
   })
 
-  it('waits no longer than agreed, counted from the first failure', async () => {
+  it('waits for at most maxOutageMs from the first failure', async () => {
     const { clock, policy } = setUp()
     policy.recordFailure(down())
     await clock.advance(60_000)
@@ -38,14 +38,14 @@ describe('a run in an outage', () => {
     expect([policy.canWait, policy.isProbing]).toEqual([false, false])
   })
 
-  it('does not wait for a probe that comes after the end of the agreed time', () => {
+  it('does not wait for a probe that would come after maxOutageMs', () => {
     const { policy } = setUp()
     policy.recordFailure(down(60_001))
     expect(policy.canWait).toBe(false)
     expect(policy.pauseMs()).toBeLessThanOrEqual(0)
   })
 
-  it('pauses until the circuit lets a probe through', async () => {
+  it('pauses until the circuit admits a probe', async () => {
     const { clock, policy } = setUp()
     policy.recordFailure(down(2_000))
     policy.recordFailure(down(500))
@@ -55,7 +55,7 @@ describe('a run in an outage', () => {
     expect(policy.pauseMs()).toBeLessThanOrEqual(0)
   })
 
-  it('never waits if it is to fail', () => {
+  it("never waits with onOutage: 'fail'", () => {
     const { policy } = setUp({ onOutage: 'fail' })
     policy.recordFailure(down(2_000))
     expect([policy.canWait, policy.isProbing]).toEqual([false, false])
@@ -65,16 +65,16 @@ describe('a run in an outage', () => {
 
 describe('a pause', () => {
   it.each([
-    ['is made', 'circuit', 2_000],
-    ['is made', 'overload', 2_000],
-    ['is not made', 'key', 0],
-  ] as const)('%s where a mint was refused by %s', (_, refusedBy, pauseMs) => {
+    ['follows', 'circuit', 2_000],
+    ['follows', 'overload', 2_000],
+    ['does not follow', 'key', 0],
+  ] as const)('%s a refusal by %s', (_, refusedBy, pauseMs) => {
     const { policy } = setUp()
     policy.recordFailure(down(2_000, refusedBy))
     expect(policy.pauseMs()).toBe(pauseMs)
   })
 
-  it('is not made for the Retry-After of one identity', () => {
+  it('does not follow the Retry-After of one identity', () => {
     const { policy } = setUp()
     policy.recordFailure(new VKitRateLimitError('later', { attempts: 1, retryAfterMs: 30_000 }))
     expect(policy.pauseMs()).toBe(0)
@@ -82,7 +82,7 @@ describe('a pause', () => {
 })
 
 describe('a failure', () => {
-  it('is an own one after five attempts, if others succeeded meanwhile', () => {
+  it("is the identity's own fault after five attempts if others succeeded meanwhile", () => {
     const { policy } = setUp()
     policy.recordSuccess()
     expect(policy.isOwnFault({ attempts: 5, successesBefore: 0 })).toBe(true)

@@ -40,7 +40,7 @@ async function collect(results: AsyncIterable<SessionTokenResult>): Promise<Map<
   return outcomes
 }
 
-/** Lets time pass until `promise` settles. */
+/** Advances the clock until `promise` settles. */
 async function whileTimePasses<T>(promise: Promise<T>, stepMs = 100): Promise<T> {
   const state = { isSettled: false }
   const settled = promise.finally(() => (state.isSettled = true))
@@ -53,16 +53,16 @@ const unavailable = (attempts: number, retryAfterMs?: number): VKitServerError =
   new VKitServerError('down', { attempts, retryAfterMs, refusedBy: attempts === 0 ? 'circuit' : undefined })
 
 describe('a batch', () => {
-  it('has no more than `concurrency` under way', async () => {
-    let [underWay, most] = [0, 0]
+  it('has at max `concurrency` mints in flight', async () => {
+    let [inFlight, max] = [0, 0]
     const getToken = async (identity: string): Promise<SessionToken> => {
-      most = Math.max(most, ++underWay)
+      max = Math.max(max, ++inFlight)
       await Promise.resolve()
-      underWay--
+      inFlight--
       return tokenFor(identity)
     }
     expect((await collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 100)))).size).toBe(100)
-    expect(most).toBe(4)
+    expect(max).toBe(4)
   })
 
   it('pulls an endless source no faster than it is consumed', async () => {
@@ -76,27 +76,27 @@ describe('a batch', () => {
     await results.return()
   })
 
-  it('asks again for a token that waited for a slow consumer', async () => {
-    const asked: string[] = []
+  it('gets a new token if the first one waited for a slow consumer', async () => {
+    const requested: string[] = []
     const getToken = async (identity: string): Promise<SessionToken> => {
-      asked.push(identity)
+      requested.push(identity)
       return tokenFor(identity)
     }
     const results = makeBatch({ getToken }).run(['anna', 'ben'])
     await results.next()
     await clock.advance(60_000)
     expect((await results.next()).value).toMatchObject({ token: { identity: 'ben' } })
-    expect(asked).toEqual(['anna', 'ben', 'ben'])
+    expect(requested).toEqual(['anna', 'ben', 'ben'])
     expect((await results.next()).done).toBe(true)
   })
 
-  it('tells the source when the consumer breaks out of the loop', async () => {
+  it('closes the source when the consumer breaks out of the loop', async () => {
     const seen = { pulled: 0, returned: false }
     for await (const result of makeBatch({}).run(count(seen))) if (result.identity === 'user-2') break
     expect(seen.returned).toBe(true)
   })
 
-  it('does not wait, on leaving, for a source that may never answer', async () => {
+  it('does not wait for a hanging source when it is aborted', async () => {
     let returned = false
     const source: AsyncIterable<string> = {
       [Symbol.asyncIterator]: () => ({
@@ -116,7 +116,7 @@ describe('a batch', () => {
     expect(returned).toBe(true)
   })
 
-  it('rejects with the reason of an abort, and cancels what is under way', async () => {
+  it('rejects with the reason of an abort, and cancels mints in flight', async () => {
     const abort = new AbortController()
     const cancelled: AbortSignal[] = []
     const getToken = (identity: string, signal: AbortSignal): Promise<SessionToken> => {
@@ -134,14 +134,14 @@ describe('a batch', () => {
     expect(await results.next()).toEqual({ done: true, value: undefined })
   })
 
-  it('pulls nothing where the signal has aborted before', async () => {
+  it('pulls nothing if the signal is already aborted', async () => {
     const seen = { pulled: 0 }
     const results = makeBatch({ signals: [AbortSignal.abort('late')] }).run(count(seen))
     expect(await reasonOf(results.next())).toBe('late')
     expect(seen.pulled).toBe(0)
   })
 
-  it('delivers what is under way before it throws what the source threw', async () => {
+  it('delivers pending results before it rejects with the error of the source', async () => {
     const broken = new Error('cursor lost')
     async function* source(): AsyncGenerator<string> {
       yield 'a'
@@ -156,7 +156,7 @@ describe('a batch', () => {
     expect(outcomes.sort()).toEqual(['a', 'b'])
   })
 
-  it('ends where no other identity would fare better', async () => {
+  it('ends after a failure that affects every identity', async () => {
     const error = new VKitConfigError('No app secret.')
     const seen = { pulled: 0, returned: false }
     const results = makeBatch({ getToken: () => Promise.reject(error) }).run(count(seen))
@@ -165,8 +165,8 @@ describe('a batch', () => {
   })
 })
 
-describe('an identity that the gateway asks to wait', () => {
-  it('waits by itself, and no attempt is made before its time', async () => {
+describe('an identity with a Retry-After', () => {
+  it('waits for it without delaying the others', async () => {
     const began = clock.monotonic()
     const startedAt = new Map<string, number[]>()
     const getToken = async (identity: string): Promise<SessionToken> => {
@@ -181,7 +181,7 @@ describe('an identity that the gateway asks to wait', () => {
     expect(Math.max(...[...startedAt].filter(([identity]) => identity !== 'user-0').map(([, [ms = 0]]) => ms))).toBe(0)
   })
 
-  it('and is refused for it has used up an attempt', async () => {
+  it('uses up an attempt each time it is refused', async () => {
     const refused = new VKitServerError('down', { attempts: 0, retryAfterMs: 1_000, refusedBy: 'key' })
     let attempts = 0
     const getToken = async (identity: string): Promise<SessionToken> => {
@@ -193,7 +193,7 @@ describe('an identity that the gateway asks to wait', () => {
     expect([outcomes.get('user-0'), attempts]).toEqual(['VKIT_UNAVAILABLE', 5])
   })
 
-  it('is not waited for longer than an outage is', async () => {
+  it('fails immediately if it would have to wait longer than maxOutageMs', async () => {
     const began = clock.monotonic()
     const getToken = (identity: string): Promise<SessionToken> =>
       identity === 'user-0' ? Promise.reject(unavailable(1, 86_400_000)) : Promise.resolve(tokenFor(identity))
@@ -202,11 +202,11 @@ describe('an identity that the gateway asks to wait', () => {
     expect([outcomes.size, clock.monotonic()]).toEqual([40, began])
   })
 
-  it('because of a rate limit is not taken for one whose failure is its own', async () => {
-    const tries = new Map<string, number>()
+  it('is retried more than five times if the reason is a rate limit', async () => {
+    const attemptsOf = new Map<string, number>()
     const getToken = async (identity: string): Promise<SessionToken> => {
-      const attempts = (tries.get(identity) ?? 0) + 1
-      tries.set(identity, attempts)
+      const attempts = (attemptsOf.get(identity) ?? 0) + 1
+      attemptsOf.set(identity, attempts)
       if (identity === 'user-0' && attempts <= 20)
         throw new VKitRateLimitError('later', { attempts: 1, retryAfterMs: 1_000 })
       return tokenFor(identity)
@@ -215,7 +215,7 @@ describe('an identity that the gateway asks to wait', () => {
     expect([...outcomes.values()].filter(outcome => outcome === 'token')).toHaveLength(50)
   })
 
-  it('keeps an endless source waiting where all are asked to', async () => {
+  it('keeps an endless source waiting if every identity has one', async () => {
     const seen = { pulled: 0 }
     const results = makeBatch({ getToken: () => Promise.reject(unavailable(1, 30_000)) }).run(count(seen))
     const next = whileTimePasses(results.next())
@@ -242,7 +242,7 @@ describe('an outage', () => {
     }
   }
 
-  it('makes the list wait, and fails none of it', async () => {
+  it('makes the list wait, and fails no identity', async () => {
     const outage = outageOf(50_000)
     const outcomes = await whileTimePasses(collect(makeBatch(outage).run(count({ pulled: 0 }, 100))))
     expect(outcomes.size).toBe(100)
@@ -258,7 +258,7 @@ describe('an outage', () => {
     await results.return()
   })
 
-  it('longer than agreed fails the rest, until something succeeds', async () => {
+  it('fails the remaining identities after maxOutageMs, until one succeeds', async () => {
     const outage = outageOf(300_000)
     const began = clock.monotonic()
     const batch = makeBatch(outage)
@@ -268,17 +268,17 @@ describe('an outage', () => {
     expect(clock.monotonic() - began).toBeLessThan(70_000)
   })
 
-  it("fails each identity at once with onOutage: 'fail'", async () => {
+  it("fails each identity immediately with onOutage: 'fail'", async () => {
     const began = clock.monotonic()
     const outcomes = await collect(makeBatch({ ...outageOf(50_000), onOutage: 'fail' }).run(count({ pulled: 0 }, 100)))
     expect([...outcomes.values()].filter(outcome => outcome === 'VKIT_UNAVAILABLE')).toHaveLength(100)
     expect(clock.monotonic()).toBe(began)
   })
 
-  it.each([1, 2, 16])('is not taken for what is one identity’s own fault, with %i at a time', async concurrency => {
-    const tries = new Map<string, number>()
+  it.each([1, 2, 16])('is not assumed if only one identity fails, with a concurrency of %i', async concurrency => {
+    const attemptsOf = new Map<string, number>()
     const getToken = async (identity: string): Promise<SessionToken> => {
-      tries.set(identity, (tries.get(identity) ?? 0) + 1)
+      attemptsOf.set(identity, (attemptsOf.get(identity) ?? 0) + 1)
       if (identity === 'user-3') throw unavailable(3)
       return tokenFor(identity)
     }
@@ -286,11 +286,11 @@ describe('an outage', () => {
     const outcomes = await collect(makeBatch({ getToken, concurrency }).run(count({ pulled: 0 }, 50)))
     expect(outcomes.get('user-3')).toBe('VKIT_UNAVAILABLE')
     expect([...outcomes.values()].filter(outcome => outcome === 'token')).toHaveLength(49)
-    expect(tries.get('user-3')).toBe(5)
+    expect(attemptsOf.get('user-3')).toBe(5)
     expect(clock.monotonic()).toBe(began)
   })
 
-  it('is not what a refusal is', async () => {
+  it('is not assumed after a refusal', async () => {
     const getToken = async (identity: string): Promise<SessionToken> => {
       if (identity === 'user-1') throw new VKitRequestError('no', { attempts: 1, status: 422 })
       return tokenFor(identity)

@@ -11,7 +11,7 @@ const plain = fc.oneof(
   fc.string({ unit: 'binary', minLength: 1 }),
 )
 const request: fc.Arbitrary<TokenRequest> = fc.record({ identity: plain, scopes })
-/** Identities that look like the keys of others, of those even that imitate keys themselves. */
+/** Identities that look like the keys of other requests, including requests whose identity imitates a key. */
 const imitation = fc.oneof(
   request.map(keyOf),
   request.map(other => JSON.stringify([other.identity, other.scopes])),
@@ -21,7 +21,7 @@ const imitation = fc.oneof(
 const anyRequest = fc.record({ identity: fc.oneof(plain, imitation), scopes })
 
 describe('the key of a token', () => {
-  it('is the same for two requests only if identity and scopes are', () => {
+  it('is the same for two requests only if identity and scopes are the same', () => {
     fc.assert(
       fc.property(anyRequest, anyRequest, (one, other) => {
         const same = one.identity === other.identity && JSON.stringify(one.scopes) === JSON.stringify(other.scopes)
@@ -48,13 +48,13 @@ describe('the key of a token', () => {
     expect(new Set(variants.map(identity => keyOf({ identity, scopes: ['a'] }))).size).toBe(variants.length)
   })
 
-  it('is the very string of the identity where no scopes are asked for', () => {
+  it('is the identity itself if no scopes are requested', () => {
     expect(keyOf({ identity: 'END_USER_ID', scopes: [] })).toBe('END_USER_ID')
   })
 })
 
 describe('KeyMemo', () => {
-  it('finds the key that keyOf would write, for the scopes as they were given', () => {
+  it('finds the key that keyOf returns, for the scopes in their original order', () => {
     fc.assert(
       fc.property(anyRequest, given => {
         const memo = new KeyMemo(10)
@@ -76,7 +76,7 @@ describe('KeyMemo', () => {
     )
   })
 
-  it('is not fooled by an array that was changed after it was remembered', () => {
+  it('finds nothing for an array that was changed after it was remembered', () => {
     const memo = new KeyMemo(10)
     const scopes = ['videos.read']
     memo.remember({ identity: 'user', scopes: ['videos.read'] }, scopes)
@@ -85,7 +85,7 @@ describe('KeyMemo', () => {
     expect(memo.find('user', ['videos.read'])).toBe('["user",["videos.read"]]')
   })
 
-  it('takes neither a prefix of the scopes nor more of them', () => {
+  it('finds nothing for fewer or more scopes', () => {
     const memo = new KeyMemo(10)
     memo.remember({ identity: 'user', scopes: ['a', 'b'] }, ['a', 'b'])
     expect(memo.find('user', ['a'])).toBeUndefined()
@@ -93,7 +93,7 @@ describe('KeyMemo', () => {
     expect(memo.find('user', ['a', undefined])).toBeUndefined()
   })
 
-  it('holds no more identities than it was told', () => {
+  it('remembers only the given number of identities', () => {
     const memo = new KeyMemo(2)
     for (const identity of ['a', 'b', 'c']) memo.remember({ identity, scopes: ['s'] }, ['s'])
     expect(['a', 'b', 'c'].map(identity => memo.find(identity, ['s']) !== undefined)).toEqual([false, true, true])

@@ -44,7 +44,7 @@ describe('two clocks', () => {
 })
 
 describe('refresh ahead', () => {
-  it('asks for nothing before four tenths of the life have passed', async () => {
+  it('does not mint before four tenths of the lifetime have passed', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(0.4 * HOUR - 1)
@@ -52,7 +52,7 @@ describe('refresh ahead', () => {
     expect(h.mints).toHaveLength(1)
   })
 
-  it('answers with the cached token at once while one background flight runs', async () => {
+  it('returns the cached token immediately while one background flight runs', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(HOUR / 2)
@@ -67,7 +67,7 @@ describe('refresh ahead', () => {
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('is drawn up to a fifth earlier, so that tokens made together are not refreshed together', async () => {
+  it('starts up to a fifth earlier at random, which spreads the refreshes of tokens minted together', async () => {
     const h = new CacheHarness()
     const identities = Array.from({ length: 200 }, (_, i) => `user-${i}`)
     for (const identity of identities) await h.get(identity)
@@ -84,7 +84,7 @@ describe('refresh ahead', () => {
     expect(refreshed.at(-1)).toBe(200)
   })
 
-  it('refreshes nothing for a user who left: there are no timers', async () => {
+  it('uses no timer, and does not refresh the token of a user who left', async () => {
     const h = new CacheHarness()
     await h.get()
     expect(h.clock.sleepers).toBe(0)
@@ -92,7 +92,7 @@ describe('refresh ahead', () => {
     expect(h.mints).toHaveLength(1)
   })
 
-  it('begins where refreshAhead says', async () => {
+  it('begins at the fraction that refreshAhead sets', async () => {
     const h = new CacheHarness({ refreshAhead: 0.9, minValidityMs: 0 })
     await h.get()
     await h.clock.advance(0.72 * HOUR - 1)
@@ -105,7 +105,7 @@ describe('refresh ahead', () => {
 })
 
 describe('minValidityMs', () => {
-  it('makes a call wait for a fresh token when less than 60 s of an hour are left', async () => {
+  it('makes a call wait for a new token when less than 60 s of an hour are left', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(HOUR - 60_000)
@@ -125,7 +125,7 @@ describe('minValidityMs', () => {
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('can be set for a call, and asks more of it than of others', async () => {
+  it('can be set for a call to more than the default', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(1_000)
@@ -133,7 +133,7 @@ describe('minValidityMs', () => {
     expect(await h.getText('user', { minValidityMs: HOUR - 999 })).toBe('token-2')
   })
 
-  it('can be set for a call, and asks less of it than of others', async () => {
+  it('can be set for a call to less than the default', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(HOUR - 1)
@@ -144,7 +144,7 @@ describe('minValidityMs', () => {
     await expect(h.get('user', { minValidityMs: 0 })).rejects.toMatchObject({ code: 'VKIT_UNAVAILABLE' })
   })
 
-  it('returns a fresh token that is still shorter, with an event, and does not loop', async () => {
+  it('returns a new token that is valid for a shorter time, with an event, after one mint', async () => {
     const h = new CacheHarness()
     h.lifetimeMs = 60_000
     expect(await h.getText('user', { minValidityMs: HOUR })).toBe('token-1')
@@ -152,18 +152,21 @@ describe('minValidityMs', () => {
     expect(h.mints).toHaveLength(1)
   })
 
-  it.each(['client', 'call'])('that no token fulfils does not make every call mint (set for the %s)', async where => {
-    const h = new CacheHarness(where === 'client' ? { minValidityMs: HOUR } : {})
-    h.lifetimeMs = 60_000
-    for (let i = 0; i < 5; i++) await h.get('user', where === 'call' ? { minValidityMs: HOUR } : {})
-    expect(h.mints).toHaveLength(1)
-  })
+  it.each(['client', 'call'])(
+    'above the lifetime of every token does not make every call mint (set for the %s)',
+    async where => {
+      const h = new CacheHarness(where === 'client' ? { minValidityMs: HOUR } : {})
+      h.lifetimeMs = 60_000
+      for (let i = 0; i < 5; i++) await h.get('user', where === 'call' ? { minValidityMs: HOUR } : {})
+      expect(h.mints).toHaveLength(1)
+    },
+  )
 })
 
 describe('lifetimes', () => {
   const YEAR = 365 * 24 * HOUR
   it.each([1_000, 5_000, 60_000, 15 * 60_000, HOUR, 24 * HOUR, 30 * 24 * HOUR, YEAR])(
-    'of %d ms: asked for five times, minted once; refreshed in time; renewed at the end',
+    'of %d ms: five calls mint once, a refresh comes in time, and a new token replaces an expired one',
     async lifetimeMs => {
       const h = new CacheHarness()
       h.lifetimeMs = lifetimeMs
@@ -206,7 +209,7 @@ describe('lifetimes', () => {
 })
 
 describe('a refresh that fails', () => {
-  async function due(options: ConstructorParameters<typeof CacheHarness>[0] = {}): Promise<CacheHarness> {
+  async function setUpStale(options: ConstructorParameters<typeof CacheHarness>[0] = {}): Promise<CacheHarness> {
     const h = new CacheHarness(options)
     await h.get()
     await h.clock.advance(HOUR / 2)
@@ -214,8 +217,8 @@ describe('a refresh that fails', () => {
     return h
   }
 
-  it('leaves the token being served until it expires', async () => {
-    const h = await due()
+  it('does not affect the cached token, which is returned until it expires', async () => {
+    const h = await setUpStale()
     while (h.clock.monotonic() < HOUR - 10_000) {
       expect(await h.getText()).toBe('token-1')
       await h.clock.advance(10_000)
@@ -224,8 +227,8 @@ describe('a refresh that fails', () => {
     await expect(h.get()).rejects.toMatchObject({ code: 'VKIT_UNAVAILABLE' })
   })
 
-  it('waits a backoff before the next try, of 1 s at most at first, 30 s in the end', async () => {
-    const h = await due()
+  it('waits a backoff before the next attempt, of at most 1 s at first and 30 s later', async () => {
+    const h = await setUpStale()
     await h.get()
     await h.settle()
     for (let i = 0; i < 200; i++) await h.get()
@@ -242,12 +245,12 @@ describe('a refresh that fails', () => {
       await h.get()
       await h.clock.advance(100)
     }
-    // Full jitter up to 30 s: four on average.
+    // With full jitter up to 30 s, one minute has four refreshes on average.
     expect(h.mints.length).toBeLessThan(22 + 25)
   })
 
-  it('without a request does not make the next backoff longer', async () => {
-    const h = await due()
+  it('does not lengthen the next backoff if it sent no request', async () => {
+    const h = await setUpStale()
     h.failure = () => new VKitServerError('down', { attempts: 0, refusedBy: 'circuit' })
     for (let second = 1; second <= 60; second++) {
       await h.get()
@@ -256,8 +259,8 @@ describe('a refresh that fails', () => {
     expect(h.count('refresh')).toBeGreaterThanOrEqual(60)
   })
 
-  it('waits for as long as the gateway asked', async () => {
-    const h = await due()
+  it('is not repeated before Retry-After has passed', async () => {
+    const h = await setUpStale()
     h.failure = () => new VKitServerError('down', { retryAfterMs: 120_000 })
     await h.get()
     await h.clock.advance(119_999)
@@ -268,8 +271,8 @@ describe('a refresh that fails', () => {
     expect(h.count('refresh')).toBe(2)
   })
 
-  it('backs off per entry: another identity is minted at once', async () => {
-    const h = await due()
+  it('does not delay the mint of another identity', async () => {
+    const h = await setUpStale()
     h.failure = () => new VKitServerError('down', { retryAfterMs: 120_000 })
     await h.get()
     await h.settle()
@@ -277,15 +280,15 @@ describe('a refresh that fails', () => {
     expect(await h.getText('other')).toBe('token-3')
   })
 
-  it('serves the old token to a call that would have waited, and says so', async () => {
-    const h = await due()
+  it('returns the old token to a call that would have waited, with an event', async () => {
+    const h = await setUpStale()
     await h.clock.advance(HOUR / 2 - 30_000)
     expect(await h.getText()).toBe('token-1')
     expect(h.events).toContainEqual({ type: 'served-while-failing', code: 'VKIT_UNAVAILABLE', remainingMs: 30_000 })
   })
 
-  it('makes no call wait again until the backoff is over', async () => {
-    const h = await due()
+  it('does not make another call wait until the backoff ends', async () => {
+    const h = await setUpStale()
     await h.clock.advance(HOUR / 2 - 30_000)
     h.failure = () => new VKitServerError('down', { retryAfterMs: 20_000 })
     await h.get()
@@ -299,8 +302,8 @@ describe('a refresh that fails', () => {
     { medianMs: undefined, waitMs: 15_000 },
     { medianMs: 100, waitMs: 15_000 },
     { medianMs: 5_000, waitMs: 20_000 },
-  ])('that hangs makes a call wait $waitMs ms for 30 s that are left: $medianMs', async ({ medianMs, waitMs }) => {
-    const h = await due({ medianMintMs: () => medianMs })
+  ])('makes a call wait $waitMs ms if it hangs and 30 s are left: $medianMs', async ({ medianMs, waitMs }) => {
+    const h = await setUpStale({ medianMintMs: () => medianMs })
     h.failure = undefined
     h.manual = true
     await h.clock.advance(HOUR / 2 - 30_000)
@@ -315,16 +318,16 @@ describe('a refresh that fails', () => {
       code: 'VKIT_TIMEOUT',
       remainingMs: 30_000 - waitMs,
     })
-    // The flight goes on, for the next caller.
+    // The flight continues for the next caller.
     h.mints[1]?.succeed()
     expect(await h.getText()).toBe('token-2')
   })
 
   it.each([
     ['the mint is expected only after the token expires', { medianMs: 10_000, mode: 'default' as const }],
-    ['the call asked for a new one', { medianMs: 10, mode: 'reload' as const }],
-  ])('that hangs is waited for to the deadline where %s', async (_, { medianMs, mode }) => {
-    const h = await due({ medianMintMs: () => medianMs })
+    ["the call has the cache mode 'reload'", { medianMs: 10, mode: 'reload' as const }],
+  ])('makes a call wait until its deadline if it hangs and %s', async (_, { medianMs, mode }) => {
+    const h = await setUpStale({ medianMintMs: () => medianMs })
     h.failure = undefined
     h.manual = true
     await h.clock.advance(HOUR / 2 - 30_000)
@@ -336,8 +339,8 @@ describe('a refresh that fails', () => {
     expect((await token).sessionToken).toBe('token-2')
   })
 
-  it('that hangs, and the machine slept: the call is not given an expired token, and waits on', async () => {
-    const h = await due()
+  it('makes a call wait instead of returning an expired token if it hangs and the machine sleeps', async () => {
+    const h = await setUpStale()
     h.failure = undefined
     h.manual = true
     await h.clock.advance(HOUR / 2 - 30_000)
@@ -349,17 +352,17 @@ describe('a refresh that fails', () => {
     expect(await token).toBe('token-2')
   })
 
-  it('rejects such a call where trying again would not help', async () => {
+  it('rejects a call that would have waited if no retry can fix the failure', async () => {
     const { VKitAuthenticationError } = await import('../../../lib/core/errors.js')
-    const h = await due()
+    const h = await setUpStale()
     await h.clock.advance(HOUR / 2 - 30_000)
     h.failure = () => new VKitAuthenticationError('no', { status: 401 })
     await expect(h.get()).rejects.toMatchObject({ code: 'VKIT_UNAUTHENTICATED' })
   })
 
-  it('with 401 does not evict', async () => {
+  it('does not evict the token after a 401', async () => {
     const { VKitAuthenticationError } = await import('../../../lib/core/errors.js')
-    const h = await due()
+    const h = await setUpStale()
     h.failure = () => new VKitAuthenticationError('no', { status: 401 })
     await h.get()
     await h.settle()
@@ -367,9 +370,9 @@ describe('a refresh that fails', () => {
     expect(h.cache.size).toBe(1)
   })
 
-  it.each([403, 410])('with %d evicts', async status => {
+  it.each([403, 410])('evicts the token after a %d', async status => {
     const { VKitRequestError } = await import('../../../lib/core/errors.js')
-    const h = await due()
+    const h = await setUpStale()
     h.failure = () => new VKitRequestError('gone', { status })
     expect(await h.getText()).toBe('token-1')
     await h.settle()
@@ -378,8 +381,8 @@ describe('a refresh that fails', () => {
     await expect(h.get()).rejects.toMatchObject({ status })
   })
 
-  it('with a token that must not be cached backs off too, and leaves the old one', async () => {
-    const h = await due()
+  it('backs off and keeps the old token if the new one must not be cached', async () => {
+    const h = await setUpStale()
     h.failure = undefined
     h.manual = true
     await h.get()
@@ -390,8 +393,8 @@ describe('a refresh that fails', () => {
     expect(h.mints.length).toBeLessThan(5)
   })
 
-  it('by a fault of ours backs off too', async () => {
-    const h = await due()
+  it('backs off after an unexpected error too', async () => {
+    const h = await setUpStale()
     h.failure = () => new TypeError('a bug')
     for (let i = 0; i < 50; i++) {
       expect(await h.getText()).toBe('token-1')

@@ -14,7 +14,7 @@ function manual(options?: ConstructorParameters<typeof CacheHarness>[0]): CacheH
 }
 
 describe('a flight', () => {
-  it('is one for 10,000 callers', async () => {
+  it('is shared by 10,000 callers', async () => {
     const h = manual()
     const calls = Array.from({ length: 10_000 }, () => h.get())
     await h.settle()
@@ -25,7 +25,7 @@ describe('a flight', () => {
     expect([h.count('miss'), h.count('coalesced')]).toEqual([1, 9_999])
   })
 
-  it('needs no timer of each caller who waits as long as it does', async () => {
+  it('needs one timer for all callers who wait for its whole duration', async () => {
     const h = manual()
     const calls = Array.from({ length: 100 }, () => h.get())
     await h.settle()
@@ -35,12 +35,12 @@ describe('a flight', () => {
     expect(h.clock.sleepers).toBe(0)
   })
 
-  it('makes no error for callers who have left', async () => {
-    let made = 0
+  it('creates no error for callers who have left', async () => {
+    let created = 0
     class CountedError extends VKitServerError {
       constructor(message: string) {
         super(message)
-        made++
+        created++
       }
     }
     const h = manual()
@@ -52,11 +52,11 @@ describe('a flight', () => {
     await Promise.all(left)
     h.mints[0]?.fail(new CountedError('down'))
     expect(await stayed).toBeInstanceOf(CountedError)
-    // The one that the flight failed with, and the one for the caller who stayed.
-    expect(made).toBe(2)
+    // The flight fails with one error, and the caller who stayed gets a copy.
+    expect(created).toBe(2)
   })
 
-  it('of a background refresh becomes as urgent as the caller who joins it', async () => {
+  it('of a background refresh takes the priority of a caller who joins it', async () => {
     const h = manual()
     const first = h.get()
     await h.settle()
@@ -73,7 +73,7 @@ describe('a flight', () => {
     await joined
   })
 
-  it('is one per identity and scopes', async () => {
+  it('is shared per identity and scopes', async () => {
     const h = manual()
     const calls = [h.get('a'), h.get('b'), h.get('a', { scopes: ['s'] }), h.get('a')]
     await h.settle()
@@ -86,7 +86,7 @@ describe('a flight', () => {
     ])
   })
 
-  it('is of one cache: nothing is shared between two', async () => {
+  it('is not shared between two caches', async () => {
     const [one, two] = [manual(), manual()]
     const calls = [one.get(), two.get()]
     await one.settle()
@@ -95,7 +95,7 @@ describe('a flight', () => {
     expect(new Set(await Promise.all(calls)).size).toBe(2)
   })
 
-  it("is not hurt by its first caller's abort", async () => {
+  it('continues when its first caller aborts', async () => {
     const h = manual()
     const leaving = new AbortController()
     const first = reasonOf(h.get('user', { signal: leaving.signal }))
@@ -108,17 +108,17 @@ describe('a flight', () => {
     expect(await second).toBe('token-1')
   })
 
-  it("is not hurt by its first caller's short deadline", async () => {
+  it('continues when the short deadline of its first caller passes', async () => {
     const h = manual()
-    const hasty = failureOf(h.get('user', { deadlineMs: 50 }))
-    const patient = h.getText()
+    const shortCall = failureOf(h.get('user', { deadlineMs: 50 }))
+    const longCall = h.getText()
     await h.clock.advance(51)
-    expect(await hasty).toMatchObject({ code: 'VKIT_TIMEOUT', retryable: true })
+    expect(await shortCall).toMatchObject({ code: 'VKIT_TIMEOUT', retryable: true })
     h.mints[0]?.succeed()
-    expect(await patient).toBe('token-1')
+    expect(await longCall).toBe('token-1')
   })
 
-  it('ends with a deadline of its own', async () => {
+  it('ends at its own deadline', async () => {
     const h = manual()
     const call = failureOf(h.get())
     await h.clock.advance(15_000)
@@ -127,7 +127,7 @@ describe('a flight', () => {
     expect(h.cache.inFlight).toBe(0)
   })
 
-  it('lasts as long as a first caller who has more time than the client gives', async () => {
+  it('lasts until the deadline of its first caller if that is later than the default one', async () => {
     const h = manual()
     const call = h.getText('user', { deadlineMs: 60_000 })
     await h.clock.advance(59_000)
@@ -135,7 +135,7 @@ describe('a flight', () => {
     expect(await call).toBe('token-1')
   })
 
-  it('warms the cache when all its callers are gone', async () => {
+  it('fills the cache when all its callers have left', async () => {
     const h = manual()
     const leaving = new AbortController()
     const calls = [reasonOf(h.get('user', { signal: leaving.signal })), failureOf(h.get('user', { deadlineMs: 10 }))]
@@ -148,7 +148,7 @@ describe('a flight', () => {
     expect(h.mints).toHaveLength(1)
   })
 
-  it("rejects with the signal's reason, untouched, whatever it is", async () => {
+  it("rejects with the signal's reason, unchanged, of any type", async () => {
     const h = manual()
     const leaving = new AbortController()
     const call = reasonOf(h.get('user', { signal: leaving.signal }))
@@ -158,7 +158,7 @@ describe('a flight', () => {
     expect(await reasonOf(h.get('user', { signal: leaving.signal, mode: 'no-store' }))).toBe('a string')
   })
 
-  it('leaves one listener at most on a signal that 50,000 calls share, and none at the end', async () => {
+  it('adds one listener to a signal that 50,000 calls share, and removes it at the end', async () => {
     const h = manual()
     const { signal } = new AbortController()
     const calls = Array.from({ length: 50_000 }, () => h.get('user', { signal }))
@@ -169,7 +169,7 @@ describe('a flight', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  it('shares its failure as error objects of their own, and nobody sees it again', async () => {
+  it('rejects each caller with a separate error object, and does not cache the failure', async () => {
     const h = manual()
     const calls = Array.from({ length: 1_000 }, () => failureOf(h.get()))
     await h.settle()
@@ -186,7 +186,7 @@ describe('a flight', () => {
     expect(await next).toBe('token-2')
   })
 
-  it('is not ended by the eviction of its entry for want of room', async () => {
+  it('continues when the cache evicts entries at its capacity', async () => {
     const h = manual({ maxEntries: 1 })
     const slow = h.getText('slow')
     const quick = ['a', 'b', 'c'].map(identity => h.get(identity))
@@ -201,14 +201,14 @@ describe('a flight', () => {
 })
 
 describe("'reload'", () => {
-  it('mints although a fresh token is cached, and keeps the new one', async () => {
+  it('mints although a fresh token is cached, and caches the new one', async () => {
     const h = new CacheHarness()
     await h.get()
     expect(await h.getText('user', { mode: 'reload' })).toBe('token-2')
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('joins no flight that began before it, whose late answer is not kept', async () => {
+  it('does not join an earlier flight, whose late token is not cached', async () => {
     const h = manual()
     const older = h.getText()
     await h.settle()
@@ -223,7 +223,7 @@ describe("'reload'", () => {
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('500 times in one tick is one request, and one more while an older request is under way', async () => {
+  it('sends one request for 500 calls in one tick while an older request is in flight', async () => {
     const h = manual()
     const older = h.getText()
     await h.settle()
@@ -237,7 +237,7 @@ describe("'reload'", () => {
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('joins a flight whose request is still queued, and no longer once it has been sent', async () => {
+  it('joins a flight only while its request is queued', async () => {
     const h = manual()
     h.queued = true
     const first = h.getText()
@@ -253,7 +253,7 @@ describe("'reload'", () => {
     expect(await Promise.all([first, joined, late])).toEqual(['token-1', 'token-1', 'token-2'])
   })
 
-  it('joins no flight that is nearly out of time', async () => {
+  it('does not join a flight that is close to its deadline', async () => {
     const h = manual()
     h.queued = true
     const first = failureOf(h.get())
@@ -266,11 +266,11 @@ describe("'reload'", () => {
     expect((await first).code).toBe('VKIT_TIMEOUT')
   })
 
-  it('that joins a flight which is reading the shared store gets a minted token', async () => {
-    let answer: (stored: MintedToken) => void = () => undefined
+  it('returns a minted token if it joins a flight that is reading the shared store', async () => {
+    let resolveRead: (stored: MintedToken) => void = () => undefined
     const h = new CacheHarness({
       sharedStore: {
-        read: () => new Promise(resolve => (answer = resolve)),
+        read: () => new Promise(resolve => (resolveRead = resolve)),
         write: () => undefined,
         remove: () => Promise.resolve(),
         flush: () => Promise.resolve(),
@@ -280,11 +280,11 @@ describe("'reload'", () => {
     await h.settle()
     const reload = h.getText('user', { mode: 'reload' })
     const token = { sessionToken: 'stored', expiresAt: '', identity: 'user', scopes: [] }
-    answer({ token, lifetime: { start: instant(h.clock), ms: h.lifetimeMs } })
+    resolveRead({ token, lifetime: { start: instant(h.clock), ms: h.lifetimeMs } })
     expect(await Promise.all([first, reload])).toEqual(['token-1', 'token-1'])
   })
 
-  it('that fails leaves the cached token', async () => {
+  it('keeps the cached token if it fails', async () => {
     const h = new CacheHarness()
     await h.get()
     h.failure = () => new VKitServerError('down')
@@ -294,17 +294,17 @@ describe("'reload'", () => {
 })
 
 describe("'no-store'", () => {
-  it('neither reads nor writes the cache, and joins no flight', async () => {
+  it('neither reads nor writes the cache, and does not join a flight', async () => {
     const h = manual()
-    const kept = h.getText()
-    const alone = h.getText('user', { mode: 'no-store' })
+    const cached = h.getText()
+    const uncached = h.getText('user', { mode: 'no-store' })
     await h.settle()
     for (const mint of h.mints) mint.succeed()
-    expect(await Promise.all([kept, alone])).toEqual(['token-2', 'token-1'])
+    expect(await Promise.all([cached, uncached])).toEqual(['token-2', 'token-1'])
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('ends its flight when its caller leaves', async () => {
+  it('ends its flight when its caller aborts', async () => {
     const h = manual()
     const leaving = new AbortController()
     const call = reasonOf(h.get('user', { mode: 'no-store', signal: leaving.signal }))
@@ -320,7 +320,7 @@ describe("'no-store'", () => {
 describe('invalidate', () => {
   const request = { identity: 'user', scopes: [] }
 
-  it('during a flight: those who wait get its token, which is not kept', async () => {
+  it('during a flight delivers its token to the waiting callers, but does not cache it', async () => {
     const h = manual()
     const waiting = h.getText()
     await h.settle()
@@ -335,7 +335,7 @@ describe('invalidate', () => {
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('during a background flight: its late answer is not kept', async () => {
+  it('during a background flight prevents its late token from being cached', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(1_800_000)
@@ -348,14 +348,14 @@ describe('invalidate', () => {
     expect(h.cache.size).toBe(0)
   })
 
-  it('with a token forgets that one', async () => {
+  it('with a token removes that token', async () => {
     const h = new CacheHarness()
     const { sessionToken } = await h.get()
     await h.cache.invalidate(request, sessionToken)
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('with a token keeps what has replaced it', async () => {
+  it('with a token keeps the one that has replaced it', async () => {
     const h = new CacheHarness()
     const { sessionToken } = await h.get()
     await h.get('user', { mode: 'reload' })
@@ -364,7 +364,7 @@ describe('invalidate', () => {
     expect(h.count('invalidation')).toBe(0)
   })
 
-  it('with a token lets many who were refused with it mint once', async () => {
+  it('with a token mints once for many callers who were refused with it', async () => {
     const h = new CacheHarness()
     const { sessionToken } = await h.get()
     await Promise.all(
@@ -376,7 +376,7 @@ describe('invalidate', () => {
     expect(h.mints).toHaveLength(2)
   })
 
-  it('reaches the same scopes alone', async () => {
+  it('affects only the same scopes', async () => {
     const h = new CacheHarness()
     await h.get('user', { scopes: ['a'] })
     await h.get()
@@ -387,7 +387,7 @@ describe('invalidate', () => {
 })
 
 describe('close', () => {
-  it('ends every flight with VKIT_CLOSED, and keeps nothing', async () => {
+  it('ends every flight with VKIT_CLOSED, and empties the cache', async () => {
     const h = manual()
     const calls = [failureOf(h.get()), failureOf(h.get('other')), failureOf(h.get('user', { mode: 'no-store' }))]
     await h.settle()
@@ -398,7 +398,7 @@ describe('close', () => {
     expect(await failureOf(h.cache.invalidate({ identity: 'user', scopes: [] }))).toMatchObject({ code: 'VKIT_CLOSED' })
   })
 
-  it('keeps no late answer', async () => {
+  it('leaves the cache empty during a mint that never settles', async () => {
     const h = manual({ mint: () => new Promise(() => undefined) })
     void h.get().catch(() => undefined)
     await h.settle()
@@ -408,7 +408,7 @@ describe('close', () => {
 })
 
 describe('a call that waited while minting failed', () => {
-  it('is served what another mint brought meanwhile', async () => {
+  it('returns the token of another mint that succeeded meanwhile', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(3_600_000 - 30_000)
@@ -423,7 +423,7 @@ describe('a call that waited while minting failed', () => {
     expect(await waiting).toBe('token-3')
   })
 
-  it('is not served a token that was forgotten meanwhile', async () => {
+  it('does not return a token that was invalidated meanwhile', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(3_600_000 - 30_000)
@@ -435,7 +435,7 @@ describe('a call that waited while minting failed', () => {
     expect(await waiting).toMatchObject({ code: 'VKIT_UNAVAILABLE' })
   })
 
-  it('rejects with its own reason when it was aborted, however valid the old token is', async () => {
+  it('rejects with the reason of its abort although the old token is valid', async () => {
     const h = new CacheHarness()
     await h.get()
     await h.clock.advance(3_600_000 - 30_000)
@@ -443,14 +443,14 @@ describe('a call that waited while minting failed', () => {
     const leaving = new AbortController()
     const waiting = reasonOf(h.get('user', { signal: leaving.signal }))
     await h.settle()
-    const reason = new VKitServerError('a retryable error of ours, given as a reason')
+    const reason = new VKitServerError('a retryable error of ours, used as a reason')
     leaving.abort(reason)
     expect(await waiting).toBe(reason)
   })
 })
 
 describe('events', () => {
-  it('tell a failure in the background from one that somebody waits for', async () => {
+  it('distinguish a failure in the background from one that a caller waits for', async () => {
     const h = new CacheHarness()
     h.failure = () => new VKitAuthenticationError('no', { status: 401, attempts: 1 })
     await reasonOf(h.get())
@@ -466,7 +466,7 @@ describe('events', () => {
     ])
   })
 
-  it('count each call once: as a hit, a miss, or one that joined', async () => {
+  it('count each call once: as a hit, a miss or a coalesced call', async () => {
     const h = new CacheHarness()
     await Promise.all(Array.from({ length: 10 }, () => h.get()))
     for (let i = 0; i < 5; i++) await h.get()
@@ -478,7 +478,7 @@ describe('events', () => {
     expect([h.count('hit'), h.count('miss'), h.count('coalesced')]).toEqual([7, 4, 9])
   })
 
-  it('hold no token and no identity', async () => {
+  it('contain no token and no identity', async () => {
     const h = new CacheHarness({ maxEntries: 1 })
     for (const identity of ['secret-person', 'other-person']) await h.get(identity, { minValidityMs: 1e12 })
     await h.clock.advance(1_800_000)
@@ -492,14 +492,14 @@ describe('events', () => {
     )
   })
 
-  it('may call the cache that tells them', async () => {
-    const answers: Promise<string>[] = []
+  it('may call the cache from their listener', async () => {
+    const tokens: Promise<string>[] = []
     const listener = (event: VKitEvent): void => {
-      if (event.type === 'eviction') answers.push(h.getText('b'))
+      if (event.type === 'eviction') tokens.push(h.getText('b'))
     }
     const h = new CacheHarness({ maxEntries: 1, events: new Events(listener) })
     await h.get('a')
     await h.get('b')
-    expect(await Promise.all(answers)).toEqual(['token-2'])
+    expect(await Promise.all(tokens)).toEqual(['token-2'])
   })
 })

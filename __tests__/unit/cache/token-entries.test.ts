@@ -31,26 +31,26 @@ describe('the entries of a cache', () => {
   it.each([
     ['has expired', 0],
     ['never expires', Infinity],
-  ])('keep no token that %s', (_, ms) => {
+  ])('do not store a token that %s', (_, ms) => {
     const { entries, mint } = setUp()
-    expect(entries.keep('key', mint('a', ms))).toBe(false)
+    expect(entries.set('key', mint('a', ms))).toBe(false)
     expect(entries.size).toBe(0)
   })
 
-  it('keep no token whose lifetime is unknown, and leave the one that is there', () => {
+  it('do not store a token of unknown lifetime, and keep the existing one', () => {
     const { entries, mint } = setUp()
-    entries.keep('key', mint('a'))
+    entries.set('key', mint('a'))
     const { token } = mint('b')
-    expect(entries.keep('key', { token })).toBe(false)
+    expect(entries.set('key', { token })).toBe(false)
     expect(entries.peek('key')?.token.sessionToken).toBe('a')
   })
 
-  it('drop the one that was used least recently, with an event', () => {
+  it('evict the least recently used one, with an event', () => {
     const { entries, events, mint } = setUp({ maxEntries: 2 })
-    entries.keep('first', mint('a'))
-    entries.keep('second', mint('b'))
+    entries.set('first', mint('a'))
+    entries.set('second', mint('b'))
     entries.use('first')
-    entries.keep('third', mint('c'))
+    entries.set('third', mint('c'))
     expect([entries.peek('first'), entries.peek('second'), entries.peek('third')].map(Boolean)).toEqual([
       true,
       false,
@@ -66,29 +66,29 @@ describe('the entries of a cache', () => {
     ["a proxy's 403", new VKitResponseError('a page', { status: 403, retryable: true }), false],
     ['503', new VKitServerError('down', { status: 503 }), false],
     ['an unknown failure', new TypeError('a bug'), false],
-  ])('lose a token by a revocation only: %s', (_, error, isRevoked) => {
+  ])('lose a token only after a revocation: %s', (_, error, isRevoked) => {
     const { entries, mint } = setUp()
-    entries.keep('key', mint('a'))
+    entries.set('key', mint('a'))
     expect(entries.recordFailure('key', error)).toBe(isRevoked)
     expect(entries.size).toBe(isRevoked ? 0 : 1)
   })
 
-  it('have nothing to revoke where there is no entry', () => {
+  it('have nothing to revoke without an entry', () => {
     expect(setUp().entries.recordFailure('key', new VKitPermissionError('no', { status: 403 }))).toBe(false)
   })
 })
 
 describe("another process's token", () => {
-  it('is better than none, and than one that expires earlier', () => {
+  it('is better than no token and than one that expires earlier', () => {
     const { entries, mint } = setUp()
     expect(entries.isBetterThanCached('key', mint('theirs'))).toBe(true)
-    entries.keep('key', mint('ours', HOUR_MS / 2))
+    entries.set('key', mint('ours', HOUR_MS / 2))
     expect(entries.isBetterThanCached('key', mint('theirs'))).toBe(true)
   })
 
-  it('is not better if it is our own, expires earlier, or leaves too little time', () => {
+  it('is not better if this process minted it, it expires earlier, or it is valid for too short a time', () => {
     const { entries, mint } = setUp()
-    entries.keep('key', mint('ours'))
+    entries.set('key', mint('ours'))
     expect(entries.isBetterThanCached('key', mint('ours', 2 * HOUR_MS))).toBe(false)
     expect(entries.isBetterThanCached('key', mint('theirs', HOUR_MS / 2))).toBe(false)
     expect(entries.isBetterThanCached('other', mint('theirs', 0))).toBe(false)
@@ -102,9 +102,9 @@ describe("another process's token", () => {
 describe('the fallback while minting fails', () => {
   const down = new VKitServerError('down')
 
-  it('is the token that is kept, with an event, until it expires', async () => {
+  it('is the cached token until it expires, with an event', async () => {
     const { clock, entries, events, mint } = setUp()
-    entries.keep('key', mint('a'))
+    entries.set('key', mint('a'))
     await clock.advance(HOUR_MS - 1_000)
     expect(entries.staleFallback('key', down)?.sessionToken).toBe('a')
     expect(events).toEqual([{ type: 'served-while-failing', code: 'VKIT_UNAVAILABLE', remainingMs: 1_000 }])
@@ -112,9 +112,9 @@ describe('the fallback while minting fails', () => {
     expect(entries.staleFallback('key', down)).toBeUndefined()
   })
 
-  it('is nothing after a failure that no retry can fix', () => {
+  it('is undefined after a failure that no retry can fix', () => {
     const { entries, events, mint } = setUp()
-    entries.keep('key', mint('a'))
+    entries.set('key', mint('a'))
     expect(entries.staleFallback('key', new VKitRequestError('bad'))).toBeUndefined()
     expect(entries.staleFallback('key', new TypeError('a bug'))).toBeUndefined()
     expect(events).toEqual([])

@@ -2,15 +2,15 @@ import { describe, expect, it } from '@jest/globals'
 import { printable, quote, toJson } from '../../../lib/cli/terminal.js'
 import { formatSeconds } from '../../../lib/cli/token/progress.js'
 
-describe('what is shown', () => {
+describe('terminal output', () => {
   it.each([
     [0, '0 s'],
     [59.4, '59 s'],
     [125, '2 min 5 s'],
     [3_725, '1 h 2 min'],
-  ])('%d seconds as %s', (seconds, text) => expect(formatSeconds(seconds)).toBe(text))
+  ])('shows %d seconds as %s', (seconds, text) => expect(formatSeconds(seconds)).toBe(text))
 
-  it('never commands the terminal', () => {
+  it('contains no control sequences', () => {
     expect(quote('a\u001b[2J\u009b1m\u202e"\n')).toBe('"a\\u001b[2J\\u009b1m\\u202e\\"\\n"')
   })
 
@@ -20,7 +20,7 @@ describe('what is shown', () => {
     ...[0x61c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069],
   ].map(code => String.fromCharCode(code))
 
-  it.each(unsafe)('has %j escaped, in text and in JSON', character => {
+  it.each(unsafe)('escapes %j in text and in JSON', character => {
     const code = character.charCodeAt(0).toString(16).padStart(4, '0')
     expect(printable(`a${character}b`)).toBe(`a\\u${code}b`)
     const json = toJson({ found: `a${character}b` })
@@ -28,7 +28,7 @@ describe('what is shown', () => {
     expect(JSON.parse(json)).toEqual({ found: `a${character}b` })
   })
 
-  it('is left as it is in any script', () => {
+  it('does not change printable text in any script', () => {
     const text = 'çağla 日本 שלום 🙂 "\\" \u200d'
     expect(printable(text)).toBe(text)
     expect(toJson(['a', text], 2)).toBe(JSON.stringify(['a', text], null, 2))

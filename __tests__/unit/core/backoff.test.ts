@@ -10,12 +10,12 @@ const always =
 describe('backoffMs', () => {
   const backoff = { firstMs: 100, longestMs: 1_000 }
 
-  it('doubles its ceiling with each failure, up to the longest wait', () => {
+  it('doubles its ceiling after each failure, up to longestMs', () => {
     const ceilings = [0, 1, 2, 3, 4, 5_000].map(failures => backoffMs(failures, { ...backoff, jitter: 0 }, always(0.5)))
     expect(ceilings).toEqual([100, 200, 400, 800, 1_000, 1_000])
   })
 
-  it('is anything from nothing to its ceiling', () => {
+  it('is random between 0 and its ceiling', () => {
     const random = seededRandom()
     const waits = Array.from({ length: 1_000 }, () => backoffMs(2, backoff, random))
     expect(Math.min(...waits)).toBeLessThan(10)
@@ -23,7 +23,7 @@ describe('backoffMs', () => {
     expect(waits.every(wait => wait >= 0 && wait < 400)).toBe(true)
   })
 
-  it('keeps the part that is not random', () => {
+  it('randomizes only the jitter fraction', () => {
     const half = { ...backoff, jitter: 0.5 }
     expect([0, 0.5, 0.999].map(value => backoffMs(1, half, always(value)))).toEqual([100, 150, 199.9])
   })

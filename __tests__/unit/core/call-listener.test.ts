@@ -2,10 +2,10 @@ import { describe, expect, it } from '@jest/globals'
 import { callListener } from '../../../lib/core/call-listener.js'
 
 describe('callListener', () => {
-  it('keeps what a listener throws, or rejects with, from its caller and from the process', async () => {
+  it('suppresses errors that a listener throws or rejects with', async () => {
     const unhandled: unknown[] = []
-    const note = (reason: unknown): void => void unhandled.push(reason)
-    process.on('unhandledRejection', note)
+    const record = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', record)
     try {
       callListener(() => {
         throw new Error('thrown')
@@ -14,7 +14,7 @@ describe('callListener', () => {
       await new Promise(resolve => setImmediate(resolve))
       expect(unhandled).toEqual([])
     } finally {
-      process.off('unhandledRejection', note)
+      process.off('unhandledRejection', record)
     }
   })
 })

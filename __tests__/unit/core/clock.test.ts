@@ -5,7 +5,7 @@ import { FakeClock } from '../../../lib/testing/fake-clock.js'
 
 describe.each([
   {
-    name: "the machine's own clock",
+    name: 'the system clock',
     make: (): [Clock, (ms: number) => Promise<unknown>] => [systemClock, ms => jest.advanceTimersByTimeAsync(ms)],
   },
   {
@@ -25,7 +25,7 @@ describe.each([
     jest.useRealTimers()
   })
 
-  it('calls once, when the time has come', async () => {
+  it('calls the function once, after the given time', async () => {
     const [clock, pass] = make()
     const task = jest.fn()
     callAfter(clock, 1_000, task)
@@ -36,7 +36,7 @@ describe.each([
     expect(task).toHaveBeenCalledTimes(1)
   })
 
-  it('calls nothing once it is stopped', async () => {
+  it('does not call the function after it is stopped', async () => {
     const [clock, pass] = make()
     const task = jest.fn()
     const stop = callAfter(clock, 1_000, task)
@@ -48,13 +48,13 @@ describe.each([
 })
 
 describe('systemClock', () => {
-  it('has a wall clock and one that is never set back', () => {
+  it('has a wall clock and a monotonic clock', () => {
     expect(Math.abs(systemClock.now() - Date.now())).toBeLessThan(1_000)
     const first = systemClock.monotonic()
     expect(systemClock.monotonic()).toBeGreaterThanOrEqual(first)
   })
 
-  it('ends a sleep at once when its signal aborts, and leaves no listener', async () => {
+  it('ends a sleep immediately when its signal aborts, and leaves no listener', async () => {
     const control = new AbortController()
     const sleep = systemClock.sleep(2 ** 31 - 1, control.signal)
     expect(getEventListeners(control.signal, 'abort')).toHaveLength(1)
@@ -64,7 +64,7 @@ describe('systemClock', () => {
     await systemClock.sleep(2 ** 31 - 1, control.signal)
   })
 
-  it('wakes by itself', async () => {
+  it('ends a sleep after the given time', async () => {
     jest.useFakeTimers()
     try {
       const sleep = systemClock.sleep(1)

@@ -6,7 +6,7 @@ import { reasonOf } from '../../support/failure.js'
 const late = (): Error => new Error('late')
 
 describe('Deadline', () => {
-  it('aborts with its reason when the time is up, and not before', async () => {
+  it('aborts with its reason when the time has passed, but not before', async () => {
     const clock = new FakeClock()
     const deadline = new Deadline(clock, 1_000, late)
     await clock.advance(999)
@@ -16,7 +16,7 @@ describe('Deadline', () => {
     expect(deadline.remainingMs()).toBe(0)
   })
 
-  it('watches the time no longer once it is cleared', async () => {
+  it('never aborts after it is cleared', async () => {
     const clock = new FakeClock()
     const deadline = new Deadline(clock, 1_000, late)
     deadline.clear()
@@ -25,7 +25,7 @@ describe('Deadline', () => {
     expect(deadline.signal.aborted).toBe(false)
   })
 
-  it('can be cancelled, with another reason', async () => {
+  it('can be cancelled with another reason', async () => {
     const clock = new FakeClock()
     const deadline = new Deadline(clock, 1_000, late)
     deadline.cancel('closed')
@@ -33,7 +33,7 @@ describe('Deadline', () => {
     expect(deadline.signal.reason).toBe('closed')
   })
 
-  it('calls whoever watches it, once, and nobody who has stopped', async () => {
+  it('calls each listener once, except one that has unsubscribed', async () => {
     const clock = new FakeClock()
     const deadline = new Deadline(clock, 1_000, late)
     const called: unknown[] = []
@@ -46,7 +46,7 @@ describe('Deadline', () => {
     expect(() => deadline.throwIfAborted()).toThrow(late())
   })
 
-  it('calls at once who watches it when it is over', () => {
+  it('calls a listener immediately if it has already aborted', () => {
     const deadline = new Deadline(new FakeClock(), 1_000, late)
     deadline.cancel('closed')
     const called: unknown[] = []
@@ -54,7 +54,7 @@ describe('Deadline', () => {
     expect(called).toEqual(['closed'])
   })
 
-  it('has a signal for those who hand it on, asked for before the end or after', async () => {
+  it('has a signal, whether it is read before or after the abort', async () => {
     const early = new Deadline(new FakeClock(), 1_000, late)
     const { signal } = early
     early.cancel('closed')
@@ -64,7 +64,7 @@ describe('Deadline', () => {
     expect(done.signal.reason).toBe('closed')
   })
 
-  it('goes by the monotonic clock: setting the wall clock moves it not', async () => {
+  it('uses the monotonic clock, so that setting the wall clock does not move it', async () => {
     const clock = new FakeClock()
     const deadline = new Deadline(clock, 1_000, late)
     clock.setWall(clock.now() + 3_600_000)
@@ -74,7 +74,7 @@ describe('Deadline', () => {
 })
 
 describe('untilAborted', () => {
-  it('settles as the promise does, and watches the deadline no longer', async () => {
+  it('settles as the promise does, and unsubscribes from the deadline', async () => {
     const deadline = new Deadline(new FakeClock(), 1_000, late)
     const stopped: boolean[] = []
     const onAbort = deadline.onAbort.bind(deadline)
@@ -92,7 +92,7 @@ describe('untilAborted', () => {
     expect(stopped).toEqual([true, true])
   })
 
-  it('rejects with the reason of the end, before or meanwhile', async () => {
+  it('rejects with the reason of an abort before or during the wait', async () => {
     const deadline = new Deadline(new FakeClock(), 1_000, late)
     const waiting = reasonOf(untilAborted(new Promise(() => undefined), deadline))
     deadline.cancel('gone')

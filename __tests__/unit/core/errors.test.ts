@@ -4,7 +4,7 @@ import { sanitizeCause } from '../../../lib/core/sanitize-cause.js'
 import { copyError } from '../../../lib/core/vkit-error.js'
 
 describe('an error', () => {
-  it('is copied with a cause of its own, so that callers who share a failure share no object', () => {
+  it('is copied together with its cause, so that callers who share a failure share no object', () => {
     const cause = sanitizeCause(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' }))
     const error = new VKitConnectionError('down', { attempts: 3, cause })
     const [one, two] = [copyError(error), copyError(error)]
@@ -13,7 +13,7 @@ describe('an error', () => {
     expect(one.cause).not.toBe(two.cause)
   })
 
-  it('takes no detail from a polluted prototype', () => {
+  it('reads no detail from a polluted prototype', () => {
     Object.defineProperty(Object.prototype, 'requestId', { value: 'planted', configurable: true })
     try {
       expect(Object.hasOwn(new VKitConnectionError('down', {}), 'requestId')).toBe(false)

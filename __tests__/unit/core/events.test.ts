@@ -17,17 +17,17 @@ afterEach(() => {
 })
 
 describe('Events', () => {
-  it('tells the listener, and counts', () => {
-    const told: VKitEvent[] = []
-    const events = new Events(event => void told.push(event))
+  it('calls the listener, and counts each type', () => {
+    const emitted: VKitEvent[] = []
+    const events = new Events(event => void emitted.push(event))
     events.hit()
     events.hit()
     events.emit({ type: 'miss' })
-    expect(told).toEqual([{ type: 'hit' }, { type: 'hit' }, { type: 'miss' }])
+    expect(emitted).toEqual([{ type: 'hit' }, { type: 'hit' }, { type: 'miss' }])
     expect([events.count('hit'), events.count('miss'), events.count('retry')]).toEqual([2, 1, 0])
   })
 
-  it('goes out on a diagnostics channel for each type too', () => {
+  it('also publishes each type on its own diagnostics channel', () => {
     const [hits, skews, misses] = ['hit', 'clock-skew', 'miss'].map(type => collect(`videokit:${type}`))
     const events = new Events()
     events.hit()
@@ -35,7 +35,7 @@ describe('Events', () => {
     expect([hits, skews, misses]).toEqual([[{ type: 'hit' }], [{ type: 'clock-skew', skewMs: 5_000 }], []])
   })
 
-  it('hears a subscriber who comes after it was made', () => {
+  it('publishes to a subscriber that subscribes later', () => {
     const events = new Events()
     events.emit({ type: 'miss' })
     const misses = collect('videokit:miss')
@@ -52,12 +52,12 @@ describe('Events', () => {
     ],
     ['rejects', () => Promise.reject(new Error('oops'))],
     [
-      'gives a thenable that rejects',
+      'returns a thenable that rejects',
       () => ({ then: (_: unknown, reject: (error: Error) => void) => reject(new Error('oops')) }),
     ],
-    ['gives null', () => null],
+    ['returns null', () => null],
     [
-      'gives what throws when touched',
+      'returns a proxy that throws',
       () =>
         new Proxy(
           {},
@@ -68,10 +68,10 @@ describe('Events', () => {
           },
         ),
     ],
-  ])('does not mind a listener that %s', async (_, listener: (event: VKitEvent) => unknown) => {
+  ])('suppresses the errors of a listener that %s', async (_, listener: (event: VKitEvent) => unknown) => {
     const rejections: unknown[] = []
-    const note = (reason: unknown): void => void rejections.push(reason)
-    process.on('unhandledRejection', note)
+    const record = (reason: unknown): void => void rejections.push(reason)
+    process.on('unhandledRejection', record)
     try {
       const events = new Events(listener)
       expect(() => {
@@ -82,7 +82,7 @@ describe('Events', () => {
       expect(rejections).toEqual([])
       expect(events.count('miss')).toBe(1)
     } finally {
-      process.off('unhandledRejection', note)
+      process.off('unhandledRejection', record)
     }
   })
 })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { nearestName } from '../../../lib/core/nearest-name.js'
 
-const KNOWN = ['appSecret', 'baseUrl', 'cache', 'timeoutMs', 'maxRetries', 'lifetimeMs', 'delayMs', 'status']
+const NAMES = ['appSecret', 'baseUrl', 'cache', 'timeoutMs', 'maxRetries', 'lifetimeMs', 'delayMs', 'status']
 
 describe('nearestName', () => {
   it.each([
@@ -15,30 +15,30 @@ describe('nearestName', () => {
     ['timeout_ms', 'timeoutMs'],
     ['stauts', 'status'],
     ['cahce', 'cache'],
-  ])('takes %s for %s', (given, meant) => {
-    expect(nearestName(given, KNOWN)).toBe(meant)
+  ])('for %s suggests %s', (given, expected) => {
+    expect(nearestName(given, NAMES)).toBe(expected)
   })
 
   it.each(['code', 'ttl', 'x', '', '_', '🙂'])('has no suggestion for %j', given => {
-    expect(nearestName(given, KNOWN)).toBeUndefined()
+    expect(nearestName(given, NAMES)).toBeUndefined()
   })
 
-  it('counts two neighboring letters that changed places as one difference', () => {
+  it('counts two swapped neighboring letters as one difference', () => {
     expect(nearestName('abc', ['acb'])).toBe('acb')
     expect(nearestName('abc', ['cba'])).toBeUndefined()
   })
 
-  it('prefers the nearest name, and among equals the first', () => {
+  it('prefers the nearest name, and the first one of equally near names', () => {
     expect(nearestName('timeouts', ['timeout', 'timeouts'])).toBe('timeouts')
     expect(nearestName('timeoutX', ['timeoutA', 'timeoutB'])).toBe('timeoutA')
   })
 
-  it('compares names of any iterable, and nothing with no names', () => {
+  it('accepts names of any iterable, and has no suggestion without names', () => {
     expect(nearestName('stat', new Set(['state']))).toBe('state')
     expect(nearestName('status', [])).toBeUndefined()
   })
 
-  it('compares a text of a million letters with no name', () => {
-    expect(nearestName('x'.repeat(1_000_000), KNOWN)).toBeUndefined()
+  it('has no suggestion for a text of a million letters', () => {
+    expect(nearestName('x'.repeat(1_000_000), NAMES)).toBeUndefined()
   })
 })

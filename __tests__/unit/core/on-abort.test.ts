@@ -5,47 +5,47 @@ import { onAbort } from '../../../lib/core/on-abort.js'
 const listenersOf = (signal: AbortSignal): number => getEventListeners(signal, 'abort').length
 
 describe('onAbort', () => {
-  it('tells everybody once, by one listener', () => {
+  it('calls each callback once, with one listener per signal', () => {
     const { signal, abort } = controller()
-    const told: number[] = []
-    for (let i = 0; i < 100; i++) onAbort(signal, () => told.push(i))
+    const called: number[] = []
+    for (let i = 0; i < 100; i++) onAbort(signal, () => called.push(i))
     expect(listenersOf(signal)).toBe(1)
     abort()
     abort()
-    expect(told).toEqual(Array.from({ length: 100 }, (_, i) => i))
+    expect(called).toEqual(Array.from({ length: 100 }, (_, i) => i))
     expect(listenersOf(signal)).toBe(0)
   })
 
-  it('tells nobody who has left, and listens no longer than somebody waits', () => {
+  it('does not call an unsubscribed callback, and removes its listener with the last one', () => {
     const { signal, abort } = controller()
-    const told: string[] = []
-    const leave = ['a', 'b', 'c'].map(name => onAbort(signal, () => told.push(name)))
-    leave[1]?.()
-    leave[1]?.()
+    const called: string[] = []
+    const unsubscribe = ['a', 'b', 'c'].map(name => onAbort(signal, () => called.push(name)))
+    unsubscribe[1]?.()
+    unsubscribe[1]?.()
     expect(listenersOf(signal)).toBe(1)
     abort()
-    expect(told).toEqual(['a', 'c'])
+    expect(called).toEqual(['a', 'c'])
 
     const other = controller()
-    const stops = [onAbort(other.signal, () => told.push('d')), onAbort(other.signal, () => told.push('e'))]
+    const stops = [onAbort(other.signal, () => called.push('d')), onAbort(other.signal, () => called.push('e'))]
     for (const stop of stops) stop()
     expect(listenersOf(other.signal)).toBe(0)
-    onAbort(other.signal, () => told.push('f'))
+    onAbort(other.signal, () => called.push('f'))
     other.abort()
-    expect(told).toEqual(['a', 'c', 'f'])
+    expect(called).toEqual(['a', 'c', 'f'])
   })
 
-  it('lets those who are told leave, and take others with them', () => {
+  it('lets a callback unsubscribe itself and others', () => {
     const { signal, abort } = controller()
-    const told: string[] = []
-    const leaveFirst = onAbort(signal, () => {
-      told.push('first')
-      leaveFirst()
-      leaveSecond()
+    const called: string[] = []
+    const unsubscribeFirst = onAbort(signal, () => {
+      called.push('first')
+      unsubscribeFirst()
+      unsubscribeSecond()
     })
-    const leaveSecond = onAbort(signal, () => told.push('second'))
+    const unsubscribeSecond = onAbort(signal, () => called.push('second'))
     abort()
-    expect(told).toEqual(['first'])
+    expect(called).toEqual(['first'])
   })
 })
 

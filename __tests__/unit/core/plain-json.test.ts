@@ -10,7 +10,7 @@ afterEach(() => {
 })
 
 describe('plainJson', () => {
-  it('writes what JSON.stringify writes', () => {
+  it('returns the same text as JSON.stringify', () => {
     const plain = fc.letrec(tie => ({
       any: fc.oneof(
         fc.string({ unit: 'binary' }),
@@ -22,7 +22,7 @@ describe('plainJson', () => {
     fc.assert(fc.property(plain, value => plainJson(value as string) === JSON.stringify(value)))
   })
 
-  it('keeps the cache keys of two users apart although toJSON is polluted', () => {
+  it('keeps the cache keys of two users different although toJSON is polluted', () => {
     const key = (identity: string): string => keyOf({ identity, scopes: ['videos.read'] })
     const clean = key('alice')
     for (const prototype of prototypes) prototype.toJSON = () => 'the same for all'

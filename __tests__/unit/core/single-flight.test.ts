@@ -3,7 +3,7 @@ import { SingleFlight } from '../../../lib/core/single-flight.js'
 import { reasonOf } from '../../support/failure.js'
 
 describe('SingleFlight', () => {
-  it('runs one task per key for those who come meanwhile, and another for those who come later', async () => {
+  it('runs one task per key for concurrent calls, and another for a later call', async () => {
     const flights = new SingleFlight<number>()
     let runs = 0
     const task = (): Promise<number> => Promise.resolve(++runs)
@@ -14,7 +14,7 @@ describe('SingleFlight', () => {
     expect(flights.get('a')).toBeUndefined()
   })
 
-  it('shares a failure, then forgets it', async () => {
+  it('shares a failure with concurrent calls, but not with a later call', async () => {
     const flights = new SingleFlight<string>()
     const failing = flights.run('a', () => Promise.reject(new Error('down')))
     const joined = flights.run('a', () => Promise.resolve('never run'))
@@ -22,9 +22,9 @@ describe('SingleFlight', () => {
     expect(await flights.run('a', () => Promise.resolve('up'))).toBe('up')
   })
 
-  it('takes a task that throws at once for one that rejects', async () => {
+  it('rejects if the task throws synchronously', async () => {
     const flights = new SingleFlight<string>()
-    const error = new Error('at once')
+    const error = new Error('synchronous')
     const thrown = flights.run('a', () => {
       throw error
     })
@@ -32,25 +32,25 @@ describe('SingleFlight', () => {
     expect(await flights.run('a', () => Promise.resolve('next'))).toBe('next')
   })
 
-  it('tells a forgotten flight that it is no longer current, and lets it not end the newer one', async () => {
+  it('reports to a forgotten flight that it is not current, and keeps the newer one when it ends', async () => {
     const flights = new SingleFlight<string>()
-    let land: () => void = () => undefined
+    let finish: () => void = () => undefined
     let wasCurrent: boolean | undefined
     const older = flights.run('a', async isCurrent => {
-      await new Promise<void>(resolve => (land = resolve))
+      await new Promise<void>(resolve => (finish = resolve))
       wasCurrent = isCurrent()
       return 'older'
     })
     await Promise.resolve()
     flights.forget('a')
     const newer = flights.run('a', () => new Promise(() => undefined))
-    land()
+    finish()
     expect(await older).toBe('older')
     expect(wasCurrent).toBe(false)
     expect(flights.get('a')).toBe(newer)
   })
 
-  it('has keys as they are: __proto__ is one like any other', async () => {
+  it('accepts __proto__ as a key', async () => {
     const flights = new SingleFlight<string>()
     expect(flights.get('__proto__')).toBeUndefined()
     expect(await flights.run('__proto__', () => Promise.resolve('a'))).toBe('a')

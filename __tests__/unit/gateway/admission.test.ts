@@ -23,7 +23,7 @@ function setUp({ maxConnections = (): number => 400 } = {}) {
   const makeDeadline = (ms = 60_000): Deadline => new Deadline(clock, ms, () => new VKitTimeoutError('late'))
   const admit = (key: string, { ms = 60_000, level = 'call' }: { ms?: number; level?: PriorityLevel } = {}) =>
     admission.admit({ key, deadline: makeDeadline(ms), priority: new MintPriority(level) })
-  /** Sends an attempt for each of so many users, one after the other; each ends in the same way after `ms`. */
+  /** Sends an attempt for each of `users` users, one after the other. Each ends with `outcome` after `ms`. */
   const run = async (users: number, outcome: AttemptOutcome, ms = 0): Promise<void> => {
     for (let user = 1; user <= users; user++) {
       const attempt = await admit(`user ${user}`)
@@ -42,7 +42,7 @@ function setUp({ maxConnections = (): number => 400 } = {}) {
   return { clock, events, admission, admit, makeDeadline, run, isRefused }
 }
 
-/** One connection that is in use, after a mint that took `medianMs`. */
+/** Allows one connection, which is in use, after a mint that took `medianMs`. */
 async function setUpBusy({ medianMs = 0 } = {}) {
   const all = setUp({ maxConnections: () => 1 })
   await all.run(1, SUCCESS, medianMs)
@@ -51,7 +51,7 @@ async function setUpBusy({ medianMs = 0 } = {}) {
 }
 
 describe('admission', () => {
-  it('lets as many attempts through as the limit is, and the next when one has ended', async () => {
+  it('admits as many attempts as the limit, and the next one when one ends', async () => {
     const { admission, admit } = setUp()
     const first = await admit('first')
     for (let user = 2; user <= 50; user++) await admit(`user ${user}`)
@@ -69,7 +69,7 @@ describe('admission', () => {
     expect(admission.stats).toMatchObject({ concurrencyLimit: 2, queued: 1 })
   })
 
-  it('raises the limit while calls wait and more of them succeed', async () => {
+  it('raises the limit while calls wait and throughput grows', async () => {
     const { clock, admission, admit } = setUp()
     const sent = await Promise.all(Array.from({ length: 50 }, () => admit('a')))
     for (let call = 1; call <= 60; call++) void admit('b')
@@ -83,13 +83,13 @@ describe('admission', () => {
     [{ kind: 'failure', isTimeout: true }, 33],
     [FAILURE, 50],
     [{ kind: 'cut-off' }, 50],
-  ])('lowers the limit at 429 and at timeouts only: %j', async (outcome, limit) => {
+  ])('lowers the limit only after 429 and timeouts: %j', async (outcome, limit) => {
     const { admission, run } = setUp()
     await run(10, outcome)
     expect(admission.stats.concurrencyLimit).toBe(limit)
   })
 
-  it('serves the more urgent first, and counts their time from their turn on', async () => {
+  it('serves the more urgent attempt first, and measures its time from when it is sent', async () => {
     const { clock, admit, free } = await setUpBusy()
     const refresh = admit('refresh', { level: 'refresh' })
     const call = admit('call')
@@ -99,7 +99,7 @@ describe('admission', () => {
     expect(first).toMatchObject({ key: 'call', sentAt: 300 })
   })
 
-  it('rejects with the reason of a deadline that has passed, before or in the queue', async () => {
+  it('rejects with the reason of a deadline that passed before or in the queue', async () => {
     const { clock, admission, admit, makeDeadline, free } = await setUpBusy()
     const queued = reasonOf(admit('queued', { ms: 10 }))
     await clock.advance(10)
@@ -109,10 +109,10 @@ describe('admission', () => {
     deadline.cancel('the caller left')
     const request = { key: 'a', deadline, priority: new MintPriority('call') }
     expect(await reasonOf(admission.admit(request))).toBe('the caller left')
-    expect(await admit('has its place')).toMatchObject({ key: 'has its place' })
+    expect(await admit('is admitted')).toMatchObject({ key: 'is admitted' })
   })
 
-  it('knows the median of what succeeded, and of nothing else', async () => {
+  it('reports the median duration of successful attempts only', async () => {
     const { admission, run } = setUp()
     await run(5, FAILURE, 10)
     expect(admission.medianMs).toBeUndefined()
@@ -122,7 +122,7 @@ describe('admission', () => {
 })
 
 describe('a mint in the queue that cannot finish before its deadline', () => {
-  it('is refused at its turn, by the latency measured lately', async () => {
+  it('is refused when its turn comes, based on recent latency', async () => {
     const { clock, events, admit, free } = await setUpBusy({ medianMs: 1_000 })
     const late = failureOf(admit('late', { ms: 1_499 }))
     const inTime = admit('in time', { ms: 1_500 })
@@ -134,7 +134,7 @@ describe('a mint in the queue that cannot finish before its deadline', () => {
     expect(events).toEqual([{ type: 'overload', retryAfterMs: 2_000, queued: 2, concurrencyLimit: 1 }])
   })
 
-  it('is sent where nothing is known of the latency', async () => {
+  it('is sent if the latency is unknown', async () => {
     const { admission, admit } = setUp({ maxConnections: () => 1 })
     const first = await admit('first')
     const waiting = admit('short', { ms: 1 })
@@ -144,7 +144,7 @@ describe('a mint in the queue that cannot finish before its deadline', () => {
 })
 
 describe('the circuit of admission', () => {
-  it('refuses all users when it opens, and allows no retry', async () => {
+  it('refuses every user and every retry when it opens', async () => {
     const { admission, admit, run } = setUp({ maxConnections: () => 1 })
     for (let user = 1; user < 40; user++) admission.end(await admit(`user ${user}`), FAILURE)
     expect(admission.mayRetry).toBe(true)
@@ -154,11 +154,11 @@ describe('the circuit of admission', () => {
     expect(admission).toMatchObject({ mayRetry: false, stats: { circuit: 'open' } })
   })
 
-  it('empties the queue when it opens, even if no place is free', async () => {
-    let most = 50
-    const { admission, admit } = setUp({ maxConnections: () => most })
+  it('rejects every queued call when it opens, even if no slot is free', async () => {
+    let max = 50
+    const { admission, admit } = setUp({ maxConnections: () => max })
     const sent = await Promise.all(Array.from({ length: 50 }, (_, user) => admit(`user ${user}`)))
-    most = 5
+    max = 5
     const waiting = ['a', 'b', 'c'].map(key => failureOf(admit(key)))
     for (const attempt of sent.slice(0, 40)) admission.end(attempt, FAILURE)
     expect(admission.stats).toMatchObject({ concurrencyLimit: 5, queued: 0 })
@@ -166,7 +166,7 @@ describe('the circuit of admission', () => {
     for (const error of await Promise.all(waiting)) expect(error).toMatchObject(expected)
   })
 
-  it.each(['success', 'refusal'] as const)('takes a %s for a gateway that works', async kind => {
+  it.each(['success', 'refusal'] as const)('ends a streak of failures after a %s', async kind => {
     const { admission, run } = setUp()
     await run(39, FAILURE)
     await run(1, { kind })
@@ -174,15 +174,18 @@ describe('the circuit of admission', () => {
     expect(admission.stats.circuit).toBe('closed')
   })
 
-  it.each(['rate-limited', 'unknown', 'not-sent'] as const)('takes %s for neither', async kind => {
-    const { admission, admit, run } = setUp()
-    await run(50, { kind })
-    expect(admission.stats.circuit).toBe('closed')
-    await run(39, FAILURE)
-    await run(50, { kind })
-    admission.end(await admit('one more'), FAILURE)
-    expect(admission.stats.circuit).toBe('open')
-  })
+  it.each(['rate-limited', 'unknown', 'not-sent'] as const)(
+    'counts %s neither as a success nor as a failure',
+    async kind => {
+      const { admission, admit, run } = setUp()
+      await run(50, { kind })
+      expect(admission.stats.circuit).toBe('closed')
+      await run(39, FAILURE)
+      await run(50, { kind })
+      admission.end(await admit('one more'), FAILURE)
+      expect(admission.stats.circuit).toBe('open')
+    },
+  )
 
   it.each([
     [100, 999, 'closed'],
@@ -190,7 +193,7 @@ describe('the circuit of admission', () => {
     [500, 1_999, 'closed'],
     [500, 2_000, 'open'],
   ])(
-    'counts what a caller cut off after 1 s and four medians: median %d ms, after %d ms',
+    'counts an attempt that its caller ends only after 1 s and four medians: median %d ms, after %d ms',
     async (median, ms, state) => {
       const { clock, admission, admit, run } = setUp()
       await run(1, SUCCESS, median)
@@ -201,7 +204,7 @@ describe('the circuit of admission', () => {
     },
   )
 
-  it.each(['not-sent', 'cut-off'] as const)('gives the place of a probe that was %s to another user', async kind => {
+  it.each(['not-sent', 'cut-off'] as const)('lets another user probe after a probe that was %s', async kind => {
     const { clock, admission, admit, run } = setUp()
     await run(40, FAILURE)
     await clock.advance(ROUND_MS)
@@ -212,7 +215,7 @@ describe('the circuit of admission', () => {
     expect(await admit('b')).toMatchObject({ isProbe: true })
   })
 
-  it('gives no other the place of a probe that failed', async () => {
+  it('does not let another user probe after a failed probe', async () => {
     const { clock, admission, admit, run } = setUp()
     await run(40, FAILURE)
     await clock.advance(ROUND_MS)
@@ -221,11 +224,11 @@ describe('the circuit of admission', () => {
   })
 })
 
-describe('the memory of admission', () => {
+describe('the failure memory of admission', () => {
   const wrong = new VKitRequestError('wrong', { status: 422 })
   const later = new VKitServerError('later', { retryAfterMs: 60_000 })
 
-  it('refuses a user whose mint failed, and no other, until the backoff is over', async () => {
+  it('refuses only the user whose mint failed, until the backoff ends', async () => {
     const { clock, events, admission, isRefused } = setUp()
     admission.recordFailedMint('a', wrong)
     expect(() => admission.check('a')).toThrow(VKitRequestError)
@@ -236,7 +239,7 @@ describe('the memory of admission', () => {
     expect(isRefused('a')).toBe(false)
   })
 
-  it('forgets a failure at a success of the same user', async () => {
+  it('forgets a failure when a mint of the same user succeeds', async () => {
     const { admission, run, isRefused } = setUp()
     admission.recordFailedMint('user 1', later)
     admission.recordFailedMint('user 2', later)
@@ -244,35 +247,35 @@ describe('the memory of admission', () => {
     expect([isRefused('user 1'), isRefused('user 2')]).toEqual([false, true])
   })
 
-  it('remembers no attempt, but only what failed for good', async () => {
+  it('remembers failed mints, but not failed attempts', async () => {
     const { run, isRefused } = setUp()
     await run(1, FAILURE)
     expect(isRefused('user 1')).toBe(false)
   })
 
-  it('holds 1,000 users', () => {
+  it('remembers at most 1,000 users', () => {
     const { admission } = setUp()
     for (let user = 1; user <= 1_100; user++) admission.recordFailedMint(`user ${user}`, later)
     expect(admission.stats.failingKeys).toBe(1_000)
   })
 
-  it('probes with a user in backoff, and not with one whom a Retry-After forbids', async () => {
+  it('probes with a user in backoff, but not with one that has a Retry-After', async () => {
     const { clock, admission, run, isRefused } = setUp()
     await run(40, FAILURE)
     await clock.advance(ROUND_MS)
     admission.recordFailedMint('backoff', wrong)
-    admission.recordFailedMint('asked for', later)
-    expect([isRefused('backoff'), isRefused('asked for')]).toEqual([false, true])
+    admission.recordFailedMint('retry-after', later)
+    expect([isRefused('backoff'), isRefused('retry-after')]).toEqual([false, true])
   })
 
-  it('forgets the backoffs when the circuit closes, not at any other success', async () => {
+  it('forgets backoffs only when a success closes the circuit', async () => {
     const { clock, admission, run, isRefused } = setUp()
-    admission.recordFailedMint('asked for', later)
+    admission.recordFailedMint('retry-after', later)
     await run(40, FAILURE)
     await clock.advance(ROUND_MS)
     admission.recordFailedMint('backoff', wrong)
     await run(1, { kind: 'refusal' })
-    expect([isRefused('backoff'), isRefused('asked for')]).toEqual([false, true])
+    expect([isRefused('backoff'), isRefused('retry-after')]).toEqual([false, true])
     admission.recordFailedMint('backoff', wrong)
     await run(1, SUCCESS)
     expect(isRefused('backoff')).toBe(true)

@@ -24,7 +24,7 @@ describe('an attempt that failed', () => {
     new VKitAuthenticationError('no', { status: 401 }),
     new VKitPermissionError('no', { status: 403 }),
     new VKitRequestError('bad', { status: 422 }),
-  ])('shows that the gateway works where it refused the mint: %s', error => {
+  ])('is a refusal if the gateway refused the mint: %s', error => {
     expect(kindOf(error)).toBe('refusal')
   })
 
@@ -32,19 +32,19 @@ describe('an attempt that failed', () => {
     new VKitServerError('down', { status: 503 }),
     new VKitConnectionError('reset'),
     new VKitResponseError('not JSON', { status: 200, retryable: true }),
-  ])('is a failure of the gateway where a retry may help: %s', error => {
+  ])('is a failure of the gateway if a retry may help: %s', error => {
     expect(outcomeOf(error, makeDeadline())).toEqual({ kind: 'failure', isTimeout: false })
   })
 
-  it('is a timeout where no response came in time', () => {
+  it('is a timeout if no response came in time', () => {
     expect(outcomeOf(new VKitTimeoutError('slow'), makeDeadline())).toEqual({ kind: 'failure', isTimeout: true })
   })
 
-  it('is neither where the gateway asks for fewer requests', () => {
+  it('is rate-limited if the gateway asks for fewer requests', () => {
     expect(kindOf(new VKitRateLimitError('later', { status: 429 }))).toBe('rate-limited')
   })
 
-  it.each([403, 404, 410])('says nothing of the gateway where the page of a firewall came: %d', status => {
+  it.each([403, 404, 410])('is unknown if a firewall sent the page: %d', status => {
     const error = toError(status, undefined, { place: 'the gateway', details: { status } })
     expect(kindOf(error)).toBe('unknown')
   })
@@ -53,7 +53,7 @@ describe('an attempt that failed', () => {
     new VKitConnectionError('bad certificate', { code: 'VKIT_TLS' }),
     new VKitResponseError('a token for another identity', { code: 'VKIT_IDENTITY_MISMATCH' }),
     new Error('a bug'),
-  ])('says nothing of the gateway where that cannot be known: %s', error => {
+  ])('is unknown if it says nothing about the gateway: %s', error => {
     expect(kindOf(error)).toBe('unknown')
   })
 })
@@ -63,7 +63,7 @@ describe('an attempt that never reached the gateway', () => {
     new VKitAuthenticationError('no', { status: 401, refusedBy: 'secret' }),
     new VKitServerError('open', { refusedBy: 'circuit' }),
     new VKitRateLimitError('later', { refusedBy: 'key' }),
-  ])('is one that the client itself refused: %s', error => {
+  ])('is one that the client refused: %s', error => {
     expect(kindOf(error)).toBe('not-sent')
   })
 })
@@ -78,13 +78,13 @@ describe('an attempt that its caller ended', () => {
     },
   )
 
-  it('counts as what the gateway did where that came first', () => {
+  it('is a failure of the gateway if that failure came first', () => {
     const deadline = makeDeadline()
     deadline.cancel(new Error('the caller left'))
     expect(outcomeOf(new VKitServerError('down', { status: 503 }), deadline).kind).toBe('failure')
   })
 
-  it('is not cut off while its deadline has not come, whatever it was rejected with', () => {
+  it('is not cut off before its deadline, whatever the rejection is', () => {
     expect(outcomeOf(undefined, makeDeadline()).kind).toBe('unknown')
   })
 })

@@ -9,14 +9,14 @@ import { failureOf } from '../../support/failure.js'
 
 const HOUR_MS = 3_600_000
 
-/** `secrets`: what the provider gives, one after the other; the last one stays. */
+/** The provider returns `secrets` in order. The last one repeats. */
 function setUp({ secrets = ['secret'], rotates = true }: { secrets?: readonly string[]; rotates?: boolean } = {}) {
   const clock = new FakeClock()
   const events: VKitEvent[] = []
-  let asked = 0
+  let providerCalls = 0
   const secret = new SecretSource({
     rotates,
-    read: () => Promise.resolve(secrets[Math.min(asked++, secrets.length - 1)] ?? ''),
+    read: () => Promise.resolve(secrets[Math.min(providerCalls++, secrets.length - 1)] ?? ''),
   })
   const checked = new CheckedSecret({
     ...{ secret, clock, random: () => 0 },
@@ -25,10 +25,10 @@ function setUp({ secrets = ['secret'], rotates = true }: { secrets?: readonly st
   const deadline = (): Deadline => new Deadline(clock, 15_000, () => new VKitTimeoutError('late'))
   return {
     ...{ clock, events, checked },
-    asked: () => asked,
+    providerCalls: () => providerCalls,
     read: () => checked.read(deadline()),
     renew: (refused: string) => checked.renew(refused, deadline()),
-    /** A 401 for a user; by default one after which the secret stays refused for long. */
+    /** Records a 401 for a user. By default, the secret stays refused for an hour. */
     refuse: (name: string, key = 'user', retryAfterMs: number | undefined = HOUR_MS) => {
       const error = new VKitAuthenticationError('wrong secret', { status: 401, retryAfterMs })
       checked.recordRefused(name, { key, sentAt: clock.monotonic() }, error)
@@ -46,7 +46,7 @@ describe('a secret that never worked', () => {
     expect(events).toEqual([{ type: 'secret-backoff', retryAfterMs: HOUR_MS }])
   })
 
-  it('may be sent again after its backoff, which doubles when it is refused again', async () => {
+  it('may be sent again after its backoff, which doubles after the next refusal', async () => {
     const { clock, checked, read, events } = setUp()
     const refuse = (): void =>
       checked.recordRefused('secret', { key: 'user', sentAt: clock.monotonic() }, new VKitAuthenticationError('wrong'))
@@ -57,19 +57,19 @@ describe('a secret that never worked', () => {
     expect(events.map(event => 'retryAfterMs' in event && event.retryAfterMs)).toEqual([100, 200])
   })
 
-  it('counts once where many users were refused together', () => {
+  it('is counted once if many users are refused together', () => {
     const { refuse, events } = setUp()
     for (let user = 1; user <= 100; user++) refuse('secret', `user ${user}`)
     expect(events).toHaveLength(1)
   })
 
-  it('does not stand in the way of another secret', async () => {
+  it('does not block another secret', async () => {
     const { read, refuse } = setUp({ secrets: ['wrong', 'right'] })
     refuse(await read())
     expect(await read()).toBe('right')
   })
 
-  it('is refused also where the provider gives it again after another', async () => {
+  it('stays refused if the provider returns it again after another one', async () => {
     const { checked, refuse } = setUp()
     refuse('wrong')
     refuse('wrong too')
@@ -78,7 +78,7 @@ describe('a secret that never worked', () => {
     ])
   })
 
-  it('is accepted from the moment when the gateway accepts it', async () => {
+  it('is accepted again as soon as the gateway accepts it', async () => {
     const { checked, read, refuse } = setUp()
     refuse(await read())
     checked.recordAccepted('secret')
@@ -87,7 +87,7 @@ describe('a secret that never worked', () => {
 })
 
 describe('a secret that worked', () => {
-  it('is not refused for every user until 40 of them were refused', () => {
+  it('is refused for every user only after 40 users were refused', () => {
     const { checked, refuse } = setUp()
     checked.recordAccepted('secret')
     for (let user = 1; user <= 39; user++) refuse('secret', `user ${user}`)
@@ -96,7 +96,7 @@ describe('a secret that worked', () => {
     expect(checked.isRefused('secret')).toBe(true)
   })
 
-  it('is not refused for every user where it works for some of them', () => {
+  it('is not refused for every user while it works for some of them', () => {
     const { checked, refuse } = setUp()
     for (let user = 1; user <= 100; user++) {
       if (user % 30 === 1) checked.recordAccepted('secret')
@@ -105,7 +105,7 @@ describe('a secret that worked', () => {
     expect(checked.isRefused('secret')).toBe(false)
   })
 
-  it('is refused for every user after 5 s in which it worked for none', async () => {
+  it('is refused for every user after it worked for no user for 5 s', async () => {
     const { clock, checked, refuse } = setUp()
     checked.recordAccepted('secret')
     for (const user of ['a', 'b', 'a', 'b']) refuse('secret', user)
@@ -116,76 +116,76 @@ describe('a secret that worked', () => {
 })
 
 describe('the provider', () => {
-  it('is asked for each mint while the secret works', async () => {
-    const { checked, read, asked } = setUp()
+  it('is called for each mint while the secret works', async () => {
+    const { checked, read, providerCalls } = setUp()
     checked.recordAccepted(await read())
     await read()
-    expect(asked()).toBe(2)
+    expect(providerCalls()).toBe(2)
   })
 
-  it('is asked at most once a second while the secret is refused', async () => {
-    const { clock, read, refuse, asked } = setUp()
+  it('is called at most once a second while the secret is refused', async () => {
+    const { clock, read, refuse, providerCalls } = setUp()
     refuse(await read())
     await failureOf(read())
-    const before = asked()
+    const before = providerCalls()
     await clock.advance(999)
     await failureOf(read())
-    expect(asked()).toBe(before)
+    expect(providerCalls()).toBe(before)
     await clock.advance(1)
     await failureOf(read())
     await failureOf(read())
-    expect(asked()).toBe(before + 1)
+    expect(providerCalls()).toBe(before + 1)
   })
 
-  it('is not asked where it only ever has one secret', async () => {
-    const { read, refuse, renew, asked } = setUp({ rotates: false })
+  it('is not called again if its secret never changes', async () => {
+    const { read, refuse, renew, providerCalls } = setUp({ rotates: false })
     refuse(await read())
     await failureOf(read())
     expect(await renew('secret')).toBeUndefined()
-    expect(asked()).toBe(1)
+    expect(providerCalls()).toBe(1)
   })
 })
 
 describe('renewing a secret', () => {
-  it('gives another where the provider has one', async () => {
+  it('returns a new secret if the provider has one', async () => {
     const { read, renew } = setUp({ secrets: ['old', 'new'] })
     expect(await renew(await read())).toBe('new')
   })
 
-  it('gives none where the provider has the same still', async () => {
+  it('returns undefined if the provider still returns the same secret', async () => {
     const { read, renew } = setUp()
     expect(await renew(await read())).toBeUndefined()
   })
 
-  it('gives what another mint was given since, without a question', async () => {
-    const { read, renew, asked } = setUp({ secrets: ['old', 'new'] })
+  it('returns the secret that another mint has received since, without calling the provider', async () => {
+    const { read, renew, providerCalls } = setUp({ secrets: ['old', 'new'] })
     await read()
     await read()
     expect(await renew('old')).toBe('new')
-    expect(asked()).toBe(2)
+    expect(providerCalls()).toBe(2)
   })
 
-  it('asks at most once a second while the secret is refused', async () => {
-    const { clock, read, refuse, renew, asked } = setUp({ secrets: ['old', 'old', 'new'] })
+  it('calls the provider at most once a second while the secret is refused', async () => {
+    const { clock, read, refuse, renew, providerCalls } = setUp({ secrets: ['old', 'old', 'new'] })
     refuse(await read())
     await renew('old')
     await clock.advance(999)
     expect(await renew('old')).toBeUndefined()
-    expect(asked()).toBe(2)
+    expect(providerCalls()).toBe(2)
     await clock.advance(1)
     expect(await renew('old')).toBe('new')
   })
 
-  it('asks at each 401 that concerns one user only', async () => {
-    const { checked, read, refuse, renew, asked } = setUp()
+  it('calls the provider after each 401 that affects only one user', async () => {
+    const { checked, read, refuse, renew, providerCalls } = setUp()
     refuse(await read())
     await failureOf(read())
     checked.recordAccepted('secret')
-    const before = asked()
+    const before = providerCalls()
     for (const user of ['a', 'b']) {
       refuse('secret', user)
       await renew('secret')
     }
-    expect(asked()).toBe(before + 2)
+    expect(providerCalls()).toBe(before + 2)
   })
 })

@@ -3,14 +3,14 @@ import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { CircuitBreaker } from '../../../lib/gateway/circuit-breaker.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 
-/** Half of the longest first wait: the `random` here always gives 0.5. */
+/** Half of the longest first wait, because `random` always returns 0.5 here. */
 const FIRST_WAIT_MS = 500
 
 function setUp({ random = (): number => 0.5 } = {}) {
   const clock = new FakeClock()
   const events: VKitEvent[] = []
   const circuit = new CircuitBreaker({ clock, events: new Events(event => void events.push(event)), random })
-  /** Fails an attempt of each of so many users. Returns whether the last one opened the circuit. */
+  /** Fails an attempt of each of `users` users. Returns whether the last one opened the circuit. */
   const fail = (users: number): boolean => {
     let opened = false
     for (let user = 1; user <= users; user++) {
@@ -21,7 +21,7 @@ function setUp({ random = (): number => 0.5 } = {}) {
   const refuse = (calls: number): void => {
     for (let call = 1; call <= calls; call++) expect(circuit.refusalOf('any')).toBeDefined()
   }
-  /** Sends what the circuit lets through of so many users. Returns how many that is. */
+  /** Requests a probe for each of `users` users. Returns how many the circuit admits. */
   const probe = (users: number): number => {
     let probes = 0
     for (let user = 1; user <= users; user++) {
@@ -32,7 +32,7 @@ function setUp({ random = (): number => 0.5 } = {}) {
   return { clock, events, circuit, fail, refuse, probe }
 }
 
-/** A circuit that refused so many calls, at the moment when its first round of probes begins. */
+/** Opens a circuit, lets it refuse `refused` calls, and advances to its first round of probes. */
 async function setUpRound({ refused = 0 } = {}) {
   const all = setUp()
   all.fail(40)
@@ -42,7 +42,7 @@ async function setUpRound({ refused = 0 } = {}) {
 }
 
 describe('the circuit', () => {
-  it('lets everything through while it is closed', () => {
+  it('admits every attempt while it is closed', () => {
     const { circuit, fail } = setUp()
     fail(39)
     expect(circuit.state).toBe('closed')
@@ -50,14 +50,14 @@ describe('the circuit', () => {
     expect(circuit.admit('user 1')).toBe(false)
   })
 
-  it('opens when 40 users failed', () => {
+  it('opens after 40 users failed', () => {
     const { circuit, fail, events } = setUp()
     expect(fail(40)).toBe(true)
     expect(circuit.state).toBe('open')
     expect(events).toEqual([{ type: 'circuit-open', retryAfterMs: FIRST_WAIT_MS }])
   })
 
-  it('opens at low traffic, 5 s after the first attempt that failed was sent', async () => {
+  it('opens at low traffic 5 s after the first failed attempt was sent', async () => {
     const { clock, circuit, fail } = setUp()
     fail(4)
     await clock.advance(5_000)
@@ -65,7 +65,7 @@ describe('the circuit', () => {
     expect(circuit.isOpen).toBe(true)
   })
 
-  it('stays closed where one success came between', () => {
+  it('stays closed if one attempt succeeds in between', () => {
     const { circuit, fail } = setUp()
     fail(39)
     circuit.recordSuccess()
@@ -73,14 +73,14 @@ describe('the circuit', () => {
     expect(circuit.isOpen).toBe(false)
   })
 
-  it('opens once, however many fail', () => {
+  it('opens once, however many attempts fail', () => {
     const { fail, events } = setUp()
     fail(40)
     expect(fail(100)).toBe(false)
     expect(events).toHaveLength(1)
   })
 
-  it('refuses calls while it is open, and says how long', async () => {
+  it('refuses calls while it is open, with the remaining time as retryAfterMs', async () => {
     const { clock, circuit, fail } = setUp()
     fail(40)
     await clock.advance(200.5)
@@ -89,7 +89,7 @@ describe('the circuit', () => {
     })
   })
 
-  it('closes at one success', async () => {
+  it('closes after one success', async () => {
     const { circuit, events } = await setUpRound()
     circuit.admit('a')
     circuit.recordSuccess()
@@ -98,7 +98,7 @@ describe('the circuit', () => {
     expect(events.at(-1)).toEqual({ type: 'circuit-close' })
   })
 
-  it('opens anew only when 40 users failed anew', async () => {
+  it('opens again only after 40 more users failed', async () => {
     const { circuit, fail } = await setUpRound()
     circuit.recordSuccess()
     expect(fail(39)).toBe(false)
@@ -110,7 +110,7 @@ describe('the wait for probes', () => {
   it.each([
     [0, 0],
     [0.999, 999],
-  ])('is anything up to 1 s at first: random %d', (random, ms) => {
+  ])('is between 0 and 1 s at first: random %d', (random, ms) => {
     const { fail, events } = setUp({ random: () => random })
     fail(40)
     expect(events).toMatchObject([{ type: 'circuit-open', retryAfterMs: ms }])
@@ -133,7 +133,7 @@ describe('the wait for probes', () => {
 })
 
 describe('a round of probes', () => {
-  it('begins at its moment: until then all are refused', async () => {
+  it('begins when the wait ends; until then, every call is refused', async () => {
     const { clock, circuit, fail } = setUp()
     fail(40)
     await clock.advance(FIRST_WAIT_MS - 1)
@@ -150,7 +150,7 @@ describe('a round of probes', () => {
     [80, 8],
     [10_000, 8],
   ])(
-    'has one probe for ten calls refused before, one at least and eight at most: %d refused',
+    'has one probe per ten calls refused before, at least one and at most eight: %d refused',
     async (refused, probes) => {
       const { circuit, probe } = await setUpRound({ refused })
       expect(probe(100)).toBe(probes)
@@ -158,7 +158,7 @@ describe('a round of probes', () => {
     },
   )
 
-  it('probes with different users', async () => {
+  it('sends each probe for a different user', async () => {
     const { circuit } = await setUpRound({ refused: 20 })
     expect(circuit.admit('a')).toBe(true)
     expect(circuit.refusalOf('a')).toBeDefined()
@@ -166,7 +166,7 @@ describe('a round of probes', () => {
     expect(circuit.refusalOf('b')).toBeUndefined()
   })
 
-  it('may probe with a user of the round before', async () => {
+  it('may probe with a user of the previous round', async () => {
     const { clock, circuit, refuse } = await setUpRound()
     circuit.admit('a')
     refuse(20)
@@ -175,7 +175,7 @@ describe('a round of probes', () => {
     expect(circuit.refusalOf('a')).toBeUndefined()
   })
 
-  it('counts only the calls refused since the last one began', async () => {
+  it('counts only the calls refused since the previous round began', async () => {
     const { clock, refuse, probe } = await setUpRound({ refused: 100 })
     expect(probe(8)).toBe(8)
     refuse(30)
@@ -183,19 +183,19 @@ describe('a round of probes', () => {
     expect(probe(100)).toBe(3)
   })
 
-  it('loses no probe by being asked', async () => {
+  it('does not use up a probe when refusalOf is called', async () => {
     const { circuit } = await setUpRound()
     for (let call = 1; call <= 100; call++) expect(circuit.refusalOf('a')).toBeUndefined()
   })
 
-  it('is followed by another even if no probe ever ends', async () => {
+  it('is followed by another round even if no probe ever settles', async () => {
     const { clock, circuit } = await setUpRound()
     circuit.admit('a')
     await clock.advance(5_000)
     expect(circuit.state).toBe('half-open')
   })
 
-  it('gives the place of a probe that found out nothing to another, or the same user', async () => {
+  it('lets the same or another user probe after a probe was released', async () => {
     const { circuit } = await setUpRound()
     circuit.admit('a')
     circuit.releaseProbe('a')
@@ -204,7 +204,7 @@ describe('a round of probes', () => {
     expect(circuit.refusalOf('c')).toBeDefined()
   })
 
-  it('does not open a closed circuit for a probe that found out nothing', async () => {
+  it('does not open a closed circuit when a probe is released', async () => {
     const { circuit } = await setUpRound()
     circuit.admit('a')
     circuit.recordSuccess()

@@ -7,14 +7,14 @@ function setUp() {
   const limit = new ConcurrencyLimit(TIMEOUT_MS)
   limit.cap(1_000)
   let now = 0
-  /** `count` attempts that are sent now and end together, while others wait unless `hasQueue` is false. */
+  /** Sends `count` attempts now, which end together. Other attempts wait unless `hasQueue` is false. */
   const end = (result: EndedAttempt['result'], count = 10, { ms = 50, hasQueue = true } = {}): number => {
     const sentAt = now
     now += ms
     for (let attempt = 1; attempt <= count; attempt++) limit.record({ result, sentAt, endedAt: now, hasQueue })
     return limit.value
   }
-  /** As many successes at a time as the limit allows, for so many seconds. Returns the limits that there were. */
+  /** Serves as many attempts at a time as the limit allows, for `seconds`. Returns the limits over that time. */
   const serve = (seconds: number, latencyOf: (inFlight: number) => number): number[] => {
     const limits = [limit.value]
     for (const until = now + seconds * 1_000; now < until;) {
@@ -27,26 +27,26 @@ function setUp() {
   return { limit, end, serve, pass }
 }
 
-/** A gateway that serves so many at once in 100 ms; more of them share it. */
+/** The latency of a gateway that serves `max` attempts at a time in 100 ms each. More attempts share its capacity. */
 const capacity =
-  (most: number) =>
+  (max: number) =>
   (inFlight: number): number =>
-    100 * Math.max(1, inFlight / most)
+    100 * Math.max(1, inFlight / max)
 
 describe('the concurrency limit', () => {
-  it('is 50 at first, and stays there while no call waits', () => {
+  it('starts at 50, and does not change while no call waits', () => {
     const { limit, end } = setUp()
     expect(limit.value).toBe(50)
     expect(end('success', 1_000, { hasQueue: false })).toBe(50)
   })
 
-  it.each([20, 3_000])('doubles as long as that brings throughput, with responses of %d ms', ms => {
+  it.each([20, 3_000])('doubles while throughput grows, with responses of %d ms', ms => {
     const { limit, serve } = setUp()
     limit.cap(400)
     expect(serve(60, () => ms)).toEqual([50, 100, 200, 400])
   })
 
-  it('doubles again when the gateway becomes slow, however fast it has been', () => {
+  it('doubles again when the gateway becomes slow, however fast it was before', () => {
     const { limit, end, serve } = setUp()
     limit.cap(400)
     end('success', 1_000, { ms: 10, hasQueue: false })
@@ -54,31 +54,31 @@ describe('the concurrency limit', () => {
   })
 
   it.each([
-    [1.42, 50],
-    [1.44, 100],
-  ])('keeps a doubling that brings 40 %% more, and no other: latency times %d', (factor, kept) => {
+    [1.42, [50, 100, 200]],
+    [1.44, [50, 100, 50]],
+  ])('keeps a doubling only if throughput grows by 40 %%: latency times %d', (factor, expected) => {
     const { limit, serve } = setUp()
     limit.cap(200)
     const limits = serve(4, inFlight => (inFlight > 50 ? 100 * factor : 100))
-    expect(limits).toEqual(kept === 50 ? [50, 100, 200] : [50, 100, 50])
+    expect(limits).toEqual(expected)
   })
 
-  it('tries a doubling that did not pay again after 5 s, smaller, and then a step down', () => {
+  it('probes a smaller step up 5 s after a doubling that did not pay off, and then a step down', () => {
     const { serve } = setUp()
     expect(serve(4.9, capacity(50))).toEqual([50, 100, 50])
     expect(serve(11, capacity(50))).toEqual([50, 62, 50, 40, 50])
   })
 
-  it.each([30, 60, 200])('settles near what the gateway can do at once: %d', most => {
+  it.each([30, 60, 200])('settles near the concurrency that the gateway can serve: %d', max => {
     const { limit, serve } = setUp()
     limit.cap(400)
-    serve(60, capacity(most))
-    const limits = serve(30, capacity(most)).slice(1)
-    expect(Math.max(limit.value, ...limits)).toBeLessThanOrEqual(2 * most)
-    expect(Math.min(limit.value, ...limits)).toBeGreaterThanOrEqual(0.75 * most)
+    serve(60, capacity(max))
+    const limits = serve(30, capacity(max)).slice(1)
+    expect(Math.max(limit.value, ...limits)).toBeLessThanOrEqual(2 * max)
+    expect(Math.min(limit.value, ...limits)).toBeGreaterThanOrEqual(0.75 * max)
   })
 
-  it('finds a capacity that has shrunk, and one that has grown', () => {
+  it('follows a capacity that shrinks and grows', () => {
     const { limit, serve } = setUp()
     limit.cap(400)
     serve(30, capacity(180))
@@ -89,7 +89,7 @@ describe('the concurrency limit', () => {
     expect(limit.value).toBeGreaterThanOrEqual(150)
   })
 
-  it('finds its way back from the least', () => {
+  it('recovers from its minimum', () => {
     const { limit, end, serve } = setUp()
     limit.cap(400)
     for (let round = 1; round <= 50; round++) end('rate-limited')
@@ -99,16 +99,16 @@ describe('the concurrency limit', () => {
 })
 
 describe('the concurrency limit under load', () => {
-  it('shrinks by a third, once for what was sent together, when most is told 429', () => {
+  it('shrinks by a third, once per group of attempts sent together, if most get a 429', () => {
     expect(setUp().end('rate-limited', 50)).toBe(33)
   })
 
-  it('takes as many 429s to shrink again', () => {
+  it('shrinks again after as many further 429s', () => {
     const { end } = setUp()
     expect([7, 6, 1].map(count => end('rate-limited', count))).toEqual([33, 33, 22])
   })
 
-  it('does not shrink while most succeed', () => {
+  it('does not shrink while most attempts succeed', () => {
     const { limit, end } = setUp()
     for (let round = 1; round <= 50; round++) {
       end('rate-limited', 1)
@@ -117,7 +117,7 @@ describe('the concurrency limit under load', () => {
     expect(limit.value).toBe(50)
   })
 
-  it('does not shrink for attempts that failed otherwise', () => {
+  it('does not shrink after other failures', () => {
     expect(setUp().end('other', 1_000)).toBe(50)
   })
 
@@ -130,7 +130,7 @@ describe('the concurrency limit under load', () => {
   it.each([
     [TIMEOUT_MS, 50],
     [TIMEOUT_MS + 1, 33],
-  ])('takes timeouts for load once nothing has succeeded for one timeoutMs: %d ms', (ms, value) => {
+  ])('counts timeouts as load if nothing has succeeded for more than timeoutMs: %d ms', (ms, value) => {
     const { end } = setUp()
     end('success', 1, { hasQueue: false })
     expect(end('timeout', 10, { ms, hasQueue: false })).toBe(value)
@@ -139,15 +139,15 @@ describe('the concurrency limit under load', () => {
   it.each([
     [2_400, 50],
     [2_600, 33],
-  ])('takes timeouts for load where successes take over a quarter of timeoutMs: %d ms', (ms, value) => {
+  ])('counts timeouts as load if successes take more than a quarter of timeoutMs: %d ms', (ms, value) => {
     const { end } = setUp()
     end('success', 50, { ms, hasQueue: false })
     expect(end('timeout', 10, { hasQueue: false })).toBe(value)
   })
 })
 
-describe('the concurrency limit where some users hang', () => {
-  it('grows by a quarter at a timeout while calls wait, once for those that end together', () => {
+describe('the concurrency limit while the mints of some users hang', () => {
+  it('grows by a quarter after a timeout while calls wait, once for timeouts that end together', () => {
     const { end } = setUp()
     end('success', 1, { hasQueue: false })
     expect(end('timeout', 5)).toBe(62)
@@ -161,14 +161,14 @@ describe('the concurrency limit where some users hang', () => {
 })
 
 describe('the cap of the concurrency limit', () => {
-  it.each([400, 60, 5])('is never exceeded: %d', most => {
+  it.each([400, 60, 5])('is never exceeded: %d', max => {
     const { limit, serve } = setUp()
-    limit.cap(most)
+    limit.cap(max)
     serve(10, () => 50)
-    expect(limit.value).toBe(most)
+    expect(limit.value).toBe(max)
   })
 
-  it('may be lowered at any time, from where the limit grows again', () => {
+  it('lowers the limit when it is lowered, and does not raise it when it is raised', () => {
     const { limit } = setUp()
     limit.cap(20)
     expect(limit.value).toBe(20)
@@ -176,7 +176,7 @@ describe('the cap of the concurrency limit', () => {
     expect(limit.value).toBe(20)
   })
 
-  it('does not delay growth once it is raised', () => {
+  it('does not delay growth after it is raised', () => {
     const { limit, end, serve } = setUp()
     limit.cap(50)
     serve(10, () => 50)

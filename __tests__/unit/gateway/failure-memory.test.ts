@@ -4,7 +4,7 @@ import { FailureMemory } from '../../../lib/gateway/failure-memory.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { seededRandom } from '../../support/random.js'
 
-/** By default a backoff is the shortest that it may be: half of its ceiling. */
+/** By default, each backoff is the shortest possible one: half of its ceiling. */
 function setUp({ random = (): number => 0, maxEntries = 1_000 } = {}) {
   const clock = new FakeClock()
   const memory = new FailureMemory({ refusedBy: 'key', maxEntries, clock, random })
@@ -16,7 +16,7 @@ const down = new VKitServerError('down', { status: 503, requestId: 'req-1', atte
 const later = (retryAfterMs: number): VKitRateLimitError => new VKitRateLimitError('later', { retryAfterMs })
 
 describe('a remembered failure', () => {
-  it('refuses its key with the same error, for which nothing was sent', () => {
+  it('refuses its key with the same error, without an attempt', () => {
     const { memory } = setUp()
     memory.record('a', down)
     const refusal = memory.refusalOf('a')
@@ -27,19 +27,19 @@ describe('a remembered failure', () => {
     })
   })
 
-  it('gives each caller an error of their own', () => {
+  it('returns a separate error object to each caller', () => {
     const { memory } = setUp()
     memory.record('a', down)
     expect(memory.refusalOf('a')).not.toBe(memory.refusalOf('a'))
   })
 
-  it('refuses no other key', () => {
+  it('does not refuse other keys', () => {
     const { memory, isRefused } = setUp()
     memory.record('a', down)
     expect(isRefused('b')).toBe(false)
   })
 
-  it('refuses until its wait is over, and says how much of it is left', async () => {
+  it('refuses until its backoff ends, with the remaining time as retryAfterMs', async () => {
     const { clock, memory, isRefused } = setUp()
     memory.record('a', down)
     await clock.advance(99)
@@ -48,13 +48,13 @@ describe('a remembered failure', () => {
     expect(isRefused('a')).toBe(false)
   })
 
-  it('never names a moment at which it still refuses', () => {
+  it('rounds retryAfterMs up, so that a call after it is not refused', () => {
     const { memory } = setUp({ random: () => 0.123 })
     expect(memory.record('a', down)).toBeCloseTo(112.3)
     expect(memory.refusalOf('a')).toMatchObject({ retryAfterMs: 113 })
   })
 
-  it('is forgotten at a success', async () => {
+  it('is forgotten after a success', async () => {
     const { memory, clock, isRefused } = setUp()
     memory.record('a', down)
     await clock.advance(100)
@@ -66,7 +66,7 @@ describe('a remembered failure', () => {
 })
 
 describe('the backoff of a key', () => {
-  it('is 0.2 s at first, half of it jitter', () => {
+  it('starts at 0.2 s, half of it jitter', () => {
     const { memory } = setUp({ random: seededRandom() })
     const waits = Array.from({ length: 1_000 }, (_, key) => memory.record(`user ${key}`, down))
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(100)
@@ -78,16 +78,19 @@ describe('the backoff of a key', () => {
   it.each([
     { others: 'succeed', longest: [3_200, 6_400, 12_800, 15_000, 15_000] },
     { others: 'do not', longest: [2_500, 2_500, 2_500, 2_500, 2_500] },
-  ])('doubles to 30 s where others succeed meanwhile, else to 5 s: they $others', async ({ others, longest }) => {
-    const { clock, memory } = setUp()
-    const waits: number[] = []
-    for (let failure = 1; failure <= 10; failure++) {
-      const succeededAt = others === 'succeed' ? clock.monotonic() : -Infinity
-      waits.push(memory.record('a', down, succeededAt))
-      await clock.advance(waits.at(-1) ?? 0)
-    }
-    expect(waits).toEqual([100, 200, 400, 800, 1_600, ...longest])
-  })
+  ])(
+    'doubles up to 30 s if other keys succeed meanwhile, otherwise up to 5 s: they $others',
+    async ({ others, longest }) => {
+      const { clock, memory } = setUp()
+      const waits: number[] = []
+      for (let failure = 1; failure <= 10; failure++) {
+        const succeededAt = others === 'succeed' ? clock.monotonic() : -Infinity
+        waits.push(memory.record('a', down, succeededAt))
+        await clock.advance(waits.at(-1) ?? 0)
+      }
+      expect(waits).toEqual([100, 200, 400, 800, 1_600, ...longest])
+    },
+  )
 
   it('counts mints that failed together as one failure', async () => {
     const { clock, memory } = setUp()
@@ -96,7 +99,7 @@ describe('the backoff of a key', () => {
     expect(memory.record('a', down)).toBe(200)
   })
 
-  it('begins anew when the last one was over for more than 30 s', async () => {
+  it('starts again from the first value if the last one ended more than 30 s ago', async () => {
     const { clock, memory } = setUp()
     memory.record('a', down)
     await clock.advance(100 + 30_000)
@@ -107,19 +110,19 @@ describe('the backoff of a key', () => {
 })
 
 describe('a Retry-After', () => {
-  it.each([60_000, 20])('takes the place of the backoff, longer or shorter: %d ms', retryAfterMs => {
+  it.each([60_000, 20])('replaces the backoff, longer or shorter: %d ms', retryAfterMs => {
     const { memory } = setUp()
     expect(memory.record('a', later(retryAfterMs))).toBe(retryAfterMs)
   })
 
-  it.each([down, later(1_000)])('is not cut short by a failure that follows (%s)', async error => {
+  it.each([down, later(1_000)])('is not shortened by a later failure (%s)', async error => {
     const { clock, memory } = setUp()
     memory.record('a', later(60_000))
     await clock.advance(10_000)
     expect(memory.record('a', error)).toBe(50_000)
   })
 
-  it('extends a backoff that is not over', () => {
+  it('extends a backoff that has not ended', () => {
     const { memory } = setUp()
     memory.record('a', down)
     expect(memory.record('a', later(60_000))).toBe(60_000)
@@ -128,28 +131,28 @@ describe('a Retry-After', () => {
   it('stays when the backoffs are forgotten', () => {
     const { memory, isRefused } = setUp()
     memory.record('backoff', down)
-    memory.record('asked for', later(60_000))
+    memory.record('retry-after', later(60_000))
     memory.forgetBackoffs()
-    expect([isRefused('backoff'), isRefused('asked for')]).toEqual([false, true])
+    expect([isRefused('backoff'), isRefused('retry-after')]).toEqual([false, true])
   })
 
-  it('can be asked for without the backoffs', () => {
+  it('can be queried without the backoffs', () => {
     const { memory } = setUp()
     memory.record('backoff', down)
-    memory.record('asked for', later(60_000))
+    memory.record('retry-after', later(60_000))
     expect(memory.refusalOf('backoff', true)).toBeUndefined()
-    expect(memory.refusalOf('asked for', true)).toMatchObject({ retryAfterMs: 60_000 })
+    expect(memory.refusalOf('retry-after', true)).toMatchObject({ retryAfterMs: 60_000 })
   })
 })
 
 describe('the memory', () => {
-  it('holds no more keys than maxEntries, the latest ones', () => {
+  it('remembers the latest maxEntries keys', () => {
     const { memory, isRefused } = setUp({ maxEntries: 3 })
     for (const key of ['a', 'b', 'c', 'd']) memory.record(key, down)
     expect(['a', 'b', 'c', 'd'].map(isRefused)).toEqual([false, true, true, true])
   })
 
-  it('has the size of the keys that it refuses now', async () => {
+  it('has the number of currently refused keys as its size', async () => {
     const { clock, memory } = setUp()
     memory.record('a', down)
     memory.record('b', later(60_000))

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { FailureStreak } from '../../../lib/gateway/failure-streak.js'
 
-/** Fails an attempt of each of these keys, sent and ended `at` one moment. Returns whether the last one tripped. */
+/** Fails an attempt of each key, sent at `sentAt` and ended at `at`. Returns whether the last one affects everyone. */
 function fail(streak: FailureStreak, keys: readonly string[], at = 0, sentAt = at): boolean {
   return keys.map(key => streak.recordFailure({ key, sentAt }, at)).at(-1) ?? false
 }
@@ -10,18 +10,18 @@ const users = (count: number, prefix = 'user'): string[] =>
   Array.from({ length: count }, (_, number) => `${prefix} ${number}`)
 
 describe('a streak of failures', () => {
-  it('concerns everyone once 40 different keys failed, and not at 39', () => {
+  it('affects everyone after 40 different keys failed, but not after 39', () => {
     const streak = new FailureStreak()
     expect(fail(streak, users(39))).toBe(false)
     expect(fail(streak, ['one more'])).toBe(true)
   })
 
-  it('counts a key once, however often it fails', () => {
+  it('counts each key once, however often it fails', () => {
     const streak = new FailureStreak()
     for (let time = 0; time < 100; time++) expect(fail(streak, users(39))).toBe(false)
   })
 
-  it('ends with one success', () => {
+  it('ends after one success', () => {
     const streak = new FailureStreak()
     fail(streak, users(39))
     streak.recordSuccess(0)
@@ -29,7 +29,7 @@ describe('a streak of failures', () => {
     expect(fail(streak, ['one more'])).toBe(true)
   })
 
-  it('goes on until a success, whichever key fails next', () => {
+  it('continues until a success, whichever key fails next', () => {
     const streak = new FailureStreak()
     fail(streak, users(40))
     expect(fail(streak, ['user 0'])).toBe(true)
@@ -37,21 +37,21 @@ describe('a streak of failures', () => {
 })
 
 describe('a streak of failures at low traffic', () => {
-  it('concerns everyone after 5 s without a success, and not before', () => {
+  it('affects everyone after 5 s without a success, but not before', () => {
     const streak = new FailureStreak()
     fail(streak, ['a', 'b', 'a', 'b'])
     expect(fail(streak, ['a'], 4_999)).toBe(false)
     expect(fail(streak, ['a'], 5_000)).toBe(true)
   })
 
-  it('begins when the first attempt that failed was sent', () => {
+  it('begins when the first failed attempt was sent', () => {
     const streak = new FailureStreak()
     fail(streak, ['a', 'b', 'a', 'b'], 3_000, 1_000)
     expect(fail(streak, ['a'], 5_999)).toBe(false)
     expect(fail(streak, ['a'], 6_000)).toBe(true)
   })
 
-  it('begins with the last success where the attempt was sent before it', () => {
+  it('begins at the last success if the failed attempt was sent before it', () => {
     const streak = new FailureStreak()
     streak.recordSuccess(2_000)
     fail(streak, ['a', 'b', 'a', 'b'], 3_000, 1_000)
@@ -59,7 +59,7 @@ describe('a streak of failures at low traffic', () => {
     expect(fail(streak, ['a'], 7_000)).toBe(true)
   })
 
-  it('begins anew after a success', () => {
+  it('starts again after a success', () => {
     const streak = new FailureStreak()
     fail(streak, ['a', 'b', 'a', 'b'])
     streak.recordSuccess(4_000)
@@ -73,7 +73,7 @@ describe('a streak of failures at low traffic', () => {
     expect(fail(streak, ['a'], 60_000)).toBe(true)
   })
 
-  it('needs two keys: one user whose own mints fail concerns no one else', () => {
+  it('needs two keys: one user whose mints fail does not affect the others', () => {
     const streak = new FailureStreak()
     for (let at = 0; at < 600_000; at += 1_000) expect(fail(streak, ['a'], at)).toBe(false)
     expect(fail(streak, ['b'], 600_000)).toBe(true)

@@ -42,7 +42,7 @@ async function setUp(clock: Clock = systemClock): Promise<Setup> {
   return { server, events, deadline, exchange }
 }
 
-/** The server's next request is met by `respond`, the later ones by a token. */
+/** Lets `respond` handle the server's next request. Later requests get a token. */
 function respondOnce(server: RecordingServer, respond: (socket: Socket) => void): void {
   server.respond = socket => {
     server.respond = respondWithToken
@@ -50,7 +50,7 @@ function respondOnce(server: RecordingServer, respond: (socket: Socket) => void)
   }
 }
 
-/** Resolves when the server has the next request, to which it sends `text` and no more. */
+/** Resolves when the server receives the next request. The server responds with only `text`. */
 function untilRequested(server: RecordingServer, text = ''): Promise<Socket> {
   return new Promise(resolve => {
     respondOnce(server, socket => {
@@ -60,7 +60,7 @@ function untilRequested(server: RecordingServer, text = ''): Promise<Socket> {
   })
 }
 
-/** Not `events.once`, which rejects on the reset that a client sends when it leaves unread bytes. */
+/** Does not use `events.once`, which rejects on the reset that a client sends if bytes are unread. */
 function untilClosed(socket: Socket): Promise<void> {
   return new Promise(resolve => (socket.closed ? resolve() : socket.once('close', () => resolve())))
 }
@@ -76,7 +76,7 @@ describe('one exchange', () => {
     expect(await exchange()).toEqual({ body: TOKEN, dateMs: Date.parse(date) })
   })
 
-  it('sends one POST with the bearer, these headers and the body', async () => {
+  it('sends one POST with the bearer token, these headers and the body', async () => {
     const { server, exchange } = await setUp()
     await exchange()
     const [head = '', body] = server.requests.join('').split('\r\n\r\n')
@@ -94,14 +94,14 @@ describe('one exchange', () => {
     ])
   })
 
-  it('says when it has a socket', async () => {
+  it('calls onDispatch when it has a socket, before it sends the request', async () => {
     const { server, exchange } = await setUp()
     const seen: number[] = []
     await exchange({ onDispatch: () => seen.push(server.requests.length) })
     expect(seen).toEqual([0])
   })
 
-  it('uses one connection for one exchange after the other', async () => {
+  it('reuses one connection for consecutive exchanges', async () => {
     const { server, exchange } = await setUp()
     for (let i = 0; i < 5; i++) await exchange()
     expect([server.connections.length, server.requests.length]).toEqual([1, 5])
@@ -109,11 +109,11 @@ describe('one exchange', () => {
 
   it.each<[string, Agents, number]>([
     ['maxConnections', {}, 400],
-    ['the sockets of an agent of the caller', { http: new http.Agent({ maxSockets: 7 }) }, 7],
-    ['the sockets of that agent in all', { http: new http.Agent({ maxSockets: 7, maxTotalSockets: 5 }) }, 5],
-    ['maxConnections, where the agent has more', { http: new http.Agent({ maxSockets: 500 }) }, 400],
-    ['maxConnections, where the agent is for another scheme', { https: new https.Agent({ maxSockets: 7 }) }, 400],
-  ])('has at most as many at a time as %s', (_, agents, most) => {
+    ['maxSockets of an agent of the caller', { http: new http.Agent({ maxSockets: 7 }) }, 7],
+    ['maxTotalSockets of that agent', { http: new http.Agent({ maxSockets: 7, maxTotalSockets: 5 }) }, 5],
+    ['maxConnections if the agent allows more', { http: new http.Agent({ maxSockets: 500 }) }, 400],
+    ['maxConnections if the agent is for another scheme', { https: new https.Agent({ maxSockets: 7 }) }, 400],
+  ])('limits concurrent exchanges to %s', (_, agents, max) => {
     const endpoint = (): URL => new URL('http://127.0.0.1/v1/sessions')
     const options = {
       endpoint,
@@ -123,7 +123,7 @@ describe('one exchange', () => {
       clock: systemClock,
       events: new Events(),
     }
-    expect(new GotTransport(options).maxConnections).toBe(most)
+    expect(new GotTransport(options).maxConnections).toBe(max)
   })
 })
 
@@ -137,7 +137,7 @@ describe('an exchange that fails', () => {
       { code: 'VKIT_CONNECTION', retryable: true, cause: { code: 'ECONNRESET' } },
     ],
     [
-      'a response without its end',
+      'a truncated response',
       socket => socket.end(`${ok(JSON.stringify(TOKEN).length + 1)}${JSON.stringify(TOKEN)}`),
       { code: 'VKIT_CONNECTION', retryable: true, cause: { code: 'ECONNRESET' } },
     ],
@@ -188,7 +188,7 @@ describe('an exchange that fails', () => {
     expect(await exchange()).toMatchObject({ body: TOKEN })
   })
 
-  it('shows got, and those who listen to its channels, nothing of the secret', async () => {
+  it('hides the secret from got and from listeners of its diagnostics channels', async () => {
     const { server, exchange } = await setUp()
     const published: unknown[] = []
     const record = (message: unknown): void => void published.push(inspect(message, { depth: Infinity }))
@@ -203,29 +203,32 @@ describe('an exchange that fails', () => {
   })
 })
 
-describe('the time of an exchange', () => {
-  it.each(['', ok(100), `${ok(100)}{`])('ends after timeoutMs by the clock, when the server sent %j', async sent => {
-    const clock = new FakeClock()
-    const { server, exchange } = await setUp(clock)
-    const requested = untilRequested(server, sent)
-    const failure = failureOf(exchange())
-    const socket = await requested
-    await clock.advance(4_999)
-    expect(socket.destroyed).toBe(false)
-    await clock.advance(1)
-    expect(await failure).toMatchObject({ code: 'VKIT_TIMEOUT', message: expect.stringContaining('within 5000 ms') })
-    await untilClosed(socket)
-    expect(clock.sleepers).toBe(0)
-  })
+describe('the timeout and the deadline of an exchange', () => {
+  it.each(['', ok(100), `${ok(100)}{`])(
+    'reject with VKIT_TIMEOUT after timeoutMs if the server sent only %j',
+    async sent => {
+      const clock = new FakeClock()
+      const { server, exchange } = await setUp(clock)
+      const requested = untilRequested(server, sent)
+      const failure = failureOf(exchange())
+      const socket = await requested
+      await clock.advance(4_999)
+      expect(socket.destroyed).toBe(false)
+      await clock.advance(1)
+      expect(await failure).toMatchObject({ code: 'VKIT_TIMEOUT', message: expect.stringContaining('within 5000 ms') })
+      await untilClosed(socket)
+      expect(clock.sleepers).toBe(0)
+    },
+  )
 
-  it('leaves no timer behind', async () => {
+  it('leave no timer behind', async () => {
     const clock = new FakeClock()
     const { exchange } = await setUp(clock)
     await exchange()
     expect(clock.sleepers).toBe(0)
   })
 
-  it('ends with the reason of its deadline, and the connection with it', async () => {
+  it('reject with the reason of the deadline, and close the connection', async () => {
     const { server, deadline, exchange } = await setUp()
     const requested = untilRequested(server, ok(100))
     const reason = reasonOf(exchange())
@@ -236,7 +239,7 @@ describe('the time of an exchange', () => {
     await untilClosed(socket)
   })
 
-  it('sends nothing after its deadline', async () => {
+  it('send nothing after the deadline', async () => {
     const { server, deadline, exchange } = await setUp()
     const cancelled = new Error('cancelled')
     deadline.cancel(cancelled)
@@ -245,7 +248,7 @@ describe('the time of an exchange', () => {
   })
 })
 
-describe('a kept connection that turns out to be closed', () => {
+describe('a kept-alive connection that the server has closed', () => {
   const close = (socket: Socket): void => void socket.destroy()
 
   it('is replaced once, with a resend event', async () => {
@@ -264,7 +267,7 @@ describe('a kept connection that turns out to be closed', () => {
     expect([server.requests.length, events.count('resend')]).toEqual([3, 1])
   })
 
-  it('is not replaced when a part of a response came', async () => {
+  it('is not replaced if a part of a response arrived', async () => {
     const { server, events, exchange } = await setUp()
     await exchange()
     respondOnce(server, socket => socket.end('HTTP/1.1 200 OK\r\n'))
@@ -272,7 +275,7 @@ describe('a kept connection that turns out to be closed', () => {
     expect([server.requests.length, events.count('resend')]).toEqual([2, 0])
   })
 
-  it('takes the other idle ones with it', async () => {
+  it('causes the other idle connections to be closed', async () => {
     const { server, exchange } = await setUp()
     await Promise.all([exchange(), exchange(), exchange()])
     respondOnce(server, close)

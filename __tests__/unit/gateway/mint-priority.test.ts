@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { MintPriority } from '../../../lib/gateway/mint-priority.js'
 
-/** A priority, and the levels it was raised to while someone listened. */
+/** Creates a priority, and records the levels that it reports to a listener. */
 function setUp(level: 'call' | 'refresh' | 'bulk') {
   const priority = new MintPriority(level)
   const raises: string[] = []
@@ -17,7 +17,7 @@ describe('the priority of a mint', () => {
     expect(raises).toEqual(['refresh', 'call'])
   })
 
-  it('rises from bulk to call at once', () => {
+  it('rises from bulk directly to call', () => {
     const { priority, raises } = setUp('bulk')
     priority.raise('call')
     expect(raises).toEqual(['call'])
@@ -31,13 +31,13 @@ describe('the priority of a mint', () => {
     expect(raises).toEqual([])
   })
 
-  it('does not report a rise to the level that it has', () => {
+  it('does not report a rise to its current level', () => {
     const { priority, raises } = setUp('refresh')
     priority.raise('refresh')
     expect(raises).toEqual([])
   })
 
-  it('reports nothing to a listener that has stopped', () => {
+  it('reports nothing to a listener that has unsubscribed', () => {
     const { priority, raises, stop } = setUp('bulk')
     stop()
     priority.raise('call')

@@ -10,7 +10,7 @@ function setUp() {
   const clock = new FakeClock()
   const queue = new MintQueue()
   const order: string[] = []
-  /** Puts an attempt into the queue; its key is added to `order` when it is admitted. */
+  /** Puts an attempt into the queue. Its key is added to `order` when it is admitted. */
   const wait = (key: string, level: PriorityLevel = 'call', ms = 15_000) => {
     const priority = new MintPriority(level)
     const deadline = new Deadline(clock, ms, () => new VKitTimeoutError(`${key} is late`))
@@ -40,13 +40,13 @@ describe('the queue', () => {
     expect(await admitAll()).toEqual(['call', 'refresh', 'bulk'])
   })
 
-  it('serves those of one level in the order in which they came', async () => {
+  it('serves attempts of the same level in the order of their arrival', async () => {
     const { wait, admitAll } = setUp()
     for (const key of ['first', 'second', 'third']) wait(key)
     expect(await admitAll()).toEqual(['first', 'second', 'third'])
   })
 
-  it('moves an attempt that becomes more urgent behind those of its new level', async () => {
+  it('moves an attempt whose priority rises to the end of its new level', async () => {
     const { wait, admitAll } = setUp()
     const { priority } = wait('promoted', 'bulk')
     wait('refresh', 'refresh')
@@ -55,7 +55,7 @@ describe('the queue', () => {
     expect(await admitAll()).toEqual(['call', 'promoted', 'refresh'])
   })
 
-  it('does not take an attempt back that becomes more urgent after it was admitted', async () => {
+  it('does not queue an admitted attempt again when its priority rises', async () => {
     const { queue, wait, admitAll } = setUp()
     const { priority } = wait('a', 'bulk')
     await admitAll()
@@ -63,14 +63,14 @@ describe('the queue', () => {
     expect(queue.size).toBe(0)
   })
 
-  it('does not take the next one out by looking at it', () => {
+  it('does not remove the next attempt when peek returns it', () => {
     const { queue, wait } = setUp()
     wait('a')
     expect(queue.peek()).toBe(queue.peek())
     expect(queue.size).toBe(1)
   })
 
-  it('hands an admitted attempt to the caller who waited for it', async () => {
+  it('resolves with the admitted attempt', async () => {
     const { queue, wait } = setUp()
     const { admitted } = wait('a')
     const attempt = { key: 'a', sentAt: 5, isProbe: true }
@@ -78,7 +78,7 @@ describe('the queue', () => {
     expect(await admitted).toBe(attempt)
   })
 
-  it('takes out an attempt that is refused', async () => {
+  it('removes an attempt that is refused', async () => {
     const { queue, wait, admitAll } = setUp()
     const { admitted } = wait('refused')
     wait('next')
@@ -90,7 +90,7 @@ describe('the queue', () => {
 })
 
 describe('an attempt in the queue', () => {
-  it('leaves when its deadline has passed, and the others stay', async () => {
+  it('leaves the queue when its deadline passes, and the others stay', async () => {
     const { clock, wait, admitAll } = setUp()
     const { admitted } = wait('short', 'call', 1_000)
     wait('long')
@@ -99,7 +99,7 @@ describe('an attempt in the queue', () => {
     expect(await admitAll()).toEqual(['long'])
   })
 
-  it('leaves with the reason of the caller who cancels it', async () => {
+  it('rejects with the reason of the cancellation', async () => {
     const { queue, wait } = setUp()
     const { deadline, admitted } = wait('a')
     const reason = new Error('the caller left')
@@ -108,7 +108,7 @@ describe('an attempt in the queue', () => {
     expect(queue.size).toBe(0)
   })
 
-  it('leaves the level that it was promoted to', () => {
+  it('leaves the queue after its priority rose', () => {
     const { queue, wait } = setUp()
     const { priority, deadline, admitted } = wait('a', 'bulk')
     priority.raise('call')
@@ -118,8 +118,8 @@ describe('an attempt in the queue', () => {
   })
 })
 
-describe('refusing all that wait', () => {
-  it('empties every level, and gives each an error of its own', async () => {
+describe('refuseAll', () => {
+  it('empties every level, and rejects each attempt with its own error object', async () => {
     const { queue, wait } = setUp()
     const waiting = [wait('a', 'bulk'), wait('b', 'refresh'), wait('c', 'call'), wait('d', 'call')]
     queue.refuseAll(() => new VKitServerError('the circuit is open'))

@@ -8,19 +8,19 @@ function latencyOf(...samples: readonly number[]): RecentLatency {
 }
 
 describe('the recent latency', () => {
-  it('is unknown until something has succeeded', () => {
+  it('is unknown before the first success', () => {
     expect(latencyOf().medianMs).toBeUndefined()
   })
 
-  it('is the median of the samples, in whatever order they came', () => {
+  it('is the median of the samples, in any order', () => {
     expect(latencyOf(100, 9, 10).medianMs).toBe(10)
   })
 
-  it('is not moved by one slow response', () => {
+  it('does not change after one slow response', () => {
     expect(latencyOf(50, 50, 10_000, 50, 50).medianMs).toBe(50)
   })
 
-  it('changes with samples that come after it was read', () => {
+  it('changes with samples that are recorded after it was read', () => {
     const latency = latencyOf(10)
     expect(latency.medianMs).toBe(10)
     latency.record(30)
@@ -28,7 +28,7 @@ describe('the recent latency', () => {
     expect(latency.medianMs).toBe(30)
   })
 
-  it('forgets all but the latest 31', () => {
+  it('uses only the latest 31 samples', () => {
     const latency = latencyOf(...Array<number>(100).fill(900))
     for (let sample = 1; sample <= 15; sample++) latency.record(50)
     expect(latency.medianMs).toBe(900)

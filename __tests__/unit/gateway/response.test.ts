@@ -13,18 +13,21 @@ function requestIdOf(id: string): unknown {
   }
 }
 
-describe('the request id of a failure', () => {
-  it.each(['req_42', 'a:b.c-d', '9f1c2a34-0000-4000-8000-00000000abcd'])('is told: %s', id => {
-    expect(requestIdOf(id)).toBe(id)
-  })
+describe('the requestId of an error', () => {
+  it.each(['req_42', 'a:b.c-d', '9f1c2a34-0000-4000-8000-00000000abcd'])(
+    'is the x-request-id of the response: %s',
+    id => {
+      expect(requestIdOf(id)).toBe(id)
+    },
+  )
 
   it.each([
-    ['the secret, which may be a UUID too', SECRET],
+    ['the secret, which may be a UUID', SECRET],
     ['the secret in capitals', SECRET.toUpperCase()],
     ['a long opaque text, which may be the secret encoded', 'a'.repeat(40)],
-    ['no id by its looks', 'two words'],
+    ['text that does not look like an id', 'two words'],
     ['longer than any id', 'ab:'.repeat(30)],
-  ])('is not told where it is %s', (_, id) => {
+  ])('is missing if the header is %s', (_, id) => {
     expect(requestIdOf(id)).toBeUndefined()
   })
 })
@@ -35,9 +38,9 @@ const NOW = Date.UTC(2030, 0, 1)
 describe('parseRetryAfter', () => {
   it.each([
     ['whole seconds', '120', 120_000],
-    ['a date, held against the server’s own', 'Tue, 01 Jan 2030 00:00:30 GMT', 30_000],
-    ['a year at most, of seconds', '9'.repeat(400), YEAR_MS],
-    ['a year at most, of a date', 'Fri, 01 Jan 2055 00:00:00 GMT', YEAR_MS],
+    ['a date, relative to the date of the server', 'Tue, 01 Jan 2030 00:00:30 GMT', 30_000],
+    ['seconds, up to a year', '9'.repeat(400), YEAR_MS],
+    ['a date, up to a year', 'Fri, 01 Jan 2055 00:00:00 GMT', YEAR_MS],
   ])('reads %s', (_, text, ms) => {
     expect(parseRetryAfter(text, NOW)).toBe(ms)
   })
@@ -50,14 +53,14 @@ describe('parseRetryAfter', () => {
     ['an exponent', '1e3'],
     ['a unit', '5s'],
     ['two values', '5, 10'],
-    ['this moment', 'Tue, 01 Jan 2030 00:00:00 GMT'],
-    ['a moment that is past', 'Mon, 31 Dec 2029 23:59:59 GMT'],
-    ['a date that is none', 'Tue, 99 Jan 2030 99:99:99 GMT'],
-  ])('gives nothing for %s', (_, text) => {
+    ['the current time', 'Tue, 01 Jan 2030 00:00:00 GMT'],
+    ['a time in the past', 'Mon, 31 Dec 2029 23:59:59 GMT'],
+    ['an invalid date', 'Tue, 99 Jan 2030 99:99:99 GMT'],
+  ])('returns undefined for %s', (_, text) => {
     expect(parseRetryAfter(text, NOW)).toBeUndefined()
   })
 
-  it('gives nothing, or a positive number of milliseconds up to a year, for any text', () => {
+  it('returns undefined, or a positive number of milliseconds up to a year, for any text', () => {
     const text = fc.oneof(
       fc.string(),
       fc.bigInt({ min: 0n }).map(String),

@@ -12,7 +12,7 @@ interface Run {
   readonly opensAtMs?: number
   /** Whether the circuit lets retries through. */
   readonly mayRetry?: boolean
-  /** What the attempts end with, one after the other; the last one stays. */
+  /** How the attempts end, in order. The last entry repeats. */
   readonly ends: readonly (Error | string)[]
   readonly maxRetries?: number
   readonly budget?: RetryBudget
@@ -63,13 +63,13 @@ function spent(): RetryBudget {
 const down = new VKitServerError('down')
 
 describe('retry', () => {
-  it('tries again what may pass', async () => {
+  it('retries a failure that may be temporary', async () => {
     const { outcome, attemptsAt } = await run({ ends: [down, down, 'token'] })
     expect(outcome).toBe('token')
     expect(attemptsAt).toHaveLength(3)
   })
 
-  it('makes maxRetries attempts after the first, and fails as the last did', async () => {
+  it('makes maxRetries attempts after the first one, and rejects with the error of the last one', async () => {
     const { outcome, attemptsAt } = await run({ ends: [down] })
     expect(outcome).toBe(down)
     expect(attemptsAt).toHaveLength(3)
@@ -77,34 +77,34 @@ describe('retry', () => {
   })
 
   it.each([
-    ['no retry can fix', new VKitRequestError('bad')],
-    ['the client itself refused', new VKitServerError('no', { refusedBy: 'overload' })],
-  ])('does not try again what %s', async (_, error) => {
+    ['that no retry can fix', new VKitRequestError('bad')],
+    ['of a call that the client refused', new VKitServerError('no', { refusedBy: 'overload' })],
+  ])('does not retry a failure %s', async (_, error) => {
     expect((await run({ ends: [error] })).attemptsAt).toHaveLength(1)
   })
 
-  it('does not try again while the circuit is open', async () => {
+  it('does not retry while the circuit is open', async () => {
     expect((await run({ ends: [down], mayRetry: false })).attemptsAt).toHaveLength(1)
   })
 
-  it('waits at least as long as the gateway asked for', async () => {
+  it('waits at least as long as Retry-After', async () => {
     const { attemptsAt } = await run({ ends: [new VKitRateLimitError('later', { retryAfterMs: 3_000 }), 'token'] })
     expect(attemptsAt[1]).toBeGreaterThanOrEqual(3_000)
     expect(attemptsAt[1]).toBeLessThanOrEqual(3_500)
   })
 
-  it('does not wait any longer when the circuit opens', async () => {
+  it('stops waiting when the circuit opens', async () => {
     const busy = new VKitServerError('later', { retryAfterMs: 10_000 })
     expect((await run({ ends: [busy, 'token'], opensAtMs: 1_000 })).attemptsAt).toEqual([0, 1_000])
   })
 
-  it('does not wait for what the deadline leaves no time for', async () => {
+  it('does not wait if the retry would come after the deadline', async () => {
     const { outcome, attemptsAt } = await run({ ends: [new VKitServerError('later', { retryAfterMs: 60_000 })] })
     expect(outcome).toMatchObject({ retryAfterMs: 60_000 })
     expect(attemptsAt).toHaveLength(1)
   })
 
-  it('does not try again when the budget is spent', async () => {
+  it('does not retry when the budget is spent', async () => {
     expect((await run({ ends: [down], budget: spent() })).attemptsAt).toHaveLength(1)
   })
 })
@@ -116,27 +116,27 @@ describe('the retry budget', () => {
     return left
   }
 
-  it('has 20 retries at first', () => {
+  it('starts with 20 retries', () => {
     expect(countLeft(new RetryBudget())).toBe(20)
   })
 
   it.each([
     { wasRetried: false, earned: 1 },
     { wasRetried: true, earned: 2 },
-  ])('earns $earned with a success (retried: $wasRetried)', ({ wasRetried, earned }) => {
+  ])('earns $earned after a success (retried: $wasRetried)', ({ wasRetried, earned }) => {
     const budget = spent()
     budget.earn(wasRetried)
     expect(countLeft(budget)).toBe(earned)
   })
 
-  it('earns two with a success of a mint that was retried', async () => {
+  it('earns two retries when a retried mint succeeds', async () => {
     const budget = spent()
     budget.earn(false)
     await run({ ends: [down, 'token'], budget })
     expect(countLeft(budget)).toBe(2)
   })
 
-  it('holds no more than 20, however many successes', () => {
+  it('never exceeds 20 retries', () => {
     const budget = new RetryBudget()
     for (let success = 1; success <= 1_000; success++) budget.earn(true)
     expect(countLeft(budget)).toBe(20)

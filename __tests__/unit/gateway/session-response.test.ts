@@ -16,12 +16,12 @@ interface Case {
   readonly tookMs?: number
 }
 
-/** Reads an answer to a request that began at NOW. */
+/** Parses the response to a request that began at NOW. */
 function parse({ body = {}, dateMs, identity = 'user', tookMs = 100 }: Case): MintedToken & { events: VKitEvent[] } {
   const events: VKitEvent[] = []
-  const answer = { sessionToken: 'opaque', expiresAt: iso(NOW + HOUR), identity: 'user', ...body }
+  const response = { sessionToken: 'opaque', expiresAt: iso(NOW + HOUR), identity: 'user', ...body }
   const minted = parseSessionResponse(
-    { body: answer, dateMs },
+    { body: response, dateMs },
     { identity, scopes: [] },
     {
       start: { wall: NOW, monotonic: 5_000 },
@@ -32,9 +32,9 @@ function parse({ body = {}, dateMs, identity = 'user', tookMs = 100 }: Case): Mi
   return { ...minted, events }
 }
 
-function failure(given: Case): VKitError {
+function failure(options: Case): VKitError {
   try {
-    parse(given)
+    parse(options)
   } catch (error) {
     if (error instanceof VKitError) return error
   }
@@ -46,9 +46,9 @@ function jwt(claims: object): string {
   return `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmF0dXJl`
 }
 
-describe('what is printed and sent on', () => {
+describe('the text of a token and its expiry', () => {
   it.each(['a\u001b[2Jb', 'a\u0000b', 'a\nb', 'a\u007fb', 'a\u009bb', 'a\u202eb', 'a\u2028b', 'aéb', 'a\ud83d\ude00b'])(
-    'is printable ASCII, or the response is invalid: %j',
+    'must be printable ASCII: %j',
     text => {
       for (const body of [{ sessionToken: text }, { expiresAt: text }]) {
         const error = failure({ body })
@@ -58,7 +58,7 @@ describe('what is printed and sent on', () => {
     },
   )
 
-  it('may hold any printable character', () => {
+  it('may contain any printable character', () => {
     const printable = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join('')
     expect(parse({ body: { sessionToken: printable } }).token.sessionToken).toBe(printable)
     expect(parse({ body: { expiresAt: 'next Tuesday!' } }).token.expiresAt).toBe('next Tuesday!')
@@ -66,7 +66,7 @@ describe('what is printed and sent on', () => {
 })
 
 describe('the expiry of a token', () => {
-  it('is expiresAt where the token is opaque', () => {
+  it('is expiresAt if the token is opaque', () => {
     expect(parse({})).toMatchObject({
       token: { expiresAt: '2030-01-01T01:00:00.000Z' },
       lifetime: { start: { wall: NOW, monotonic: 5_000 }, ms: HOUR },
@@ -74,7 +74,7 @@ describe('the expiry of a token', () => {
     })
   })
 
-  it("is the JWT's exp where that is earlier, with an event", () => {
+  it("is the JWT's exp if that is earlier, with an event", () => {
     const sessionToken = jwt({ exp: NOW / 1000 + 600 })
     const { token, lifetime, events } = parse({ body: { sessionToken } })
     expect(token.expiresAt).toBe('2030-01-01T00:10:00Z')
@@ -82,25 +82,25 @@ describe('the expiry of a token', () => {
     expect(events).toEqual([{ type: 'expiry-mismatch', differenceMs: 3_000_000 }])
   })
 
-  it("is expiresAt where the JWT's exp is later", () => {
+  it("is expiresAt if the JWT's exp is later", () => {
     const { lifetime, events } = parse({ body: { sessionToken: jwt({ exp: NOW / 1000 + 7200 }) } })
     expect(lifetime?.ms).toBe(HOUR)
     expect(events).toEqual([])
   })
 
-  it('takes a difference of less than a second for rounding', () => {
+  it('emits no event if exp and expiresAt differ by less than a second', () => {
     const body = { sessionToken: jwt({ exp: NOW / 1000 + 600 }), expiresAt: iso(NOW + 600_999) }
     expect(parse({ body })).toMatchObject({ lifetime: { ms: 600_000 }, events: [] })
   })
 
-  it.each([undefined, null, ''])('is the exp where expiresAt is %p', expiresAt => {
+  it.each([undefined, null, ''])("is the JWT's exp if expiresAt is %p", expiresAt => {
     const { token, lifetime } = parse({ body: { sessionToken: jwt({ exp: NOW / 1000 + 600 }), expiresAt } })
     expect(token.expiresAt).toBe('2030-01-01T00:10:00Z')
     expect(lifetime?.ms).toBe(600_000)
   })
 
   it.each([undefined, null, '', true, {}, ['2030-01-01T01:00:00Z']])(
-    'must be there where the token is opaque (expiresAt %p)',
+    'is required if the token is opaque (expiresAt %p)',
     expiresAt => {
       expect(failure({ body: { expiresAt } })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false })
     },
@@ -112,14 +112,14 @@ describe('the expiry of a token', () => {
     ['epoch milliseconds', NOW + 600_000],
     ['epoch milliseconds as text', String(NOW + 600_000)],
     ['another zone', '2030-01-01T05:40:00+05:30'],
-  ])('may be %s, and is given on as RFC 3339 in UTC', (_, expiresAt) => {
+  ])('may be %s, and is returned as RFC 3339 in UTC', (_, expiresAt) => {
     const { token, lifetime } = parse({ body: { expiresAt } })
     expect(token.expiresAt).toBe('2030-01-01T00:10:00Z')
     expect(lifetime?.ms).toBe(600_000)
   })
 
   it.each(['tomorrow', '2030-01-01T01:00:00', '3600', '5', 3600, 1e300])(
-    'that cannot be read (%p) is returned as it came, and the token is not to be cached',
+    'is returned unchanged, and the token is not cached, if it is unreadable: %p',
     expiresAt => {
       const { token, lifetime, events } = parse({ body: { expiresAt } })
       expect(token).toMatchObject({ sessionToken: 'opaque', expiresAt: String(expiresAt) })
@@ -133,32 +133,32 @@ describe('the expiry of a token', () => {
     ['expiresAt, during the request', { expiresAt: iso(NOW + 99) }],
     ['exp', { sessionToken: jwt({ exp: NOW / 1000 - 1 }) }],
     ['epoch seconds', { expiresAt: NOW / 1000 - 1 }],
-  ])('that is past (%s) is an invalid response', (_, body) => {
+  ])('makes the response invalid if it is in the past: %s', (_, body) => {
     expect(failure({ body })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: true })
   })
 
-  it.each([NaN, 1e300, '600', null, {}])('ignores an exp that is no time (%p)', exp => {
+  it.each([NaN, 1e300, '600', null, {}])('ignores an exp that is not a time: %p', exp => {
     expect(parse({ body: { sessionToken: jwt({ exp }) } }).lifetime?.ms).toBe(HOUR)
   })
 
   it.each(['a.b.c', 'ey.ey.ey', `${jwt({ exp: 1 })}.more.parts`, 'x'.repeat(100)])(
-    'takes what only looks like a JWT for opaque (%s)',
+    'treats a token that only looks like a JWT as opaque: %s',
     sessionToken => {
       expect(parse({ body: { sessionToken } }).lifetime?.ms).toBe(HOUR)
     },
   )
 })
 
-describe("the server's time", () => {
+describe("the server's clock", () => {
   const TEN_MINUTES = 600_000
 
-  it('is ours where Date names a second that our clock was in', () => {
+  it('equals the local clock if Date is a second that passed during the request', () => {
     expect(parse({ dateMs: NOW })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
     expect(parse({ dateMs: NOW, tookMs: 900 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
     expect(parse({ dateMs: NOW + 2_000, tookMs: 2_500 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
   })
 
-  it('is that of Date, to the safe side by its resolution, where our clock is ten minutes behind', () => {
+  it('is taken from Date, minus its resolution, if the local clock is ten minutes behind', () => {
     const { lifetime, events } = parse({
       dateMs: NOW + TEN_MINUTES,
       body: { expiresAt: iso(NOW + TEN_MINUTES + HOUR) },
@@ -167,13 +167,13 @@ describe("the server's time", () => {
     expect(events).toEqual([{ type: 'clock-skew', skewMs: TEN_MINUTES - 100 }])
   })
 
-  it('is that of Date where our clock is ten minutes ahead: the token is not taken for expired', () => {
+  it('is taken from Date, so that the token is not expired, if the local clock is ten minutes ahead', () => {
     const { lifetime, events } = parse({ dateMs: NOW - TEN_MINUTES, body: { expiresAt: iso(NOW - TEN_MINUTES / 2) } })
     expect(lifetime?.ms).toBe(TEN_MINUTES / 2 - 1_000)
     expect(events).toEqual([{ type: 'clock-skew', skewMs: -(TEN_MINUTES - 1_000) }])
   })
 
-  it('is believed up to 24 h away', () => {
+  it('is taken from Date only up to 24 h away', () => {
     const ahead = 24 * HOUR
     const body = { expiresAt: iso(NOW + ahead + HOUR) }
     expect(parse({ dateMs: NOW + ahead, body }).lifetime?.ms).toBe(HOUR - 1_000)
@@ -181,14 +181,14 @@ describe("the server's time", () => {
     expect(parse({ dateMs: NOW + 100 - ahead - 1 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
   })
 
-  it('is ours where there is no Date, or one that an Age has made old', () => {
+  it('equals the local clock without a usable Date', () => {
     expect(parse({})).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
   })
 
-  it('never makes a token live longer than it does, wherever in its second the server was', () => {
+  it('never lengthens the lifetime of a token, at any fraction of a second', () => {
     for (let fraction = 0; fraction < 1000; fraction += 37) {
       for (const skewMs of [-TEN_MINUTES, -1_500, -999, -1, 0, 1, 999, 1_500, TEN_MINUTES]) {
-        // The server answers 50 ms after we asked, by its own clock, which is off by skewMs.
+        // The server responds after 50 ms, and its clock is off by skewMs.
         const server = NOW + fraction + 50 + skewMs
         const trueLifetime = 10_000
         const start = { wall: NOW + fraction, monotonic: 0 }
@@ -200,7 +200,7 @@ describe("the server's time", () => {
           { identity: 'user', scopes: [] },
           { start, end: { wall: start.wall + 100, monotonic: 100 }, events: new Events() },
         )
-        // Skews of less than a second cannot be told from the resolution of Date.
+        // Date has a resolution of one second, which hides a smaller skew.
         const unseen = Math.abs(skewMs) < 1_000 ? Math.max(0, skewMs) : 0
         expect(lifetime?.ms).toBeLessThanOrEqual(50 + trueLifetime + unseen)
       }
@@ -208,24 +208,24 @@ describe("the server's time", () => {
   })
 })
 
-describe('the identity of an answer', () => {
+describe('the identity of a response', () => {
   it.each([
     ['another', 'user', 'other'],
     ['another case', 'user', 'User'],
-    ['a space more', 'user', 'user '],
+    ['an extra space', 'user', 'user '],
     ['another Unicode form', 'é', 'e\u0301'],
     ['a look-alike', 'user', 'us\u0435r'],
     ['a prefix', 'user', 'use'],
     ['nothing', 'user', ''],
-  ])('must be the one asked for, byte for byte (%s)', (_, identity, answered) => {
-    const error = failure({ identity, body: { identity: answered } })
+  ])('must equal the requested one byte for byte (%s)', (_, identity, received) => {
+    const error = failure({ identity, body: { identity: received } })
     expect(error).toMatchObject({ code: 'VKIT_IDENTITY_MISMATCH', retryable: false })
-    for (const value of [identity, answered]) {
+    for (const value of [identity, received]) {
       if (value.length > 2) expect(error.message).not.toContain(`"${value}"`)
     }
   })
 
-  it('names neither identity in its error', () => {
+  it('does not appear in the error, and neither does the requested one', () => {
     const error = failure({ identity: 'alice@example.com', body: { identity: 'bob@example.com' } })
     expect(`${error.stack} ${JSON.stringify(error)}`).not.toMatch(/alice|bob|example/)
   })
@@ -235,15 +235,15 @@ describe('the identity of an answer', () => {
   })
 })
 
-describe('the token of an answer', () => {
+describe('the token of a response', () => {
   it.each([undefined, null, '', 7, {}, 'a\r\nb', 'a\0b', 'a\u007fb', 'x'.repeat(16 * 1024 + 1)])(
-    'must be text fit for a header (%#)',
+    'must be valid text for a header (%#)',
     sessionToken => {
       expect(failure({ body: { sessionToken } })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: false })
     },
   )
 
-  it('is frozen, with the identity and the scopes that were asked for', () => {
+  it('is frozen, with the requested identity and scopes', () => {
     const { token } = parse({})
     expect(Object.isFrozen(token)).toBe(true)
     expect(token).toEqual({
@@ -254,7 +254,7 @@ describe('the token of an answer', () => {
     })
   })
 
-  it('is read from own properties alone', () => {
+  it('is read only from own properties', () => {
     const body = Object.create({ sessionToken: 'opaque', identity: 'user', expiresAt: iso(NOW + HOUR) }) as object
     const ends = { start: { wall: NOW, monotonic: 0 }, end: { wall: NOW, monotonic: 0 }, events: new Events() }
     expect(() => parseSessionResponse({ body }, { identity: 'user', scopes: [] }, ends)).toThrow(/no sessionToken/)

@@ -41,7 +41,7 @@ const hang: Reply = ({ deadline, onDispatch }) => {
   return new Promise((_, reject) => deadline.onAbort(() => reject(deadline.reason)))
 }
 
-/** A minter with a transport that replies as the test says; the last reply stays. */
+/** Creates a minter whose transport returns `replies` in order. The last reply repeats. */
 function setUp({
   replies = [grant],
   secrets = ['secret'],
@@ -54,10 +54,10 @@ function setUp({
     maxConnections: 50,
     exchange: request => (replies[Math.min(requests.push(request), replies.length) - 1] ?? grant)(request),
   }
-  let asked = 0
+  let reads = 0
   const secret = new SecretSource({
     rotates: secrets.length > 1,
-    read: async () => secrets[Math.min(asked++, secrets.length - 1)] ?? '',
+    read: async () => secrets[Math.min(reads++, secrets.length - 1)] ?? '',
   })
   const events = new Events(onEvent)
   const random = seededRandom()
@@ -66,7 +66,7 @@ function setUp({
     const deadline = new Deadline(clock, ms, () => new VKitTimeoutError('late'))
     return minter.mint({ identity, scopes: ['videos.read'] }, { deadline, priority: new MintPriority('call') })
   }
-  return { clock, types, requests, minter, mint, secretReads: () => asked }
+  return { clock, types, requests, minter, mint, secretReads: () => reads }
 }
 
 describe('a mint', () => {
@@ -82,7 +82,7 @@ describe('a mint', () => {
     ])
   })
 
-  it('of a response for another identity fails, and is not retried', async () => {
+  it('fails without a retry if the response is for another identity', async () => {
     const other: Reply = async () => ({
       body: { sessionToken: 't', expiresAt: '2040-01-01T00:00:00Z', identity: 'other' },
       dateMs: undefined,
@@ -92,7 +92,7 @@ describe('a mint', () => {
     expect(requests).toHaveLength(1)
   })
 
-  it('that is retried reports its attempts in one event', async () => {
+  it('emits one mint event when it succeeds after a retry', async () => {
     const { clock, mint, types } = setUp({ replies: [refuse(new VKitServerError('down')), grant], maxRetries: 2 })
     const minted = mint()
     await clock.advance(5_000)
@@ -111,23 +111,23 @@ describe('a secret that the gateway refuses', () => {
     expect(types()).toContain('secret-rotation')
   })
 
-  it('and has not changed is not sent again', async () => {
+  it('is not sent again if it has not changed', async () => {
     const { mint, requests } = setUp({ replies: [refuse(refused)], secrets: ['old', 'old'] })
     expect(await failureOf(mint())).toMatchObject({ code: 'VKIT_UNAUTHENTICATED', attempts: 1 })
     expect(requests).toHaveLength(1)
   })
 
-  it('twice counts the attempts of both', async () => {
+  it('causes an error that counts the attempts with the old and the new secret', async () => {
     const { mint } = setUp({ replies: [refuse(refused)], secrets: ['old', 'new'] })
     expect(await failureOf(mint())).toMatchObject({ code: 'VKIT_UNAUTHENTICATED', attempts: 2 })
   })
 })
 
-/** As many users as open the circuit. */
+/** Enough users to open the circuit. */
 const EVERYONE = Array.from({ length: 40 }, (_, i) => `user ${i}`)
 
 describe('a circuit that is open', () => {
-  it('fails a mint at once, without a request and without reading the secret', async () => {
+  it('fails a mint immediately, without a request and without reading the secret', async () => {
     const { mint, minter, requests, secretReads } = setUp({ replies: [refuse(new VKitConnectionError('down'))] })
     for (const user of EVERYONE) await failureOf(mint(user))
     expect(minter.stats.circuit).toBe('open')
@@ -138,7 +138,7 @@ describe('a circuit that is open', () => {
     expect([requests.length, secretReads()]).toEqual([requestsBefore, readsBefore])
   })
 
-  it('ends the retries of those that are under way', async () => {
+  it('ends the retries of mints in flight', async () => {
     const { clock, mint, requests } = setUp({ replies: [refuse(new VKitConnectionError('down'))], maxRetries: 2 })
     const failures = EVERYONE.map(user => failureOf(mint(user)))
     await clock.advance(DEADLINE_MS)
@@ -147,8 +147,8 @@ describe('a circuit that is open', () => {
   })
 
   it.each([
-    ['is not opened by short deadlines of callers', 500, 'closed'],
-    ['is opened by requests that hang for a whole attempt', 5_000, 'open'],
+    ['is not caused by short deadlines of callers', 500, 'closed'],
+    ['is caused by requests that hang for a whole attempt', 5_000, 'open'],
   ])('%s', async (_, ms, state) => {
     const { clock, mint, minter } = setUp({ replies: [hang] })
     const failures = EVERYONE.map(user => failureOf(mint(user, ms)))
@@ -161,17 +161,17 @@ describe('a circuit that is open', () => {
     ['refusals', new VKitRequestError('no', { status: 400 })],
     ['rate limits', new VKitRateLimitError('later', { status: 429 })],
     ["a proxy's pages", new VKitResponseError('a page', { status: 403, retryable: true })],
-  ])('is not opened by %s', async (_, error) => {
+  ])('is not caused by %s', async (_, error) => {
     const { mint, minter } = setUp({ replies: [refuse(error)] })
     for (const user of EVERYONE) await failureOf(mint(user))
     expect(minter.stats.circuit).toBe('closed')
   })
 })
 
-describe('a user whose mint has failed for good', () => {
+describe('a user whose mint has failed after all retries', () => {
   const busy = new VKitRateLimitError('later', { status: 429, retryAfterMs: 30_000 })
 
-  it('is refused with the same failure until its time has come, and others are not', async () => {
+  it('is refused with the same failure until retryAfterMs has passed, but other users are not', async () => {
     const { clock, mint, minter, requests } = setUp({ replies: [refuse(busy), grant] })
     expect(await failureOf(mint())).toMatchObject({ attempts: 1, retryAfterMs: 30_000 })
     await clock.advance(10_000)
@@ -189,7 +189,7 @@ describe('a user whose mint has failed for good', () => {
     expect(requests).toHaveLength(3)
   })
 
-  it('is not refused for a failure that a caller, or the secret provider, caused', async () => {
+  it('is not refused after a failure that a short deadline of the caller caused', async () => {
     const { clock, mint, minter } = setUp({ replies: [hang, grant] })
     const failure = failureOf(mint('user', 500))
     await clock.advance(500)
@@ -203,7 +203,7 @@ describe('a secret that never worked', () => {
   const refused = new VKitAuthenticationError('refused', { status: 401 })
 
   it.each([{ secrets: ['wrong'] }, { secrets: ['wrong', 'wrong'] }])(
-    'is not sent for every user, nor asked for: $secrets',
+    'is neither sent nor read for every user: $secrets',
     async ({ secrets }) => {
       const { mint, requests, secretReads } = setUp({ replies: [refuse(refused)], secrets })
       for (let i = 0; i < 300; i++) {
@@ -214,14 +214,14 @@ describe('a secret that never worked', () => {
     },
   )
 
-  it('is not sent more often than there are connections, where all mint at once', async () => {
+  it('is sent at most once per connection if all users mint at the same time', async () => {
     const { mint, requests, secretReads } = setUp({ replies: [refuse(refused)], secrets: ['wrong', 'wrong'] })
     await Promise.all(Array.from({ length: 300 }, (_, i) => failureOf(mint(`user ${i}`))))
     expect(requests.length).toBeLessThanOrEqual(50)
     expect(secretReads()).toBeLessThanOrEqual(10)
   })
 
-  it('is sent again after a while, and forgotten when it works', async () => {
+  it('is sent again after its backoff, and is no longer refused when it works', async () => {
     const { clock, mint, requests } = setUp({ replies: [refuse(refused), grant] })
     await failureOf(mint())
     expect(await failureOf(mint('another'))).toMatchObject({ attempts: 0, refusedBy: 'secret' })
@@ -235,7 +235,7 @@ describe('a secret that never worked', () => {
 describe('a secret that was replaced', () => {
   const refused = new VKitAuthenticationError('refused', { status: 401 })
 
-  it('ends the refusals of those who met the old one', async () => {
+  it('ends the refusals of users who failed with the old one', async () => {
     const { mint, clock } = setUp({
       replies: [grant, refuse(refused), grant],
       secrets: ['old', 'old', 'old', 'new'],
@@ -251,7 +251,7 @@ describe('a secret that was replaced', () => {
 describe('a secret that worked', () => {
   const refused = new VKitAuthenticationError('refused', { status: 401 })
 
-  it('is refused for single users, until as many are refused as open a circuit', async () => {
+  it('is refused for single users until 40 users are refused', async () => {
     const { mint, requests } = setUp({ replies: [grant, refuse(refused)] })
     await mint('first')
     for (const user of EVERYONE) expect(await failureOf(mint(user))).toMatchObject({ attempts: 1 })

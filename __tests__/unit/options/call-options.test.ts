@@ -11,24 +11,24 @@ describe('the options of a call', () => {
     })
   })
 
-  it('may be the scopes alone, which are sorted, each once', () => {
+  it('may be only the scopes, which are sorted and deduplicated', () => {
     const { request } = resolveCall('user', ['b', 'a', 'b'], defaults)
     expect(request.scopes).toEqual(['a', 'b'])
     expect(Object.isFrozen(request.scopes)).toBe(true)
   })
 
-  it('mint each time for a client without a cache', () => {
+  it("use the cache mode 'no-store' for a client without a cache", () => {
     expect(resolveCall('user', { cache: 'reload' }, { ...defaults, caching: false }).call.mode).toBe('no-store')
   })
 
   it.each<[string, object, string]>([
     ['a misspelled name', { deadline: 1 }, 'did you mean "deadlineMs"?'],
     ['a deadline of 0', { deadlineMs: 0 }, 'deadlineMs must be a number of milliseconds above 0'],
-    ['a deadline that no timer takes', { deadlineMs: 2 ** 31 }, 'at most 2147483647'],
-    ['a validity below 0', { minValidityMs: -1 }, 'minValidityMs must be a number of milliseconds, 0 or more'],
-    ['another cache mode', { cache: 'never' }, "cache must be 'default', 'reload' or 'no-store'"],
-    ['a signal of no signal', { signal: {} }, 'signal must be an AbortSignal'],
-    ['inherited options', Object.create({ scopes: ['a'] }) as object, 'must have members of their own'],
+    ['a deadline above the maximum of a timer', { deadlineMs: 2 ** 31 }, 'at most 2147483647'],
+    ['a negative validity', { minValidityMs: -1 }, 'minValidityMs must be a number of milliseconds, 0 or more'],
+    ['an unknown cache mode', { cache: 'never' }, "cache must be 'default', 'reload' or 'no-store'"],
+    ['a signal that is not an AbortSignal', { signal: {} }, 'signal must be an AbortSignal'],
+    ['inherited options', Object.create({ scopes: ['a'] }) as object, 'must have own properties'],
     ['an iterable', new Set(['a']), 'must be a plain object, not an iterable'],
   ])('refuse %s', (_, options, message) => {
     expect(() => resolveCall('user', options, defaults)).toThrow(message)
@@ -37,7 +37,7 @@ describe('the options of a call', () => {
     )
   })
 
-  it('whose getter throws are refused without what it throws', () => {
+  it('are refused without showing the error that a getter throws', () => {
     const options = {
       get scopes(): never {
         throw new Error('the secret is 42')
@@ -62,9 +62,9 @@ describe('an identity', () => {
     ['ü'.repeat(513), 'must not be longer than 1 KiB'],
     ['a\0b', 'must be well-formed Unicode without NUL'],
     ['a\ud800', 'must be well-formed Unicode without NUL'],
-    ['undefined', 'must not be the text undefined'],
-    ['NaN', 'must not be the text NaN'],
-    ['[object Object]', 'must not be the text [object …]'],
+    ['undefined', 'must not be the string undefined'],
+    ['NaN', 'must not be the string NaN'],
+    ['[object Object]', 'must not be the string [object …]'],
   ])('is refused: %j', (identity, message) => {
     expect(() => resolveRequest(identity, undefined)).toThrow(`identity ${message}`)
   })
@@ -76,7 +76,7 @@ describe('scopes', () => {
     ['an empty one', ['a', ''], 'scopes must be non-empty strings'],
     ['a hole', new Array(1), 'scopes must be non-empty strings'],
     ['one that is too long', ['a'.repeat(257)], 'scopes must be non-empty strings'],
-    ['too many', Array.from({ length: 101 }, (_, i) => `s${i}`), 'scopes must be no more than 100'],
+    ['too many', Array.from({ length: 101 }, (_, i) => `s${i}`), 'scopes must contain at most 100'],
   ])('are refused: %s', (_, scopes, message) => {
     expect(() => resolveRequest('user', scopes)).toThrow(message)
   })
@@ -95,9 +95,9 @@ describe('the options of a run over many identities', () => {
 
   it.each<[string, unknown, object, string]>([
     ['a string of identities', 'user', {}, 'identities must be an array, an iterable or an async iterable'],
-    ['no place at all', [], { concurrency: 0 }, 'concurrency must be a whole number from 1 to 1000'],
-    ['too many at once', [], { concurrency: 1_001 }, 'concurrency must be a whole number from 1 to 1000'],
-    ['another mode', [], { onOutage: 'stop' }, "onOutage must be 'wait' or 'fail'"],
+    ['a concurrency of 0', [], { concurrency: 0 }, 'concurrency must be a whole number from 1 to 1000'],
+    ['a concurrency that is too high', [], { concurrency: 1_001 }, 'concurrency must be a whole number from 1 to 1000'],
+    ['an unknown outage mode', [], { onOutage: 'stop' }, "onOutage must be 'wait' or 'fail'"],
   ])('refuse %s', (_, identities, options, message) => {
     expect(() => resolveBatch(identities, options)).toThrow(message)
   })
@@ -109,6 +109,6 @@ describe('the options of invalidate', () => {
   })
 
   it.each([[''], [42]])('refuse %j as a token', token => {
-    expect(() => resolveInvalidation('user', { token: token as string })).toThrow('token must be the text')
+    expect(() => resolveInvalidation('user', { token: token as string })).toThrow('token must be the string')
   })
 })

@@ -5,11 +5,11 @@ import { resolveClientOptions } from '../../../lib/options/client-options.js'
 import type { VKitClientOptions } from '../../../lib/options/types.js'
 
 const nothing = (): void => undefined
-const before = process.env['VKIT_BASE_URL']
+const originalUrl = process.env['VKIT_BASE_URL']
 
 afterEach(() => {
-  if (before === undefined) delete process.env['VKIT_BASE_URL']
-  else process.env['VKIT_BASE_URL'] = before
+  if (originalUrl === undefined) delete process.env['VKIT_BASE_URL']
+  else process.env['VKIT_BASE_URL'] = originalUrl
 })
 
 describe('the options of a client', () => {
@@ -31,21 +31,25 @@ describe('the options of a client', () => {
 
   it.each<[string, object, string]>([
     ['a misspelled name', { appsecret: 'x' }, 'did you mean "appSecret"?'],
-    ['a misspelled name of the cache', { cache: { maxentries: 1 } }, 'did you mean "cache.maxEntries"?'],
+    ['a misspelled cache option', { cache: { maxentries: 1 } }, 'did you mean "cache.maxEntries"?'],
     ['an array', [], 'The options must be an object'],
-    ['retries below 0', { maxRetries: -1 }, 'maxRetries must be a whole number from 0'],
-    ['no connection', { maxConnections: 0 }, 'maxConnections must be a whole number from 1'],
+    ['negative retries', { maxRetries: -1 }, 'maxRetries must be a whole number from 0'],
+    ['no connections', { maxConnections: 0 }, 'maxConnections must be a whole number from 1'],
     ['half an entry', { cache: { maxEntries: 0.5 } }, 'cache.maxEntries must be a whole number from 1'],
-    ['a refresh after the end', { cache: { refreshAhead: 1.1 } }, 'cache.refreshAhead must be a number above 0'],
+    ['a refresh after the expiry', { cache: { refreshAhead: 1.1 } }, 'cache.refreshAhead must be a number above 0'],
     [
       'a store without set',
       { cache: { store: { get: nothing, delete: nothing } } },
       'cache.store must have the methods',
     ],
-    ['an agent in place of two', { agent: new http.Agent() }, 'agent must be an object { http, https }'],
+    [
+      'a single agent instead of { http, https }',
+      { agent: new http.Agent() },
+      'agent must be an object { http, https }',
+    ],
     ['an http agent for https', { agent: { https: new http.Agent() } }, 'agent.https must be an https.Agent'],
     [
-      'an agent that checks no certificates',
+      'an agent that does not verify certificates',
       { agent: { https: new https.Agent({ rejectUnauthorized: false }) } },
       'agent.https has rejectUnauthorized: false',
     ],
@@ -54,7 +58,7 @@ describe('the options of a client', () => {
       { clock: { now: nothing, monotonic: nothing } },
       'clock must have now, monotonic and sleep',
     ],
-    ['a listener of text', { onEvent: 'log' }, 'onEvent must be a function'],
+    ['a listener that is a string', { onEvent: 'log' }, 'onEvent must be a function'],
   ])('refuse %s', (_, options, message) => {
     expect(() => resolveClientOptions(options as VKitClientOptions)).toThrow(message)
     expect(() => resolveClientOptions(options as VKitClientOptions)).toThrow(
@@ -62,7 +66,7 @@ describe('the options of a client', () => {
     )
   })
 
-  it('leave random numbers to Math.random, also where a test replaces it later', () => {
+  it('use Math.random even if a test replaces it later', () => {
     const { random } = resolveClientOptions({ appSecret: 'an-app-secret' })
     const spy = jest.spyOn(Math, 'random').mockReturnValue(0.25)
     try {
@@ -72,26 +76,26 @@ describe('the options of a client', () => {
     }
   })
 
-  it('that are unknown and may be the secret are not repeated', () => {
+  it('are refused without repeating an unknown name that may be the secret', () => {
     expect(() => resolveClientOptions({ 'eyJhbGciOiJIUzI1NiJ9.e30.c2ln': 1 } as VKitClientOptions)).toThrow(
       /^Unknown option\. Known options: appSecret, /,
     )
   })
 })
 
-describe('the address of the gateway', () => {
+describe('the endpoint of the gateway', () => {
   it.each([
     [undefined, 'https://gateway.video.io/v1/sessions'],
     ['https://gateway.example/', 'https://gateway.example/v1/sessions'],
     ['https://gateway.example/eu/', 'https://gateway.example/eu/v1/sessions'],
     [new URL('http://[::1]:8080'), 'http://[::1]:8080/v1/sessions'],
     ['http://127.0.0.1:80', 'http://127.0.0.1/v1/sessions'],
-  ])('of %s is %s', (baseUrl, href) => {
+  ])('for the baseUrl %s is %s', (baseUrl, href) => {
     delete process.env['VKIT_BASE_URL']
     expect(resolveClientOptions({ baseUrl }).endpoint().href).toBe(href)
   })
 
-  it('comes from the environment, read at the first call', () => {
+  it('comes from the environment, which is read at the first call', () => {
     const { endpoint } = resolveClientOptions({})
     process.env['VKIT_BASE_URL'] = 'https://gateway.example'
     expect(endpoint().href).toBe('https://gateway.example/v1/sessions')
@@ -103,10 +107,10 @@ describe('the address of the gateway', () => {
     ['ftp://gateway.example', 'must begin with https://'],
     ['http://gateway.example', 'must begin with https://'],
     ['http://127.0.0.1.evil.example', 'must begin with https://'],
-    ['https://user:password@gateway.example', 'must hold no credentials'],
-    ['https://gateway.example?a=1', 'must hold no credentials, query or fragment'],
+    ['https://user:password@gateway.example', 'must not contain credentials'],
+    ['https://gateway.example?a=1', 'must not contain credentials, a query or a fragment'],
     ['gateway', 'is not a URL'],
-  ])('is refused: %s', (baseUrl, message) => {
+  ])('is refused for the baseUrl %s', (baseUrl, message) => {
     expect(() => resolveClientOptions({ baseUrl })).toThrow(`baseUrl ${message}`)
   })
 })

@@ -12,14 +12,14 @@ const read = (given: unknown, environment?: string): Promise<string> =>
   resolveSecret(given, () => environment).read(deadline())
 
 describe('the app secret', () => {
-  it('is the text, what the function returns, or else what the environment holds', async () => {
+  it('is the given text, the result of the given function, or the environment variable', async () => {
     expect(await read('given', 'environment')).toBe('given')
     expect(await read(() => 'from-a-function', 'environment')).toBe('from-a-function')
     expect(await read(async () => Promise.resolve('from-a-promise'))).toBe('from-a-promise')
     expect(await read(undefined, 'environment')).toBe('environment')
   })
 
-  it('changes only where it comes from a function', () => {
+  it('may change only if it comes from a function', () => {
     expect(
       resolveSecret(
         () => 'secret',
@@ -32,24 +32,24 @@ describe('the app secret', () => {
 
   it.each<[string, unknown, string]>([
     ['a number', 42, 'must be a string or a function, not of type number'],
-    ['nothing', '', 'is empty'],
-    ['an unset value', 'undefined', 'is the text of a value that is not set'],
+    ['empty text', '', 'is empty'],
+    ['the text of an unset value', 'undefined', 'is the string of a missing value'],
     ['quotes', '"secret"', 'is in quotes'],
-    ['a line break', 'secret\n', 'holds spaces, line breaks or characters outside ASCII'],
-    ['too much', 'a'.repeat(8 * 1024 + 1), 'is longer than 8 KiB'],
+    ['a line break', 'secret\n', 'contains spaces, line breaks or characters outside ASCII'],
+    ['text that is too long', 'a'.repeat(8 * 1024 + 1), 'is longer than 8 KiB'],
     ['a session token', jwt({ role: 'session', exp: 2_000_000_000 }), 'is a session token'],
-  ])('is refused at once: %s', (_, secret, message) => {
+  ])('is refused immediately: %s', (_, secret, message) => {
     expect(() => resolveSecret(secret, () => undefined)).toThrow(`appSecret ${message}`)
   })
 
-  it('that is nowhere is missed at the first call', async () => {
+  it('causes VKIT_CONFIG at the first call if it is missing', async () => {
     expect(await failureOf(read(undefined))).toMatchObject({
       code: 'VKIT_CONFIG',
       message: expect.stringContaining('set VKIT_APP_SECRET') as unknown,
     })
   })
 
-  it('is not shown by the error of a provider that fails', async () => {
+  it('does not appear in the error if the provider fails', async () => {
     const secret = 'the-secret-in-its-message'
     const error = await failureOf(read(() => Promise.reject(new TypeError(`cannot parse ${secret}`))))
     expect(error).toMatchObject({ code: 'VKIT_CONFIG', cause: { name: 'TypeError' } })
@@ -64,7 +64,7 @@ describe('isSessionToken', () => {
     ['a JWT of another role', jwt({ role: 'session' }), true],
     ['a JWT that expires', jwt({ role: 'app', exp: 1 }), true],
     ['opaque text', 'opaque', false],
-  ])('of %s', (_, text, expected) => {
+  ])('recognizes %s', (_, text, expected) => {
     expect(isSessionToken(text)).toBe(expected)
   })
 })
@@ -75,7 +75,7 @@ describe('isVisibleAscii', () => {
     ['', false],
     ['se cret', false],
     ['sécret', false],
-  ])('of %j is %s', (text, expected) => {
+  ])('returns for %j: %s', (text, expected) => {
     expect(isVisibleAscii(text)).toBe(expected)
   })
 })

@@ -8,20 +8,22 @@ const JWT =
   'eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYXBwIiwiaXNzIjoidmlkZW8uaW8ifQ.kq3vX0aTn5cWm8sYpR1uLdZ7hGfEjB2oV4iNxCwQt6M'
 const SIGNATURE = JWT.split('.')[2] ?? ''
 
-describe('scrub', () => {
+describe('redact', () => {
   it.each([
     ['an opaque secret', OPAQUE, OPAQUE],
     ['the signature of a JWT', JWT, SIGNATURE],
     ['a secret with dots that is not a JWT', DOTTED, DOTTED],
-  ])('redacts any 12 consecutive characters of %s, and no more than it must', (_, secret, telling) => {
+  ])('redacts any 12 consecutive characters of %s, and nothing else', (_, secret, secretPart) => {
     const lengths = fc.integer({ min: 12, max: 31 })
     fc.assert(
-      fc.property(lengths, fc.nat(telling.length - 12), (length, at) => {
-        const fragment = telling.slice(at, at + length)
+      fc.property(lengths, fc.nat(secretPart.length - 12), (length, at) => {
+        const fragment = secretPart.slice(at, at + length)
         expect(redact(`key <${fragment}> is unknown`, secret)).toBe('key <[redacted]> is unknown')
       }),
     )
-    expect(redact(`key <${telling.slice(3, 14)}> is unknown`, secret)).toBe(`key <${telling.slice(3, 14)}> is unknown`)
+    expect(redact(`key <${secretPart.slice(3, 14)}> is unknown`, secret)).toBe(
+      `key <${secretPart.slice(3, 14)}> is unknown`,
+    )
   })
 
   it('redacts every fragment of a text, side by side and overlapping', () => {
@@ -31,21 +33,21 @@ describe('scrub', () => {
     expect(clean).toMatch(/^\[redacted\], (?:\[redacted\])+ and \[redacted\]$/)
   })
 
-  it('redacts a fragment that is broken up', () => {
+  it('redacts a fragment that contains a line break', () => {
     expect(redact(`key ${OPAQUE.slice(0, 7)}\n${OPAQUE.slice(7, 14)}`, OPAQUE)).toBe('[redacted]')
   })
 
-  it('leaves the common beginning of a JWT', () => {
+  it('keeps the common beginning of a JWT', () => {
     expect(redact('not eyJhbGciOiJIUzI1NiJ9', JWT)).toBe('not eyJhbGciOiJIUzI1NiJ9')
   })
 
-  it('shows nothing that changes the direction of text', () => {
+  it('replaces characters that change the direction of text', () => {
     expect(redact('a\u202eb\u200fc\u061cd\u2066e', OPAQUE)).toBe('a b c d e')
   })
 })
 
-describe('repeats', () => {
-  it('finds a fragment in letters of any case', () => {
+describe('containsSecret', () => {
+  it('finds a fragment in upper or lower case', () => {
     expect(containsSecret(`req-${OPAQUE.slice(4, 16).toUpperCase()}`, OPAQUE)).toBe(true)
     expect(containsSecret(`req-${OPAQUE.slice(4, 15)}`, OPAQUE)).toBe(false)
   })

@@ -21,17 +21,17 @@ const request: TokenRequest = { identity: 'user', scopes: [] }
 const call: TokenCall = { mode: 'default', deadlineMs: 15_000 }
 const ENDPOINT = new URL('https://gateway.video.io/v1/sessions')
 
-/** Of all processes together: no two tokens are the same. */
+/** The number of tokens minted by all processes, so that no two tokens are the same. */
 let minted = 0
 
-/** One process: a cache with a shared store, and a mint that answers at once. */
+/** Creates one process: a cache with a shared store, and a mint that resolves immediately. */
 function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string | Promise<string> => 'secret' } = {}) {
-  const { events: told, types, onEvent } = recordEvents()
+  const { events: emitted, types, onEvent } = recordEvents()
   const events = new Events(onEvent)
   let mints = 0
   const process = {
     clock,
-    told,
+    emitted,
     types,
     lifetimeMs: HOUR,
     get mints() {
@@ -39,12 +39,12 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     },
     source: new SecretSource({ rotates: true, read: async () => secret() }),
   }
-  const mint = async (asked: TokenRequest, { deadline }: MintOptions): Promise<MintedToken> => {
+  const mint = async (tokenRequest: TokenRequest, { deadline }: MintOptions): Promise<MintedToken> => {
     await process.source.read(deadline)
     const start = { wall: clock.now(), monotonic: clock.monotonic() }
     const expiresAt = new Date(clock.now() + process.lifetimeMs).toISOString()
     mints++
-    const token = Object.freeze({ sessionToken: `token-${++minted}`, expiresAt, ...asked })
+    const token = Object.freeze({ sessionToken: `token-${++minted}`, expiresAt, ...tokenRequest })
     return { token, lifetime: { start, ms: process.lifetimeMs } }
   }
   const sharedStore = new EncryptedStore({
@@ -70,13 +70,13 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
   return Object.assign(process, { cache, sharedStore })
 }
 
-/** Lets the clock go until `promise` settles; the milliseconds that it took. */
+/** Advances the clock until `promise` settles. Returns how many milliseconds it took. */
 async function costOf(clock: FakeClock, promise: Promise<unknown>): Promise<number> {
   const start = clock.monotonic()
   let end: number | undefined
   void promise.finally(() => (end = clock.monotonic()))
   for (;;) {
-    // Encryption is done by threads: it takes turns of the event loop, and no time of this clock.
+    // Encryption runs on threads, which take turns of the event loop but no time of this clock.
     for (let i = 0; i < 50 && end === undefined; i++) await turn()
     if (end !== undefined) return end - start
     await clock.advance(10)
@@ -89,16 +89,16 @@ async function untilWritten(process: { sharedStore: EncryptedStore }): Promise<v
 
 const never = (): Promise<never> => new Promise(() => undefined)
 
-describe('a store in trouble', () => {
-  const troubles: [string, TokenStore][] = [
+describe('a failing store', () => {
+  const stores: [string, TokenStore][] = [
     ['hangs', { get: never, set: never, delete: never }],
     ['throws', { get: () => boom(), set: () => boom(), delete: () => boom() }],
     ['rejects', { get: async () => boom(), set: async () => boom(), delete: async () => boom() }],
-    ['answers garbage', { get: () => ({ not: 'ours' }), set: () => Symbol('?'), delete: () => null }],
-    ['loses what is written', { get: () => undefined, set: () => true, delete: () => true }],
+    ['returns garbage', { get: () => ({ not: 'ours' }), set: () => Symbol('?'), delete: () => null }],
+    ['loses its writes', { get: () => undefined, set: () => true, delete: () => true }],
   ]
 
-  it.each(troubles)('that %s costs 50 calls no more than 250 ms in all, and fails none', async (_, store) => {
+  it.each(stores)('that %s delays 50 calls by at most 250 ms in total, and causes no error', async (_, store) => {
     const process = setUp(store)
     let cost = 0
     for (let i = 0; i < 50; i++) {
@@ -109,33 +109,33 @@ describe('a store in trouble', () => {
     expect(process.mints).toBe(50)
   })
 
-  it('that hangs does not delay a caller by its writes', async () => {
+  it('that hangs only in writes does not delay a caller', async () => {
     const process = setUp({ get: () => undefined, set: never, delete: never })
     expect(await costOf(process.clock, process.cache.get(request, call))).toBe(0)
   })
 
-  it('that hangs delays invalidate by no more than 200 ms', async () => {
+  it('that hangs delays invalidate by at most 200 ms', async () => {
     const process = setUp({ get: never, set: never, delete: never })
     expect(await costOf(process.clock, process.cache.invalidate(request))).toBeLessThanOrEqual(100)
     const other = setUp({ get: never, set: never, delete: never })
     expect(await costOf(other.clock, other.cache.invalidate(request, 'token'))).toBeLessThanOrEqual(200)
   })
 
-  it('does not hide that it was the secret provider that did not answer', async () => {
-    let asked = 0
-    const process = setUp(new Map<string, string>(), { secret: () => (asked++, never()) })
+  it('does not hide that the secret provider timed out', async () => {
+    let providerCalls = 0
+    const process = setUp(new Map<string, string>(), { secret: () => (providerCalls++, never()) })
     const outcome = failureOf(process.cache.get(request, call))
     await process.clock.advance(call.deadlineMs)
     const error = await outcome
     expect(error).toMatchObject({ code: 'VKIT_TIMEOUT', retryable: false })
-    expect(error.message).toContain('The app secret provider did not answer')
-    expect([asked, process.mints]).toEqual([1, 0])
-    expect(process.told).toContainEqual(
+    expect(error.message).toContain('The app secret provider did not return')
+    expect([providerCalls, process.mints]).toEqual([1, 0])
+    expect(process.emitted).toContainEqual(
       expect.objectContaining({ type: 'failure', code: 'VKIT_TIMEOUT', retryable: false }),
     )
   })
 
-  it('that hangs is left at the deadline of the call', async () => {
+  it('that hangs delays a read no longer than the deadline of the call', async () => {
     const process = setUp({ get: never, set: never, delete: never })
     const deadline = new Deadline(process.clock, 30, () => new Error('deadline'))
     expect(await costOf(process.clock, process.sharedStore.read(request, deadline))).toBe(30)
@@ -143,10 +143,10 @@ describe('a store in trouble', () => {
   })
 })
 
-describe('callers who wish for different validities', () => {
+describe('callers with different minValidityMs', () => {
   const eager = { ...call, minValidityMs: 0.75 * HOUR }
 
-  /** The store holds a token with half an hour left. */
+  /** Stores a token that is valid for another half hour. */
   async function setUpHalfSpent() {
     const store = new RecordingStore(new Map())
     const first = setUp(store)
@@ -156,7 +156,7 @@ describe('callers who wish for different validities', () => {
     return { first, second: setUp(store, { clock: first.clock }) }
   }
 
-  it('share the store and, where its token is not enough for some, one mint', async () => {
+  it('share the stored token, and one mint if the stored token is not valid for long enough', async () => {
     const { second } = await setUpHalfSpent()
     const calls = [call, eager, eager, call, eager].map(each => second.cache.get(request, each))
     const tokens = (await Promise.all(calls)).map(token => token.sessionToken)
@@ -166,14 +166,14 @@ describe('callers who wish for different validities', () => {
     expect(new Set(tokens).size).toBe(2)
   })
 
-  it('mint nothing for a wish that no token of this lifetime could fulfil', async () => {
+  it('do not mint if no token of this lifetime is valid for long enough', async () => {
     const { second } = await setUpHalfSpent()
-    const wishes = [call, { ...call, minValidityMs: 2 * HOUR }]
-    await Promise.all(wishes.map(each => second.cache.get(request, each)))
+    const calls = [call, { ...call, minValidityMs: 2 * HOUR }]
+    await Promise.all(calls.map(each => second.cache.get(request, each)))
     expect(second.mints).toBe(0)
   })
 
-  it('get no more than one mint where new tokens are short-lived', async () => {
+  it('share one mint if new tokens are short-lived', async () => {
     const { second } = await setUpHalfSpent()
     second.lifetimeMs = 1_000
     await Promise.all([call, eager, eager].map(each => second.cache.get(request, each)))
@@ -181,8 +181,8 @@ describe('callers who wish for different validities', () => {
   })
 })
 
-describe('what is written', () => {
-  it.each([0, -1, NaN, Infinity, 0.4, 1e300])('is nothing for a lifetime of %d ms', async ms => {
+describe('a write', () => {
+  it.each([0, -1, NaN, Infinity, 0.4, 1e300])('is skipped for a lifetime of %d ms', async ms => {
     const store = new RecordingStore(new Map())
     const { clock, sharedStore, source } = setUp(store)
     await source.read(new Deadline(clock, 1, () => new Error()))
@@ -193,7 +193,7 @@ describe('what is written', () => {
     expect(store.writes).toEqual([])
   })
 
-  it('is given what is left of its life, in whole milliseconds', async () => {
+  it('has the remaining lifetime in whole milliseconds as its ttlMs', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store)
     process.lifetimeMs = 90_000.7
@@ -202,13 +202,13 @@ describe('what is written', () => {
     expect(store.writes.map(write => write.ttlMs)).toEqual([90_000])
   })
 
-  it('is sealed with the secret that the token was minted with, which is not asked for once more', async () => {
-    let asked = 0
-    const process = setUp(new RecordingStore(new Map()), { secret: () => `secret-${++asked}` })
+  it('is encrypted with the secret of the mint, which is not read again', async () => {
+    let providerCalls = 0
+    const process = setUp(new RecordingStore(new Map()), { secret: () => `secret-${++providerCalls}` })
     await process.cache.get(request, call)
     await untilWritten(process)
-    // Once to read, once to mint.
-    expect(asked).toBe(2)
+    // The provider is called once for the read and once for the mint.
+    expect(providerCalls).toBe(2)
     const store = new RecordingStore(new Map())
     const rotating = setUp(store, { secret: () => 'old' })
     await rotating.cache.get(request, call)
@@ -220,8 +220,8 @@ describe('what is written', () => {
   })
 })
 
-describe('a token that was invalidated', () => {
-  it('does not come back by a write that the store is late with', async () => {
+describe('an invalidated token', () => {
+  it('does not return after a write that the store applies late', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store)
     const release = store.holdWrites()
@@ -235,7 +235,7 @@ describe('a token that was invalidated', () => {
     expect(other.mints).toBe(1)
   })
 
-  it('does not come back by a write that was still being sealed', async () => {
+  it('does not return after a write whose record was still being encrypted', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store)
     await process.cache.get(request, call)
@@ -245,7 +245,7 @@ describe('a token that was invalidated', () => {
     expect(store.inner.size).toBe(0)
   })
 
-  it('by its own text does not come back by a late write, while its successor stays', async () => {
+  it('does not return after a late write, and its successor stays, if invalidate names the token', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store)
     const release = store.holdWrites()
@@ -253,7 +253,7 @@ describe('a token that was invalidated', () => {
     await untilWritten(process)
     await process.cache.invalidate(request, first.sessionToken)
     await release()
-    // The removal is repeated after the write, and reads the record in a thread, which takes as long as it takes.
+    // The removal is repeated after the write and decrypts the record on a thread, for which no clock can be advanced.
     while (store.inner.size > 0) await new Promise(resolve => setImmediate(resolve))
 
     const second = await process.cache.get(request, call)
@@ -264,22 +264,22 @@ describe('a token that was invalidated', () => {
     expect(await setUp(store).cache.get(request, call)).toEqual(second)
   })
 
-  it('is not taken back from a store that loses removals', async () => {
+  it('is not read again from a store that loses removals', async () => {
     const store = new RecordingStore(new Map())
     store.losesRemovals = true
     const process = setUp(store)
     const first = await process.cache.get(request, call)
     await untilWritten(process)
     await process.cache.invalidate(request)
-    // Nothing of the new one is written either: what is stored is still the first.
+    // The new token is not written yet, so the store still contains the first one.
     const release = store.holdWrites()
     expect(await process.cache.get(request, call)).not.toEqual(first)
-    expect(process.told).toContainEqual({ type: 'store-failure', operation: 'get', reason: 'invalidated' })
+    expect(process.emitted).toContainEqual({ type: 'store-failure', operation: 'get', reason: 'invalidated' })
     await release()
     expect(store.inner.size).toBe(1)
   })
 
-  it('makes room for the next at the very same moment', async () => {
+  it('does not block a new token that is minted in the same millisecond', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store)
     await process.cache.get(request, call)
@@ -292,7 +292,7 @@ describe('a token that was invalidated', () => {
 })
 
 describe('secret providers', () => {
-  it('that fail leave the store alone, and the mint says so', async () => {
+  it('that fail cause the mint to fail, and no store operation', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store, { secret: () => Promise.reject(new Error('no secret')) })
     await expect(process.cache.get(request, call)).rejects.toThrow('no secret')
@@ -301,7 +301,7 @@ describe('secret providers', () => {
     expect(process.types()).not.toContain('store-failure')
   })
 
-  it('that never answer delay nobody beyond the deadline', async () => {
+  it('that hang delay a call no longer than its deadline', async () => {
     const process = setUp(new RecordingStore(new Map()), { secret: never })
     const outcome = process.cache.get(request, call).catch((error: unknown) => error)
     expect(await costOf(process.clock, outcome)).toBe(15_000)
@@ -310,7 +310,7 @@ describe('secret providers', () => {
 })
 
 describe('several processes', () => {
-  it('take the newer token of another when theirs is due, and mint when there is none', async () => {
+  it('take the newer token of another process when theirs is stale, and mint if there is none', async () => {
     const store = new RecordingStore(new Map())
     const clock = new FakeClock()
     const [one, two] = [setUp(store, { clock }), setUp(store, { clock })]
@@ -334,20 +334,20 @@ describe('several processes', () => {
     expect([one.mints, two.mints]).toEqual([2, 0])
   })
 
-  it('do not take their own old token for a new one', async () => {
+  it('do not treat their own old token as a new one', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store)
     await process.cache.get(request, call)
     await untilWritten(process)
     await process.clock.advance(HOUR * 0.6)
-    // The clock of a reader may differ by a hair.
+    // The clock of a reader may differ slightly.
     process.clock.setWall(process.clock.now() - 5)
     await process.cache.get(request, call)
     while (process.mints < 2) await turn()
     expect(process.types()).not.toContain('store-hit')
   })
 
-  it('mint where a call wants the token valid for longer than the stored one is', async () => {
+  it('mint if minValidityMs is longer than the validity of the stored token', async () => {
     const store = new RecordingStore(new Map())
     const clock = new FakeClock()
     const one = setUp(store, { clock })

@@ -8,7 +8,7 @@ const request = { identity: 'user', scopes: ['videos.read'] }
 const token = { sessionToken: 'token', expiresAt: '2030-01-01T13:00:00Z', ...request }
 const origin = 'https://gateway.video.io/v1/sessions'
 
-/** Written at noon by a process whose clock is ahead of the gateway's by `minterAheadMs`. */
+/** Returns a record written at noon by a process whose clock is `minterAheadMs` ahead of the gateway's. */
 function recordAt(minterAheadMs = 0): string {
   return writeRecord({
     token,
@@ -28,7 +28,7 @@ function remainingMs({ lifetime }: MintedToken, wall: number): number[] {
 }
 
 describe('a record', () => {
-  it('gives back the token, frozen, with what is left of its life on both clocks', () => {
+  it('returns the token, frozen, with its remaining lifetime on both clocks', () => {
     const minted = read(recordAt(), NOON + HOUR / 4)
     expect(minted.token).toEqual(token)
     expect(Object.isFrozen(minted.token)).toBe(true)
@@ -49,21 +49,21 @@ describe('a record', () => {
   })
 
   it.each(['', 'null', '[]', '{}', '"text"', '{"sessionToken":1}', '{"__proto__":{"sessionToken":"x"}}'])(
-    'is refused where it says %s',
+    'is refused if its content is %s',
     content => {
       expect(() => read(content, NOON)).toThrow('corrupt')
     },
   )
 
-  it('is refused where a lifetime is not finite', () => {
+  it('is refused if its lifetime is not finite', () => {
     expect(() => read(recordAt().replace('3600000', '1e999'), NOON)).toThrow('corrupt')
   })
 })
 
-describe('where clocks differ', () => {
+describe('if clocks differ', () => {
   const TEN_MINUTES = 600_000
 
-  it('a process that has minted goes by the gateway, whatever its own clock and that of the writer show', () => {
+  it("a process that has minted uses the gateway's clock, whatever its own clock and the writer's clock show", () => {
     for (const minterAhead of [-TEN_MINUTES, 0, TEN_MINUTES]) {
       for (const ourWall of [NOON - TEN_MINUTES, NOON, NOON + TEN_MINUTES]) {
         const minted = read(recordAt(minterAhead), ourWall, { serverNowMs: NOON + HOUR / 2 })
@@ -72,17 +72,17 @@ describe('where clocks differ', () => {
     }
   })
 
-  it('a process that has not minted takes the earlier expiry, of the gateway and of the writer', () => {
+  it("a process that has not minted uses the earlier expiry of the gateway's clock and the writer's clock", () => {
     expect(remainingMs(read(recordAt(-TEN_MINUTES), NOON), NOON)[0]).toBe(HOUR - TEN_MINUTES)
     expect(remainingMs(read(recordAt(500), NOON), NOON)[0]).toBe(HOUR)
   })
 
-  it('a record from the future is not believed', () => {
+  it('a record from the future is refused', () => {
     expect(() => read(recordAt(), NOON - TEN_MINUTES)).toThrow('clock-skew')
     expect(() => read(recordAt(TEN_MINUTES), NOON)).toThrow('clock-skew')
   })
 
-  it('no record is valid for longer than its token ever was', () => {
+  it('a record is never valid for longer than the lifetime of its token', () => {
     expect(remainingMs(read(recordAt(), NOON - 900), NOON - 900)[0]).toBe(HOUR)
     expect(remainingMs(read(recordAt(), NOON, { serverNowMs: NOON - HOUR }), NOON)[0]).toBe(HOUR)
   })

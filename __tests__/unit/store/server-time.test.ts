@@ -6,12 +6,12 @@ import { FakeClock } from '../../../lib/testing/index.js'
 const HOUR_MS = 3_600_000
 
 describe('the time of the gateway', () => {
-  it('is not known before a token was minted', () => {
+  it('is unknown before the first mint', () => {
     const clock = new FakeClock()
     expect(new ServerTime(clock).read()).toEqual({ now: instant(clock), serverNowMs: undefined })
   })
 
-  it('is what a token said, and goes on with our clocks', async () => {
+  it('is derived from the expiry of a token, and advances with the local clocks', async () => {
     const clock = new FakeClock()
     const time = new ServerTime(clock)
     const aheadMs = 5 * 60_000
@@ -21,7 +21,7 @@ describe('the time of the gateway', () => {
     expect(time.read().serverNowMs).toBe(clock.now() + aheadMs)
   })
 
-  it('stays what it was where an expiry cannot be read', () => {
+  it('does not change if an expiry cannot be read', () => {
     const clock = new FakeClock()
     const time = new ServerTime(clock)
     time.learn('tomorrow', { start: instant(clock), ms: HOUR_MS })

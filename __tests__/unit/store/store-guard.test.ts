@@ -14,16 +14,16 @@ function setUp(get: () => unknown = () => 'value') {
   const { events, types, onEvent } = recordEvents()
   const calls: string[] = []
   const store = {
-    get: (key: string): unknown => (calls.push(`get ${key}`), store.answer()),
-    set: (key: string): unknown => (calls.push(`set ${key}`), store.answer()),
-    delete: (key: string): unknown => (calls.push(`delete ${key}`), store.answer()),
-    answer: get,
+    get: (key: string): unknown => (calls.push(`get ${key}`), store.respond()),
+    set: (key: string): unknown => (calls.push(`set ${key}`), store.respond()),
+    delete: (key: string): unknown => (calls.push(`delete ${key}`), store.respond()),
+    respond: get,
   }
   const guard = new StoreGuard({ store, clock, events: new Events(onEvent), random: seededRandom() })
   return { clock, events, types, calls, store, guard }
 }
 
-/** What `promise` gives, and how many milliseconds of the clock it took. */
+/** Returns the value of `promise`, and how many milliseconds of the clock it took. */
 async function timed<T>(clock: FakeClock, promise: Promise<T>): Promise<[T, number]> {
   const start = clock.monotonic()
   const ends: number[] = []
@@ -37,7 +37,7 @@ async function timed<T>(clock: FakeClock, promise: Promise<T>): Promise<[T, numb
 }
 
 describe('StoreGuard', () => {
-  it('hands on what the store says', async () => {
+  it('returns the results of the store', async () => {
     const { guard, types } = setUp(() => Promise.resolve('value'))
     expect(await guard.get('key', idle)).toBe('value')
     expect(await guard.set('key', 'value', 1).value).toBe('value')
@@ -45,7 +45,7 @@ describe('StoreGuard', () => {
     expect(types()).toEqual([])
   })
 
-  it('waits 100 ms for a store that hangs, twice, and not again', async () => {
+  it('waits 100 ms twice for a store that hangs, and then pauses it', async () => {
     const { guard, clock, events, calls } = setUp(never)
     const costs: number[] = []
     for (let call = 0; call < 20; call++) costs.push((await timed(clock, guard.get('key', idle)))[1])
@@ -64,15 +64,15 @@ describe('StoreGuard', () => {
     ],
     ['rejects', () => Promise.reject(new Error('boom'))],
     [
-      'gives a thenable that throws',
+      'returns a thenable that throws',
       () => ({
         then: () => {
           throw new Error('boom')
         },
       }),
     ],
-  ])('takes it for nothing where the store %s', async (_, answer) => {
-    const { guard, clock, events } = setUp(answer)
+  ])('returns undefined if the store %s', async (_, respond) => {
+    const { guard, clock, events } = setUp(respond)
     expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 0])
     expect(await timed(clock, guard.set('key', 'value', 1).value)).toEqual([undefined, 0])
     expect(events.slice(0, 2)).toEqual([
@@ -81,7 +81,7 @@ describe('StoreGuard', () => {
     ])
   })
 
-  it('takes a hundred operations that fail together for one failure', async () => {
+  it('counts a hundred operations that fail together as one failure', async () => {
     const { guard, clock, types } = setUp(never)
     const failing = Array.from({ length: 100 }, () => guard.get('key', new AbortController().signal))
     await timed(clock, Promise.all(failing))
@@ -90,10 +90,10 @@ describe('StoreGuard', () => {
     expect(types().at(-1)).toBe('store-pause')
   })
 
-  it('takes an answer that arrived while this process was busy', async () => {
+  it('accepts a response that arrived while the process was busy', async () => {
     const clock = { ...systemClock, sleep: () => Promise.resolve() }
     const { events, onEvent } = recordEvents()
-    // The timer has run out already; the answer is in the next phase of the event loop.
+    // The timer has already expired, and the response is in the next phase of the event loop.
     const get = (): Promise<string> => new Promise(resolve => setImmediate(() => resolve('value')))
     const store = { get, set: get, delete: get }
     const guard = new StoreGuard({ store, clock, events: new Events(onEvent), random: seededRandom() })
@@ -104,15 +104,15 @@ describe('StoreGuard', () => {
   it('does not pause for one failure between successes', async () => {
     const { guard, store, types } = setUp()
     for (let round = 0; round < 5; round++) {
-      store.answer = () => Promise.reject(new Error('boom'))
+      store.respond = () => Promise.reject(new Error('boom'))
       await guard.get('key', idle)
-      store.answer = () => 'value'
+      store.respond = () => 'value'
       expect(await guard.get('key', idle)).toBe('value')
     }
     expect(types()).not.toContain('store-pause')
   })
 
-  it('pauses a store whose reads hang though its writes succeed, until a read succeeds', async () => {
+  it('pauses a store whose reads hang although its writes succeed, until a read succeeds', async () => {
     const { guard, store, clock, types } = setUp()
     const costs: number[] = []
     store.get = never
@@ -132,7 +132,7 @@ describe('StoreGuard', () => {
     expect(types().at(-1)).toBe('store-resume')
   })
 
-  it('stops writing to a store whose writes hang though its reads succeed', async () => {
+  it('stops writing to a store whose writes hang although its reads succeed', async () => {
     const { guard, store, clock } = setUp()
     let sets = 0
     store.set = () => (sets++, never())
@@ -143,7 +143,7 @@ describe('StoreGuard', () => {
     expect(sets).toBe(2)
   })
 
-  it('does not stay paused for removals that nobody repeats, and pauses longer at the next that fails', async () => {
+  it('resumes after failed removals without repeating them, and pauses again after the next failed removal', async () => {
     const { guard, store, clock, events, types } = setUp()
     store.delete = never
     for (let call = 0; call < 2; call++) await timed(clock, guard.delete('key').value)
@@ -157,7 +157,7 @@ describe('StoreGuard', () => {
     expect(events.at(-1)).toEqual({ type: 'store-pause', durationMs: expect.any(Number) })
   })
 
-  it('keeps track of a thousand pending writes and no more', async () => {
+  it('tracks at most a thousand pending writes', async () => {
     const { guard, store, clock } = setUp()
     let sets = 0
     store.set = () => (sets++, never())
@@ -168,13 +168,13 @@ describe('StoreGuard', () => {
     void outcomes[0]?.settled.then(() => (ended = true))
     await clock.advance(0)
     expect(ended).toBe(false)
-    // Removals are sent all the same; the oldest write is given up for them.
+    // A removal is still sent, and replaces the oldest tracked write.
     void guard.delete('key')
     await clock.advance(0)
     expect(ended).toBe(true)
   })
 
-  it('tries again to write though a thousand writes are pending', async () => {
+  it('probes with a write although a thousand writes are pending', async () => {
     const { guard, store, clock, types } = setUp()
     store.set = never
     const writes = (): Promise<unknown> =>
@@ -189,7 +189,7 @@ describe('StoreGuard', () => {
     expect(types().at(-1)).toBe('store-resume')
   })
 
-  it('tries a paused store again without making anybody wait, and longer and longer apart', async () => {
+  it('probes a paused store at growing intervals, without delaying a caller', async () => {
     const { guard, clock, events, calls } = setUp(never)
     await timed(clock, guard.get('key', idle))
     await timed(clock, guard.get('key', idle))
@@ -206,11 +206,11 @@ describe('StoreGuard', () => {
     expect(calls.length).toBeLessThan(30)
   })
 
-  it('uses the store again once a trial has been answered', async () => {
+  it('uses the store again after a successful probe', async () => {
     const { guard, clock, store, types } = setUp(never)
     await timed(clock, guard.get('key', idle))
     await timed(clock, guard.get('key', idle))
-    store.answer = () => 'value'
+    store.respond = () => 'value'
     expect(await guard.get('key', idle)).toBeUndefined()
     await clock.advance(1_000)
     expect(await guard.get('key', idle)).toBeUndefined()
@@ -219,7 +219,7 @@ describe('StoreGuard', () => {
     expect(await guard.get('key', idle)).toBe('value')
   })
 
-  it('sends removals even while paused, and nobody waits for them', async () => {
+  it('sends removals even while paused, without delaying a caller', async () => {
     const { guard, clock, calls } = setUp(never)
     await timed(clock, guard.get('key', idle))
     await timed(clock, guard.get('key', idle))
@@ -228,7 +228,7 @@ describe('StoreGuard', () => {
     expect(calls).toEqual(['get key', 'get key', 'delete key'])
   })
 
-  it('does not hold the end of a call against the store', async () => {
+  it('does not count the end of a call as a failure of the store', async () => {
     const { guard, events, clock } = setUp(never)
     const call = new AbortController()
     const value = guard.get('key', call.signal)
@@ -239,7 +239,7 @@ describe('StoreGuard', () => {
     expect(clock.sleepers).toBe(0)
   })
 
-  it('handles a rejection that comes too late', async () => {
+  it('handles a rejection after the timeout', async () => {
     let fail: (error: Error) => void = () => undefined
     const { guard, clock } = setUp(() => new Promise((_, reject) => (fail = reject)))
     const { value, settled } = guard.set('key', 'value', 1)

@@ -8,7 +8,7 @@ function minted(sessionToken: string, startedAt: number): MintedToken {
 }
 
 describe('tombstones', () => {
-  it('cover what was minted until then, for that key only', () => {
+  it('cover tokens of the key that were minted up to the given time', () => {
     const tombstones = new Tombstones()
     tombstones.addUntil('key', 1_000)
     expect(tombstones.covers('key', minted('a', 1_000))).toBe(true)
@@ -16,14 +16,14 @@ describe('tombstones', () => {
     expect(tombstones.covers('other', minted('a', 1_000))).toBe(false)
   })
 
-  it('cover one token, whenever it was minted', () => {
+  it('cover one token, regardless of when it was minted', () => {
     const tombstones = new Tombstones()
     tombstones.addToken('key', 'a')
     expect(tombstones.covers('key', minted('a', 9_999))).toBe(true)
     expect(tombstones.covers('key', minted('b', 0))).toBe(false)
   })
 
-  it('do not cover the token that this process stored since, in the same millisecond', () => {
+  it('do not cover a token that this process stored later in the same millisecond', () => {
     const tombstones = new Tombstones()
     tombstones.addUntil('key', 1_000)
     tombstones.noteRenewal('key', 'b')
@@ -31,7 +31,7 @@ describe('tombstones', () => {
     expect(tombstones.covers('key', minted('a', 1_000))).toBe(true)
   })
 
-  it('cover an invalidated token although this process had stored it', () => {
+  it('cover an invalidated token that this process had stored', () => {
     const tombstones = new Tombstones()
     tombstones.addUntil('key', 1_000)
     tombstones.noteRenewal('key', 'b')

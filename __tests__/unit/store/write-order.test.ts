@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { WriteOrder } from '../../../lib/store/write-order.js'
 
-/** A store of one value that applies a change when it is told to. */
+/** A store of one value that applies a change only when `apply` is called. */
 class LateStore {
   value: string | undefined
   readonly #waiting: (() => void)[] = []
@@ -23,49 +23,49 @@ class LateStore {
     await new Promise(resolve => setImmediate(resolve))
   }
 
-  get asked(): number {
+  get changes(): number {
     return this.#waiting.length
   }
 }
 
 describe('WriteOrder', () => {
-  it('repeats a removal when a write that came before it is applied after it', async () => {
+  it('repeats a removal if an earlier write is applied after it', async () => {
     const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('key', store.change('old'))
     await order.run('key', store.change(undefined))
     await store.apply(1)
     await store.apply(0)
     expect(store.value).toBe('old')
-    expect(store.asked).toBe(3)
+    expect(store.changes).toBe(3)
     await store.apply(2)
     expect(store.value).toBeUndefined()
-    expect(store.asked).toBe(3)
+    expect(store.changes).toBe(3)
   })
 
-  it('repeats nothing that was applied in order', async () => {
+  it('does not repeat changes that were applied in order', async () => {
     const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('key', store.change('old'))
     await store.apply(0)
     await order.run('key', store.change('new'))
     await store.apply(1)
-    expect([store.value, store.asked]).toEqual(['new', 2])
+    expect([store.value, store.changes]).toEqual(['new', 2])
   })
 
-  it('keeps keys apart', async () => {
+  it('orders each key separately', async () => {
     const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('one', store.change('one'))
     await order.run('two', store.change('two'))
     await store.apply(1)
     await store.apply(0)
-    expect(store.asked).toBe(2)
+    expect(store.changes).toBe(2)
   })
 
-  it('takes a change that fails for one that has ended', async () => {
+  it('treats a failed change as ended', async () => {
     const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('key', () => Promise.reject(new Error('no secret')))
     await order.run('key', () => Promise.resolve({ settled: Promise.reject(new Error('no store')) }))
     await order.run('key', store.change('new'))
     await store.apply(0)
-    expect([store.value, store.asked]).toEqual(['new', 1])
+    expect([store.value, store.changes]).toEqual(['new', 1])
   })
 })

@@ -42,19 +42,19 @@ describe('assertNoSecret finds a secret', () => {
     ['in a property that is not enumerable', () => Object.defineProperty({}, 'a', { value: SECRET })],
     ['under a symbol', () => ({ [Symbol('a')]: SECRET })],
     ['under a symbol that is not enumerable', () => Object.defineProperty({}, Symbol('a'), { value: { SECRET } })],
-    ['as the name of a symbol', () => Symbol(SECRET)],
-    ['as the name of a symbol that is a key', () => ({ [Symbol(SECRET)]: 1 })],
+    ['as the description of a symbol', () => Symbol(SECRET)],
+    ['as the description of a symbol that is a key', () => ({ [Symbol(SECRET)]: 1 })],
     ['as a key', () => ({ [SECRET]: 1 })],
     ['in an object without a prototype', () => Object.assign(Object.create(null) as object, { a: SECRET })],
     ['behind a getter', () => Object.defineProperty({}, 'a', { get: () => SECRET })],
     ['behind a getter of a class', () => new WithGetter()],
-    ['behind a getter of a class above', () => new Subclass()],
+    ['behind a getter of a base class', () => new Subclass()],
     ['in what a getter throws', () => new WithThrowingGetter()],
     ['in a property of a prototype', () => Object.create({ constructor: undefined, SECRET }) as object],
     ['in a static property', () => Object.assign(class Named extends WithGetter {}, { secret: SECRET })],
     ['in a property of a function', () => Object.assign(() => undefined, { secret: SECRET })],
     ['in a cause', () => new Error('a', { cause: new Error('b', { cause: { headers: { SECRET } } }) })],
-    ['in one of many errors', () => new AggregateError([new Error(SECRET)])],
+    ['in an AggregateError', () => new AggregateError([new Error(SECRET)])],
     ['in a key of a Map', () => new Map([[{ a: SECRET }, 1]])],
     ['in a value of a Map', () => new Map([['a', new Map([['b', SECRET]])]])],
     ['in a Set', () => new Set([new Set([SECRET])])],
@@ -63,7 +63,7 @@ describe('assertNoSecret finds a secret', () => {
     ['in two-byte text in memory', () => Buffer.from(`.${SECRET}`, 'utf16le').subarray(1)],
     ['in an ArrayBuffer', () => new Uint8Array(bytes).buffer],
     ['in a DataView', () => new DataView(new Uint8Array(bytes).buffer)],
-    ['in numbers of two bytes', () => Uint16Array.from(SECRET, each => each.charCodeAt(0))],
+    ['in two-byte numbers', () => Uint16Array.from(SECRET, each => each.charCodeAt(0))],
     ['in an array of bytes', () => JSON.parse(JSON.stringify(bytes)) as unknown],
     ['in a property of a Buffer', () => Object.assign(Buffer.alloc(4), { SECRET })],
     ['in toJSON', () => ({ nested: { toJSON: () => ({ a: SECRET }) } })],
@@ -72,9 +72,9 @@ describe('assertNoSecret finds a secret', () => {
     ['behind a custom inspect that hides it', () => ({ [inspect.custom]: () => 'nothing', a: { SECRET } })],
     ['in Headers', () => ({ headers: new Headers({ authorization: `Bearer ${encodeURIComponent(SECRET)}` }) })],
     ['in a URL', () => new URL(`https://example.com/?a=${encodeURIComponent(SECRET)}`)],
-    ['in what a promise resolved to', () => Promise.resolve({ a: SECRET })],
+    ['in the value of a promise', () => Promise.resolve({ a: SECRET })],
     ['in the target of a proxy', () => new Proxy({ SECRET }, { get: () => 1, ownKeys: () => [] })],
-    ['in an object that holds itself', withCycle],
+    ['in an object that contains itself', withCycle],
     ['20,000 levels deep', () => nest(20_000, SECRET)],
     ['after 10,000 other items', () => [...new Array<string>(10_000).fill('a'), { SECRET }]],
     ['after 100,000 other characters', () => `${'a'.repeat(100_000)}${SECRET}`],
@@ -103,7 +103,7 @@ describe('assertNoSecret finds a secret', () => {
     expect(() => assertNoSecret({ a: text }, SECRET)).toThrow(`value.a (${name})`)
   })
 
-  it('of which a half is left, or of a JWT the signature', () => {
+  it('of which only a half, or the signature of a JWT, is left', () => {
     expect(() => assertNoSecret('begins with sk_live_0123456789a…', 'sk_live_0123456789abcdefghijklmn')).toThrow(
       'part of it',
     )
@@ -111,7 +111,7 @@ describe('assertNoSecret finds a secret', () => {
     expect(() => assertNoSecret(JWT.slice(0, 40), JWT)).not.toThrow()
   })
 
-  it('wherever in a value of any shape it is put', () => {
+  it('anywhere in a value of any shape', () => {
     fc.assert(
       fc.property(
         fc.object({ maxDepth: 4, withMap: true, withSet: true, withTypedArray: true }),
@@ -129,7 +129,7 @@ describe('assertNoSecret finds a secret', () => {
 })
 
 describe('assertNoSecret', () => {
-  it('tells where, and never what', () => {
+  it('reports where the secret is, but not the secret', () => {
     const value = { headers: new Map([[SECRET, { authorization: `Bearer ${SECRET}` }]]) }
     const find = (): unknown => {
       try {
@@ -145,13 +145,13 @@ describe('assertNoSecret', () => {
     expect(() => assertNoSecret(error, SECRET)).not.toThrow()
   })
 
-  it('passes the client itself, and its errors', async () => {
+  it('accepts the client and its errors', async () => {
     const appSecret = 'THE-APP-SECRET-OF-THIS-TEST'
     await using client = new VKitClient({ appSecret })
     assertNoSecret([client, new VKitConfigError('no'), process.versions], appSecret)
   })
 
-  it.each([undefined, '', 'abc', 42])('takes no %p for a secret: everything would hold it', secret => {
+  it.each([undefined, '', 'abc', 42])('throws a TypeError for %p, which is not a usable secret', secret => {
     expect(() => assertNoSecret({}, secret as string)).toThrow(TypeError)
   })
 })

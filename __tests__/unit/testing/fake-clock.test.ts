@@ -2,20 +2,20 @@ import { describe, expect, it } from '@jest/globals'
 import { FakeClock } from '../../../lib/testing/index.js'
 
 describe('FakeClock', () => {
-  it('begins at 2030, or where it is told to', () => {
+  it('starts at 2030 or at the given time', () => {
     expect(new FakeClock().now()).toBe(Date.UTC(2030, 0, 1))
     expect(new FakeClock(42).now()).toBe(42)
     expect(new FakeClock('2031-02-03T04:05:06Z').now()).toBe(Date.UTC(2031, 1, 3, 4, 5, 6))
   })
 
-  it('goes only when told to, on both clocks', async () => {
+  it('advances both clocks, and only when advance is called', async () => {
     const clock = new FakeClock(0)
     expect([clock.now(), clock.monotonic()]).toEqual([0, 0])
     await clock.advance(1_500)
     expect([clock.now(), clock.monotonic()]).toEqual([1_500, 1_500])
   })
 
-  it('wakes sleepers one by one, each at its own moment, those that go to sleep on the way too', async () => {
+  it('wakes each sleeper at its own time, including one that starts to sleep meanwhile', async () => {
     const clock = new FakeClock(0)
     const woken: [string, number][] = []
     const sleep = async (name: string, ms: number): Promise<void> => {
@@ -45,7 +45,7 @@ describe('FakeClock', () => {
     expect(clock.sleepers).toBe(0)
   })
 
-  it('has a wall clock that can be set, back and forward, and a monotonic one that does not notice', async () => {
+  it('sets the wall clock back and forward without changing the monotonic clock', async () => {
     const clock = new FakeClock(10_000)
     await clock.advance(500)
     clock.setWall(0)
@@ -54,7 +54,7 @@ describe('FakeClock', () => {
     expect([clock.now(), clock.monotonic()]).toEqual([Date.UTC(2030, 0, 1), 500])
   })
 
-  it('lets the machine sleep: the wall clock alone goes on, and nobody wakes', async () => {
+  it('advances only the wall clock while the machine is suspended, and wakes no sleeper', async () => {
     const clock = new FakeClock(0)
     void clock.sleep(100)
     clock.suspend(1_000)
@@ -69,8 +69,8 @@ describe('FakeClock', () => {
     expect(clock.now()).toBe(0)
   })
 
-  it.each(['tomorrow', NaN])('does not begin at %p', moment => {
-    expect(() => new FakeClock(moment)).toThrow(RangeError)
-    expect(() => new FakeClock().setWall(moment)).toThrow(RangeError)
+  it.each(['tomorrow', NaN])('does not start at %p', time => {
+    expect(() => new FakeClock(time)).toThrow(RangeError)
+    expect(() => new FakeClock().setWall(time)).toThrow(RangeError)
   })
 })

@@ -12,7 +12,7 @@ import { makeCertificate } from '../../support/certificates.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
 import { makeClient, startGateway } from '../../support/gateway.js'
 
-function ask(gateway: GatewayEmulator, init: RequestInit = {}): Promise<Response> {
+function post(gateway: GatewayEmulator, init: RequestInit = {}): Promise<Response> {
   const headers = { authorization: `Bearer ${gateway.appSecret}`, 'content-type': 'application/json' }
   const body = JSON.stringify({ identity: 'user', scopes: ['videos.read'] })
   return fetch(`${gateway.url}/v1/sessions`, { method: 'POST', headers, body, ...init })
@@ -27,17 +27,17 @@ function failureIn(run: () => unknown): unknown {
 }
 
 describe('GatewayEmulator', () => {
-  it('mints a JWT that expires when expiresAt says, by the clock it was given', async () => {
+  it('mints a JWT that expires at expiresAt, measured with the given clock', async () => {
     const clock = new FakeClock('2031-05-05T00:00:00Z')
     const gateway = await startGateway({ clock, lifetimeMs: 60_000 })
-    const answer = await ask(gateway)
-    const body = (await answer.json()) as { sessionToken: string; expiresAt: string; identity: string }
+    const response = await post(gateway)
+    const body = (await response.json()) as { sessionToken: string; expiresAt: string; identity: string }
     expect(body).toMatchObject({ identity: 'user', expiresAt: '2031-05-05T00:01:00.000Z' })
     expect(decodeJwt(body.sessionToken)).toMatchObject({
       exp: Date.parse(body.expiresAt) / 1000,
       scopes: ['videos.read'],
     })
-    expect(answer.headers.get('date')).toBe('Mon, 05 May 2031 00:00:00 GMT')
+    expect(response.headers.get('date')).toBe('Mon, 05 May 2031 00:00:00 GMT')
   })
 
   it.each<[number, RequestInit]>([
@@ -47,18 +47,18 @@ describe('GatewayEmulator', () => {
     [400, { body: '{"identity":"","scopes":[]}' }],
     [400, { body: '{"identity":"user","scopes":[1]}' }],
     [404, { method: 'PUT' }],
-  ])('answers %i to %j', async (status, init) => {
+  ])('responds with %i to %j', async (status, init) => {
     const gateway = await startGateway()
-    const answer = await ask(gateway, init)
-    expect(answer.status).toBe(status)
-    expect(await answer.json()).toHaveProperty('error')
+    const response = await post(gateway, init)
+    expect(response.status).toBe(status)
+    expect(await response.json()).toHaveProperty('error')
     expect(gateway.requests).toMatchObject([{ status }])
     expect(gateway.mints).toBe(0)
   })
 
-  it('meets scripted faults in order, then the outage, and recovers', async () => {
+  it('applies scripted faults in order, then the outage, and recovers', async () => {
     const gateway = await startGateway()
-    const status = async (): Promise<number> => (await ask(gateway)).status
+    const status = async (): Promise<number> => (await post(gateway)).status
     gateway.fail({ status: 503 })
     gateway.failNext({ status: 429 }, 2)
     gateway.failNext({ status: 500 })
@@ -70,23 +70,23 @@ describe('GatewayEmulator', () => {
     expect(await status()).toBe(200)
   })
 
-  it('puts the members of a fault in place of its own', async () => {
+  it('replaces members and headers of its response with those of a fault', async () => {
     const gateway = await startGateway()
     gateway.failNext({ answer: { identity: 'another', expiresAt: undefined }, headers: { Date: 'never' } })
-    const answer = await ask(gateway)
-    expect(answer.headers.get('date')).toBe('never')
-    expect(Object.entries((await answer.json()) as object)).toEqual([
+    const response = await post(gateway)
+    expect(response.headers.get('date')).toBe('never')
+    expect(Object.entries((await response.json()) as object)).toEqual([
       ['sessionToken', expect.any(String)],
       ['identity', 'another'],
     ])
   })
 
   it.each<GatewayFault>([{ reset: true }, { reset: 'in-body' }, { silence: true }, { silence: 'in-body' }])(
-    'gives no whole answer with %j',
+    'sends no complete response with %j',
     async fault => {
       const gateway = await startGateway()
       gateway.failNext(fault)
-      const read = ask(gateway).then(answer => answer.text())
+      const read = post(gateway).then(response => response.text())
       const outcome = reasonOf(read)
       if (fault.silence) {
         while (gateway.requests.length === 0) await new Promise(resolve => setImmediate(resolve))
@@ -96,7 +96,7 @@ describe('GatewayEmulator', () => {
     },
   )
 
-  it('stops and starts again on the same port: an outage that a client lives through', async () => {
+  it('stops and starts again on the same port, for a client that keeps running', async () => {
     const gateway = await startGateway()
     const client = makeClient(gateway, { maxRetries: 0 })
     const { url } = gateway
@@ -113,15 +113,15 @@ describe('GatewayEmulator', () => {
   it.each<[object | number, string]>([
     [5, 'GatewayEmulator must be an object, not of type number.'],
     [[], 'GatewayEmulator must be an object, not an array.'],
-    [new Map(), 'GatewayEmulator must be an object with members of its own.'],
+    [new Map(), 'GatewayEmulator must be an object with own properties.'],
     [{ lifetime: 5 }, 'GatewayEmulator: unknown option "lifetime". Did you mean lifetimeMs? Known options: appSecret,'],
     [{ appSecret: 'a secret', 'not a name': 1 }, 'GatewayEmulator: unknown option. Known options: '],
-    [{ appSecret: '' }, 'GatewayEmulator: appSecret must be a string that is not empty.'],
-    [{ appSecret: 5 }, 'GatewayEmulator: appSecret must be a string'],
+    [{ appSecret: '' }, 'GatewayEmulator: appSecret must be a non-empty string.'],
+    [{ appSecret: 5 }, 'GatewayEmulator: appSecret must be a non-empty string'],
     [{ lifetimeMs: NaN }, 'GatewayEmulator: lifetimeMs must be a number of milliseconds'],
     [{ lifetimeMs: '5' }, 'GatewayEmulator: lifetimeMs must be a number of milliseconds'],
     [{ port: 65_536 }, 'GatewayEmulator: port must be a whole number from 0 to 65535.'],
-    [{ host: 127 }, 'GatewayEmulator: host must be a string'],
+    [{ host: 127 }, 'GatewayEmulator: host must be a non-empty string'],
     [{ tls: { key: 'PEM' } }, 'GatewayEmulator: tls must be an object with key and cert'],
     [{ maxRequests: -1 }, 'GatewayEmulator: maxRequests must be a whole number of at least 0.'],
     [{ onRequest: {} }, 'GatewayEmulator: onRequest must be a function.'],
@@ -135,18 +135,18 @@ describe('GatewayEmulator', () => {
   it.each<[unknown, string]>([
     [503, 'the fault must be an object, not of type number.'],
     [null, 'the fault must be an object, not null.'],
-    [Promise.resolve({ status: 503 }), 'the fault must be an object with members of its own.'],
+    [Promise.resolve({ status: 503 }), 'the fault must be an object with own properties.'],
     [{ code: 503 }, 'the fault: unknown option "code". Known options: identity, status,'],
     [{ delay: 5 }, 'the fault: unknown option "delay". Did you mean delayMs?'],
     [{ status: '503' }, 'the fault: status must be a whole number from 100 to 999.'],
     [{ status: 99 }, 'the fault: status must be'],
     [{ status: 503.5 }, 'the fault: status must be'],
-    [{ identity: 5 }, 'the fault: identity must be a string'],
+    [{ identity: 5 }, 'the fault: identity must be a non-empty string'],
     [{ headers: { 'retry after': '5' } }, 'the fault: headers must be'],
     [{ headers: { 'retry-after': 5 } }, 'the fault: headers must be'],
     [{ headers: { 'retry-after': 'a\nb' } }, 'the fault: headers must be'],
-    [{ body: 5n }, 'the fault: body must be text, bytes or a value that JSON can hold.'],
-    [{ answer: 'none' }, 'the fault: answer must be an object that JSON can hold.'],
+    [{ body: 5n }, 'the fault: body must be text, bytes or a value that JSON can represent.'],
+    [{ answer: 'none' }, 'the fault: answer must be an object that JSON can represent.'],
     [{ delayMs: -1 }, 'the fault: delayMs must be a number of milliseconds from 0 to 2147483647.'],
     [{ delayMs: Infinity }, 'the fault: delayMs must be'],
     [{ reset: 'body' }, "the fault: reset must be true, false or 'in-body'."],
@@ -156,9 +156,9 @@ describe('GatewayEmulator', () => {
     expect(() => gateway.failNext(fault as GatewayFault)).toThrow(`failNext: ${message}`)
     expect(() => gateway.fail(fault as GatewayFault)).toThrow(`fail: ${message}`)
     if (fault === null) return
-    const answer = await ask(gateway)
-    expect(answer.status).toBe(500)
-    expect(await answer.text()).toContain(JSON.stringify(message).slice(1, -1))
+    const response = await post(gateway)
+    expect(response.status).toBe(500)
+    expect(await response.text()).toContain(JSON.stringify(message).slice(1, -1))
   })
 
   it.each([0, -1, 1.5, NaN, Infinity, '2'])('refuses a fault for %p requests', times => {
@@ -168,14 +168,14 @@ describe('GatewayEmulator', () => {
     )
   })
 
-  it('refuses a lifetime and a secret that are none, and keeps what it has', () => {
+  it('refuses an invalid lifetime and secret, and keeps the current ones', () => {
     const gateway = new GatewayEmulator({ appSecret: 'a secret', lifetimeMs: -5 })
     expect(() => (gateway.lifetimeMs = NaN)).toThrow(TypeError)
     expect(() => (gateway.appSecret = undefined as unknown as string)).toThrow(TypeError)
     expect([gateway.lifetimeMs, gateway.appSecret]).toEqual([-5, 'a secret'])
   })
 
-  it('repeats no value', () => {
+  it('does not repeat a value in its errors', () => {
     const secret = `eyJ${'secret'.repeat(10)}`
     for (const options of [{ [secret]: 1 }, { port: secret }, { appSecret: [secret] }]) {
       const error = failureIn(() => new GatewayEmulator(options as GatewayEmulatorOptions))
@@ -184,7 +184,7 @@ describe('GatewayEmulator', () => {
     }
   })
 
-  it('reads its own options and faults alone, whatever Object.prototype holds', async () => {
+  it('reads only own properties of options and faults, whatever Object.prototype contains', async () => {
     const polluted = Object.prototype as Record<string, unknown>
     const gateway = await startGateway()
     Object.assign(polluted, {
@@ -198,7 +198,10 @@ describe('GatewayEmulator', () => {
     try {
       gateway.failNext({ answer: { identity: 'another' } })
       expect(new GatewayEmulator().lifetimeMs).toBe(3_600_000)
-      const bodies = [await ask(gateway), await ask(gateway)].map(async answer => [answer.status, await answer.json()])
+      const bodies = [await post(gateway), await post(gateway)].map(async response => [
+        response.status,
+        await response.json(),
+      ])
       expect(await Promise.all(bodies)).toMatchObject([
         [200, { identity: 'another' }],
         [200, { identity: 'user' }],
@@ -211,14 +214,14 @@ describe('GatewayEmulator', () => {
 
   it('does not start twice', async () => {
     const gateway = await startGateway()
-    await expect(gateway.start()).rejects.toThrow('running already')
+    await expect(gateway.start()).rejects.toThrow('already running')
   })
 
-  it('has no URL while it does not run', () => {
+  it('has no URL before it is started', () => {
     expect(() => new GatewayEmulator().url).toThrow('not running')
   })
 
-  it('speaks https with the certificate it is given', async () => {
+  it('uses https with the given certificate', async () => {
     const tls = makeCertificate()
     const gateway = await startGateway({ tls })
     const agent = new https.Agent({ ca: tls.cert })

@@ -26,15 +26,15 @@ describe('parseExpiry', () => {
 
   it.each([
     ['a duration', '3600'],
-    ['a small number, which Date takes for a year', '5'],
+    ['a small number, which Date reads as a year', '5'],
     ['a number between seconds and milliseconds', '189355344567'],
     ['microseconds', '1893553445678000'],
     ['no zone', '2030-01-02T03:04:05'],
-    ['a space for the T', '2030-01-02 03:04:05Z'],
-    ['a date alone', '2030-01-02'],
+    ['a space instead of the T', '2030-01-02 03:04:05Z'],
+    ['a date without a time', '2030-01-02'],
     ['a month 13', '2030-13-02T03:04:05Z'],
-    ['a 29 February of no leap year', '2030-02-29T03:04:05Z'],
-    ['a 29 February of 2100', '2100-02-29T00:00:00Z'],
+    ['29 February outside a leap year', '2030-02-29T03:04:05Z'],
+    ['29 February 2100', '2100-02-29T00:00:00Z'],
     ['a day 0', '2030-01-00T03:04:05Z'],
     ['an hour 24', '2030-01-02T24:00:00Z'],
     ['a minute 60', '2030-01-02T03:60:00Z'],
@@ -52,7 +52,7 @@ describe('parseExpiry', () => {
     ['a sign', '-1893553445'],
     ['an exponent', '1.9e9'],
     ['NaN', 'NaN'],
-    ['nothing', ''],
+    ['empty text', ''],
   ])('does not read %s', (_, text) => {
     expect(parseExpiry(text)).toBeUndefined()
   })
@@ -63,7 +63,7 @@ describe('parseExpiry', () => {
     noInvalidDate: true,
   })
 
-  it('reads whatever Date writes', () => {
+  it('reads every date that Date writes', () => {
     fc.assert(fc.property(moment, date => expect(parseExpiry(date.toISOString())).toBe(date.getTime())))
   })
 
@@ -80,7 +80,7 @@ describe('parseExpiry', () => {
     )
   })
 
-  it('never throws, and gives a whole number of milliseconds or nothing', () => {
+  it('never throws, and returns a whole number of milliseconds or undefined', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.double().map(String), fc.bigInt().map(String)), text => {
         const ms = parseExpiry(text)

@@ -1,12 +1,12 @@
-// Runs the programs of a job list, each in a worker of its own against an emulator of its own; one line of JSON each.
+// Runs each program of a job list in a separate worker with a separate emulator, and prints one line of JSON per program.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { Worker } from 'node:worker_threads'
 import { text } from 'node:stream/consumers'
 
-const PATIENCE_MS = 20_000
+const TIMEOUT_MS = 20_000
 const jobs = JSON.parse(readFileSync(process.argv[2], 'utf8'))
-// From where the package is installed, and not from here.
+// The emulator is loaded from the installed package.
 const { GatewayEmulator } = createRequire(process.argv[2])('@video-io/videokit-nodejs/testing')
 
 for (const job of jobs) console.log(JSON.stringify(await run(job)))
@@ -26,18 +26,18 @@ async function run(job) {
   return { ok: problem === undefined, output: [...(await output), problem ?? ''].join('') }
 }
 
-/** What was wrong with how it ended, if anything. */
+/** Resolves with a description of the problem if the worker did not end normally. */
 function ending(worker) {
   return new Promise(resolve => {
     let problem
     const timer = setTimeout(() => {
-      problem = `It did not end by itself within ${PATIENCE_MS} ms.`
+      problem = `The program did not end within ${TIMEOUT_MS} ms.`
       void worker.terminate()
-    }, PATIENCE_MS)
+    }, TIMEOUT_MS)
     worker.once('error', error => (problem = error?.stack ?? String(error)))
     worker.once('exit', code => {
       clearTimeout(timer)
-      resolve(problem ?? (code === 0 ? undefined : `It ended with code ${code}.`))
+      resolve(problem ?? (code === 0 ? undefined : `The program ended with code ${code}.`))
     })
   })
 }

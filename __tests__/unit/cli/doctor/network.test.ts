@@ -11,11 +11,11 @@ describe('the clock check', () => {
     [noon + 60_000, noon + 60_100, 'warning'],
     [noon - 60_100, noon - 60_000, 'warning'],
     [noon + 3_600_000, noon + 3_600_100, 'failure'],
-  ])('sent at %i, answered at %i: %s', (sentAt, answeredAt, severity) => {
-    expect(checkClock(date, sentAt, answeredAt).severity).toBe(severity)
+  ])('for a request sent at %i with a response at %i reports: %s', (sentAt, receivedAt, severity) => {
+    expect(checkClock(date, sentAt, receivedAt).severity).toBe(severity)
   })
 
-  it('has nothing to say without a Date', () => {
+  it('reports only a note without a Date', () => {
     expect(checkClock(undefined, noon, noon).severity).toBe('note')
   })
 })

@@ -7,7 +7,7 @@ import { IdentitySet } from '../../../../lib/cli/token/identity-set.js'
 import { formatToken, TokenFile } from '../../../../lib/cli/token/output-file.js'
 
 describe('a file that is read before the first mint', () => {
-  it('is not counted to its end once the run is interrupted', async () => {
+  it('is no longer counted after the run is interrupted', async () => {
     const fd = openSync('package-lock.json', 'r')
     const source = { fd, isFile: true, isPipe: false }
     expect(await countLines(source, new AbortController().signal)).toBeGreaterThan(100)
@@ -15,7 +15,7 @@ describe('a file that is read before the first mint', () => {
     closeSync(fd)
   })
 
-  it('is not searched for identities once the run is interrupted', async () => {
+  it('is no longer searched for identities after the run is interrupted', async () => {
     const file = path.join(mkdtempSync(path.join(tmpdir(), 'vkit-test-')), 'tokens.ndjson')
     writeFileSync(
       file,

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { IdentitySet } from '../../../../lib/cli/token/identity-set.js'
 
 describe('a set of identities', () => {
-  it('is a set', () => {
+  it('behaves like a Set', () => {
     fc.assert(
       fc.property(fc.array(fc.string()), identities => {
         const [ours, theirs] = [new IdentitySet(), new Set<string>()]
@@ -16,7 +16,7 @@ describe('a set of identities', () => {
     )
   })
 
-  it('grows, and forgets none', () => {
+  it('grows without losing an identity', () => {
     const set = new IdentitySet()
     for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(true)
     for (let i = 0; i < 20_000; i++) expect(set.add(`user-${i}`)).toBe(false)

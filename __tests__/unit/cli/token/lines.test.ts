@@ -7,7 +7,7 @@ async function* chunksOf(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
 }
 
 describe('lines', () => {
-  it('are those of the text, however it comes in chunks', async () => {
+  it('are the lines of the text, for chunks of any size', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.string({ unit: 'binary' })), fc.integer({ min: 1, max: 9 }), async (words, size) => {
         const lines = words.map(word => word.replace(/[\r\n\ufeff\ud800-\udfff]/gu, ''))
@@ -24,7 +24,7 @@ describe('lines', () => {
     )
   })
 
-  it('say where a half-written one begins', async () => {
+  it('report where an unfinished last line begins', async () => {
     const ends: [number, boolean][] = []
     for await (const { end, isEnded } of readLines(chunksOf(Buffer.from('ab\ncd\nef'), 2))) ends.push([end, isEnded])
     expect(ends).toEqual([
@@ -34,7 +34,7 @@ describe('lines', () => {
     ])
   })
 
-  it('of any length are held to a bound', async () => {
+  it('are cut at a maximum length', async () => {
     const long = Buffer.alloc(4 * MAX_LINE_BYTES, 'x')
     for await (const line of readLines(chunksOf(long, 65_536))) {
       expect(line.isTooLong).toBe(true)
