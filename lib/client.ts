@@ -38,13 +38,16 @@ export interface ClientStats {
   readonly mints: number
   /** Attempts after the first of a mint. */
   readonly retries: number
-  /** Mints that failed after all their attempts. */
+  /** Mints that failed: after all their attempts, or without an attempt, such as while the circuit is open. */
   readonly failures: number
   /** Tokens in the cache. */
   readonly entries: number
   /** Pending flights. */
   readonly inFlight: number
-  /** The state of the circuit. `open`: the gateway fails for everyone, and mints fail immediately. */
+  /**
+   * The state of the circuit. `closed`: mints are sent. `open`: the gateway fails for everyone, and mints fail
+   * immediately. `half-open`: the next mint is a probe.
+   */
   readonly circuit: CircuitState
   /** The current maximum of requests in flight. It adapts to the capacity of the gateway. */
   readonly concurrencyLimit: number

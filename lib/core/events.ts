@@ -22,7 +22,7 @@ export type VKitEvent =
   | { readonly type: 'retry'; readonly attempt: number; readonly delayMs: number; readonly code: VKitErrorCode }
   /** A kept-alive connection was closed, so the request was sent again on a new one; not counted as an attempt. */
   | { readonly type: 'resend' }
-  /** A mint failed after all its attempts. */
+  /** A mint failed: after all its attempts, or with `attempts: 0` because no request was sent. */
   | {
       readonly type: 'failure'
       readonly code: VKitErrorCode

@@ -16,8 +16,8 @@ export interface CacheOptions {
    */
   readonly refreshAhead?: number | undefined
   /**
-   * A token that is valid for less time is replaced, if possible. Default: 60 s or a tenth of the token's lifetime,
-   * whichever is less.
+   * If a token is valid for less than this, a call waits for a new one, if possible. Default: 60 s or a tenth of the
+   * token's lifetime, whichever is less.
    */
   readonly minValidityMs?: number | undefined
   /**
@@ -57,9 +57,9 @@ export interface VKitClientOptions {
   /** How the client caches tokens. With `false`, every call mints. Default: cached, with the cache options below. */
   readonly cache?: false | CacheOptions | undefined
   /**
-   * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs. You close them. The client rejects an agent
-   * that does not check certificates. It does not read the proxy variables of the environment. Default: agents of the
-   * client, with kept-alive connections.
+   * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs. The client does not close them. It rejects an
+   * agent that does not check certificates, and does not read the proxy variables of the environment. Default: agents
+   * of the client, with kept-alive connections.
    */
   readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
   /** Receives events, which never contain a secret, a token or an identity. Errors that it throws are ignored. */
@@ -74,9 +74,9 @@ export interface GetSessionTokenOptions {
   readonly scopes?: readonly Scope[] | undefined
   /** Aborts this call, which then rejects with `signal.reason`. Other calls for the same token continue. */
   readonly signal?: AbortSignal | undefined
-  /** The time limit of this call. Default: that of the client. */
+  /** The time limit of this call. Default: `deadlineMs` of the client. */
   readonly deadlineMs?: number | undefined
-  /** The minimum remaining validity of the token, if possible. Default: that of the client. */
+  /** The minimum remaining validity of the token, if possible. Default: `cache.minValidityMs` of the client. */
   readonly minValidityMs?: number | undefined
   /**
    * `'reload'` mints a new token and caches it. `'no-store'` mints a new token and does not cache it. Default:
