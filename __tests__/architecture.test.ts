@@ -1,8 +1,9 @@
 import { describe, expect, it } from '@jest/globals'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { listFiles } from './support/list-files.js'
 
-const LIB = path.resolve('lib')
+const LIB = 'lib'
 
 /**
  * The rooms of docs/architecture.md, lowest first. A file imports only from its own room and from lower rooms.
@@ -30,11 +31,6 @@ interface Import {
   readonly from: string
   readonly to: string
   readonly typeOnly: boolean
-}
-
-function listFiles(folder: string): string[] {
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  return files.filter(file => file.endsWith('.ts')).map(file => file.replaceAll(path.sep, '/'))
 }
 
 function readImports(file: string): Import[] {
@@ -89,7 +85,7 @@ function findCycle(imports: readonly Import[]): string | undefined {
 }
 
 describe('the architecture of lib', () => {
-  const files = listFiles(LIB)
+  const files = listFiles(LIB, /\.ts$/).map(file => path.posix.relative(LIB, file))
   const imports = files.flatMap(readImports)
 
   it('has imports to check', () => {

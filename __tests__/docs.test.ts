@@ -6,24 +6,19 @@ import { readAnchors, readBlocks, readLinks, type CodeBlock } from './support/do
 import { installCopy } from './support/docs/package-copy.js'
 import { runBlocks, unprinted, type RunOutcome } from './support/docs/run-blocks.js'
 import { runTranscripts, type Transcript } from './support/docs/run-transcripts.js'
+import { listFiles } from './support/list-files.js'
 import { describeWith, posix } from './support/needs.js'
 
 const MINUTES = 60_000
 
-const guides = pagesBelow('docs/guides')
-const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', ...pagesBelow('docs'), ...pagesBelow('examples')]
+const PAGE = /\.md$/
+
+const guides = listFiles('docs/guides', PAGE)
+const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', ...listFiles('docs', PAGE), ...listFiles('examples', PAGE)]
 const blocks = ['README.md', ...guides].flatMap(readBlocks)
 const code = blocks.filter(block => LANGUAGES.has(block.language))
 const named = (list: readonly CodeBlock[]): [string, CodeBlock][] =>
   list.map(block => [`${block.file}:${block.line}`, block])
-
-function pagesBelow(folder: string): string[] {
-  if (!existsSync(folder)) return []
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter(file => file.endsWith('.md') && !file.includes('node_modules'))
-    .map(file => path.posix.join(folder, file.replaceAll(path.sep, '/')))
-    .sort()
-}
 
 let folder: string
 beforeAll(async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
-import path from 'node:path'
+import { readFileSync } from 'node:fs'
+import { listFiles } from './support/list-files.js'
 
 /** Words that a reader stumbles over, each with what to write. docs/contributing.md has the rule. */
 const BANNED: readonly (readonly [RegExp, string])[] = [
@@ -27,21 +27,15 @@ const ALLOWED: readonly (readonly [file: string, text: string])[] = [
   ['__tests__/support/docs/run-blocks.ts', 'retainAllFiles'], // An option of Jest.
 ]
 
-const PLACES = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'docs', 'lib', 'examples', 'scripts', 'bench', '__tests__']
+const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+const FOLDERS = ['docs', 'lib', 'examples', 'scripts', 'bench', '__tests__']
 const TEXT = /\.(md|[cm]?[jt]sx?|sh)$/
-const NOT_OURS = /(^|\/)(node_modules|dist|\.next)\//
 const THIS_FILE = '__tests__/words.test.ts'
 
 interface Line {
   readonly file: string
   readonly number: number
   readonly text: string
-}
-
-function listFiles(place: string): string[] {
-  if (statSync(place).isFile()) return [place]
-  const files = readdirSync(place, { recursive: true, encoding: 'utf8' })
-  return files.map(file => path.posix.join(place, file.replaceAll(path.sep, '/')))
 }
 
 function readLines(file: string): Line[] {
@@ -61,7 +55,7 @@ function findBanned({ file, number, text }: Line): string[] {
 }
 
 describe('the words of this project', () => {
-  const files = PLACES.flatMap(listFiles).filter(file => TEXT.test(file) && !NOT_OURS.test(file) && file !== THIS_FILE)
+  const files = [...PAGES, ...FOLDERS.flatMap(folder => listFiles(folder, TEXT))].filter(file => file !== THIS_FILE)
   const lines = files.flatMap(readLines)
 
   it('are plain', () => {

@@ -41,7 +41,7 @@ interface FlightPlan {
 }
 
 /**
- * Caches tokens, and decides when to serve, renew and forget them.
+ * Caches tokens, and decides when to serve, refresh and remove them.
  *
  * One flight per key is pending at a time. Each caller waits for it with its own signal and deadline, and may leave
  * without ending it.
