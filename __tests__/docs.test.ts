@@ -23,7 +23,7 @@ const named = (list: readonly CodeBlock[]): [string, CodeBlock][] =>
 let folder: string
 beforeAll(async () => {
   folder = await installCopy()
-})
+}, 120_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describe('code in the README and the guides', () => {

@@ -68,7 +68,7 @@ export const CONSUMERS = [
   { name: 'mocha, CommonJS', project: 'mocha', args: ['node_modules/mocha/bin/mocha.js', 'mint.spec.cjs'] },
   { name: 'mocha, ESM', project: 'mocha', args: ['node_modules/mocha/bin/mocha.js', 'mint.spec.mjs'] },
   ...bundle('esbuild, Lambda as CommonJS', ['esbuild.mjs', 'cjs', 'cjs'], 'out-cjs/handler.cjs'),
-  ...bundle('esbuild, Lambda as ESM, banner', ['esbuild.mjs', 'esm', 'mjs'], 'out-esm/handler.mjs'),
+  ...bundle('esbuild, Lambda as ESM', ['esbuild.mjs', 'esm', 'mjs'], 'out-esm/handler.mjs'),
   ...bundle('webpack, Lambda', ['webpack.mjs'], 'out-webpack/handler.cjs'),
   { name: 'esbuild, browser: refused', project: 'bundlers', args: ['browser.mjs', 'esbuild'], mints: false },
   { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },

@@ -6,9 +6,9 @@ import { makeProject, run } from './project.mjs'
 const modules = path.resolve(import.meta.dirname, '../../node_modules')
 
 /** The budgets of the package. Raise one only for a benefit that the commit names, never because a check failed. */
-const BUDGETS = { tarballKB: 250, unpackedKB: 1000, runtimePackages: 30, loadToStripe: 0.6, processToBare: 2 }
+const BUDGETS = { tarballKB: 260, unpackedKB: 1100, runtimePackages: 0, loadToStripe: 0.6, processToBare: 2 }
 
-const SHIPPED = /^(dist\/(esm|cjs|cli)\/.*|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+const SHIPPED = /^(dist\/(esm|cjs|cli)\/.*|dist\/(THIRD-PARTY-LICENSES\.txt|sbom\.cdx\.json)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
 
 /** Checks the package itself and returns the lines of the table. `line` runs one check. */
 export async function checkPackage({ tarball, workshop, line }) {
@@ -50,13 +50,7 @@ async function checkFiles({ root }) {
   const files = await filesOf(root)
   const strange = files.filter(file => !SHIPPED.test(file))
   if (strange.length > 0) throw new Error(`must not be shipped: ${strange.join(', ')}`)
-  const bundles = new Set(files.filter(file => /^dist\/(cjs|cli)\//.test(file)).map(file => file.split('/')[1]))
-  const needed = [
-    'LICENSE',
-    'README.md',
-    'CHANGELOG.md',
-    ...[...bundles].map(name => `dist/${name}/THIRD-PARTY-LICENSES.txt`),
-  ]
+  const needed = ['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/THIRD-PARTY-LICENSES.txt', 'dist/sbom.cdx.json']
   const missing = needed.filter(file => !files.includes(file))
   if (missing.length > 0) throw new Error(`missing: ${missing.join(', ')}`)
   return `${files.length} files`

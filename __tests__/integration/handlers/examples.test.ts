@@ -27,7 +27,7 @@ beforeAll(async () => {
     recursive: true,
     filter: source => !source.includes('node_modules'),
   })
-})
+}, 120_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 type Example = ChildProcessByStdio<null, Readable, Readable>

@@ -1,16 +1,12 @@
 const assert = require('node:assert/strict')
 const { renameSync } = require('node:fs')
 
-/** Mints while `files` are hidden, which fails, and again after they are restored. */
-module.exports = async function failFirstLoad({ VKitClient, VKitConnectionError }, files) {
+/** Mints while got's chunk is hidden, which fails, and again after it is restored. */
+module.exports = async function failFirstLoad({ VKitClient, VKitConnectionError }, chunk) {
   const identity = process.env.CONSUMER
   const vkit = new VKitClient({ maxRetries: 0 })
-  const hidden = []
+  renameSync(chunk, `${chunk}.hidden`)
   try {
-    for (const file of files) {
-      renameSync(file, `${file}.hidden`)
-      hidden.push(file)
-    }
     const failure = await vkit.getSessionToken(identity).catch(error => error)
     assert(failure instanceof VKitConnectionError, String(failure))
     assert.equal(failure.code, 'VKIT_CONNECTION')
@@ -18,7 +14,7 @@ module.exports = async function failFirstLoad({ VKitClient, VKitConnectionError 
     assert.match(failure.message, /got\) could not be loaded/)
   } finally {
     // The other consumers use the same folder.
-    for (const file of hidden) renameSync(`${file}.hidden`, file)
+    renameSync(`${chunk}.hidden`, chunk)
   }
   assert.equal((await vkit.getSessionToken(identity)).identity, identity)
   await vkit.close()

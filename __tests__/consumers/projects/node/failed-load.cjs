@@ -2,5 +2,5 @@
 const { dirname, join } = require('node:path')
 const failFirstLoad = require('./fail-first-load.cjs')
 
-const copy = join(dirname(require.resolve('@video-io/videokit-nodejs')), 'got.cjs')
-failFirstLoad(require('@video-io/videokit-nodejs'), [copy])
+const entry = require.resolve('@video-io/videokit-nodejs')
+failFirstLoad(require('@video-io/videokit-nodejs'), join(dirname(entry), 'chunks/got.cjs'))

@@ -1,9 +1,7 @@
-// The same for `import`, which loads the package first. If that fails, it loads the copy made for `require`, because
-// Node may cache a failed import.
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+// The same for `import`. Node may cache a failed import.
+import { fileURLToPath } from 'node:url'
 import * as sdk from '@video-io/videokit-nodejs'
 import failFirstLoad from './fail-first-load.cjs'
 
-const copy = join(dirname(createRequire(import.meta.url).resolve('@video-io/videokit-nodejs')), 'got.cjs')
-await failFirstLoad(sdk, ['node_modules/got', copy])
+const entry = import.meta.resolve('@video-io/videokit-nodejs')
+await failFirstLoad(sdk, fileURLToPath(new URL('chunks/got.js', entry)))

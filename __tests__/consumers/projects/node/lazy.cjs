@@ -3,8 +3,8 @@ const assert = require('node:assert/strict')
 const { rmSync } = require('node:fs')
 const path = require('node:path')
 
-rmSync('node_modules/got', { recursive: true, force: true })
-rmSync(path.join(path.dirname(require.resolve('@video-io/videokit-nodejs')), 'got.cjs'))
+const dist = path.resolve(require.resolve('@video-io/videokit-nodejs'), '../..')
+for (const chunk of ['cjs/chunks/got.cjs', 'esm/chunks/got.js']) rmSync(path.join(dist, chunk))
 delete process.env.VKIT_APP_SECRET
 
 async function check({ VKitClient, VKitError }) {

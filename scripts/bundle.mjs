@@ -1,0 +1,135 @@
+// node scripts/bundle.mjs [folder]
+//
+// Bundles lib/ into a folder, by default dist/. To add an entry point, add it to `exports` or `bin` of package.json.
+//
+// `import` and `require` get a file for each entry point, chunks that these share, and a chunk with got, which is loaded
+// at the first mint. Dependencies are inside, so an install brings one package: see docs/decisions/0018-one-package.md.
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import commonjs from '@rollup/plugin-commonjs'
+import inject from '@rollup/plugin-inject'
+import { nodeResolve } from '@rollup/plugin-node-resolve'
+import { transform } from 'esbuild'
+import { rollup } from 'rollup'
+import esbuild from 'rollup-plugin-esbuild'
+import license from 'rollup-plugin-license'
+import sbom from 'rollup-plugin-sbom'
+
+const { bin, exports } = JSON.parse(await readFile('package.json', 'utf8'))
+const [dist = 'dist'] = process.argv.slice(2)
+
+/** Packages that got imports for options which this package never sets. They are two thirds of its code. */
+const UNUSED_BY_GOT = [
+  'cacheable-lookup',
+  'cacheable-request',
+  'decompress-response',
+  'form-data-encoder',
+  'http2-wrapper',
+]
+
+const withoutUnusedPackages = {
+  name: 'without-unused-packages',
+  resolveId: name => (UNUSED_BY_GOT.includes(name) ? path.resolve('scripts/unused-by-got.mjs') : null),
+}
+
+/** Keeps the whitespace of our own code, for readable stack traces. */
+const minifyGot = {
+  name: 'minify-got',
+  renderChunk: (code, { name }) =>
+    name === 'got' ? transform(code, { minifyWhitespace: true, lineLimit: 200 }) : null,
+}
+
+/** Exports of Node's modules replace these globals. In Jest's jsdom, they are missing or behave as in a browser. */
+const nodeGlobals = inject({
+  ...from('node:timers', ['clearInterval', 'clearTimeout', 'setImmediate', 'setInterval', 'setTimeout']),
+  ...from('node:util', ['TextDecoder', 'TextEncoder']),
+  ...from(path.resolve('scripts/abort-controller.mjs'), ['AbortController']),
+})
+
+const licences = license({
+  thirdParty: {
+    allow: { test: '(MIT OR ISC OR BlueOak-1.0.0)', failOnUnlicensed: true, failOnViolation: true },
+    output: { file: path.resolve(dist, 'THIRD-PARTY-LICENSES.txt'), template: licencesOf },
+  },
+})
+
+const billOfMaterials = sbom({
+  rootComponentType: 'library',
+  outDir: '',
+  outFilename: 'sbom.cdx',
+  saveTimestamp: false,
+  includeWellKnown: false,
+})
+
+await bundle({
+  files: [...targetsOf(exports, '.js'), ...Object.values(bin)],
+  output: { format: 'es', chunkFileNames: 'esm/chunks/[name].js' },
+  plugins: [licences, billOfMaterials],
+})
+await bundle({ files: targetsOf(exports, '.cjs'), output: { format: 'cjs', chunkFileNames: 'cjs/chunks/[name].cjs' } })
+await writeFile(path.join(dist, 'cjs/package.json'), '{ "type": "commonjs" }\n')
+await Promise.all(Object.values(bin).map(file => chmod(path.join(dist, nameOf(file)), 0o755)))
+
+async function bundle({ files, output, plugins = [] }) {
+  const graph = await rollup({
+    input: Object.fromEntries(files.map(file => [nameOf(file), sourceOf(file)])),
+    plugins: [
+      withoutUnusedPackages,
+      nodeResolve({ exportConditions: ['node'], preferBuiltins: true }),
+      commonjs(),
+      esbuild({ target: 'node20', tsconfig: false }),
+      nodeGlobals,
+      ...plugins,
+    ],
+    onLog(level, { plugin, message }) {
+      // It reports that Vite is not installed.
+      if (level === 'warn' && plugin !== 'rollup-plugin-sbom') throw new Error(message)
+    },
+  })
+  await graph.write({
+    ...output,
+    dir: dist,
+    entryFileNames: '[name]',
+    manualChunks: {
+      got: ['got'],
+      errors: ['errors', 'nearest-name', 'server-only'].map(name => `lib/core/${name}.ts`),
+    },
+    hoistTransitiveImports: false,
+    minifyInternalExports: false,
+    generatedCode: 'es2015',
+    exports: 'named',
+    dynamicImportInCjs: false, // Jest does not support `import()` in CommonJS.
+    plugins: [minifyGot],
+  })
+  await graph.close()
+}
+
+/** Sorted, because rollup does not always report modules in the same order. */
+function licencesOf(packages) {
+  const texts = packages.map(({ name, version, license, licenseText, noticeText }) => {
+    if (!licenseText) throw new Error(`${name} is inlined, but has no licence file`)
+    return [`${name} ${version} (${license})`, licenseText, noticeText].filter(Boolean).join('\n\n')
+  })
+  const head = 'The files of this folder contain code of these packages.'
+  return [head, ...texts.sort()].join(`\n\n${'='.repeat(80)}\n`)
+}
+
+function from(module, names) {
+  return Object.fromEntries(names.map(name => [name, [module, name]]))
+}
+
+/** Returns every file with this extension that a value of `exports` names. */
+function targetsOf(conditions, extension) {
+  if (typeof conditions === 'string') return conditions.endsWith(extension) ? [conditions] : []
+  return [...new Set(Object.values(conditions).flatMap(each => targetsOf(each, extension)))]
+}
+
+/** Returns `esm/index.js` for `./dist/esm/index.js`. */
+function nameOf(file) {
+  return path.posix.relative('dist', file)
+}
+
+/** Returns `lib/handlers/index.ts` for `./dist/esm/handlers/index.js`. */
+function sourceOf(file) {
+  return file.replace(/^\.\/dist\/((esm|cjs)\/)?/, 'lib/').replace(/\.c?js$/, '.ts')
+}
