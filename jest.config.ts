@@ -1,6 +1,9 @@
 /** @jest-config-loader esbuild-register */
 import type { Config } from 'jest'
 
+/** With it, the tests that use only entry points run on the built package. The fault matrix also reads it. */
+const testsDist = process.env['VKIT_TEST_DIST'] === '1'
+
 const config: Config = {
   testEnvironment: 'node',
   // By default Jest leaves one core idle, which is half of a small machine.
@@ -10,6 +13,7 @@ const config: Config = {
   testRegex: '/__tests__/.+\\.test\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
+    ...(testsDist && { '^(?:\\.\\./){2,}lib/((?:handlers/|testing/)?index)\\.js$': '<rootDir>/dist/esm/$1.js' }),
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^fast-check$': '<rootDir>/__tests__/support/fast-check.ts',
   },

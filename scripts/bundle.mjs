@@ -18,7 +18,7 @@ import sbom from 'rollup-plugin-sbom'
 const { bin, exports } = JSON.parse(await readFile('package.json', 'utf8'))
 const [dist = 'dist'] = process.argv.slice(2)
 
-/** Packages that got imports for options which this package never sets. They are two thirds of its code. */
+/** Packages that got imports for options which this package never sets. They double its size. */
 const UNUSED_BY_GOT = [
   'cacheable-lookup',
   'cacheable-request',

@@ -1,5 +1,5 @@
 // Takes the place of packages that got imports for options which this package never sets: HTTP/2, response cache, lookup
-// cache, decompression, form data. They are two thirds of got's code, and would be loaded at the first mint.
+// cache, decompression, form data. They would double the chunk that is loaded at the first mint.
 export default class NotBundled {
   constructor() {
     throw new Error('This feature of got is not part of the package.')

@@ -1,4 +1,4 @@
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,16 @@ import type { Row, RowResult } from './row.js'
 const HOUR_MS = 3_600_000
 const TIMEOUT_MS = 40_000
 const MAX_RUNNING = 3
+
+/** With `VKIT_TEST_DIST=1`, the rows import the built package in place of lib/, as jest.config.ts does for tests. */
+const fromDist: Plugin = {
+  name: 'from-dist',
+  setup: build => {
+    build.onResolve({ filter: /^(\.\.\/){2,}lib\/.*index\.js$/ }, ({ path: file }) => ({
+      path: path.resolve(file.replace(/^.*\/lib\//, 'dist/esm/')),
+    }))
+  },
+}
 
 export interface FinishedRow extends RowResult {
   readonly exitCode: number | null
@@ -39,8 +49,9 @@ export class RowRunner {
       platform: 'node',
       target: 'node20',
       format: 'esm',
-      // got contains CommonJS code, which calls `require`.
+      // In lib/, got contains CommonJS code, which calls `require`.
       banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+      plugins: process.env['VKIT_TEST_DIST'] === '1' ? [fromDist] : [],
       logLevel: 'warning',
     })
     const certificates = makeCertificates()
