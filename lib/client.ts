@@ -1,4 +1,3 @@
-/// <reference lib="esnext.disposable" preserve="true" />
 import { TokenBatch } from './batch/token-batch.js'
 import { TokenCache } from './cache/token-cache.js'
 import { fromCaller } from './core/caller-stack.js'
@@ -58,6 +57,9 @@ export interface ClientStats {
    */
   readonly failingKeys: number
 }
+
+/** The method that a token endpoint calls: of a `VKitClient`, or of your own object. */
+export type TokenSource = Pick<VKitClient, 'getSessionToken'>
 
 /**
  * Gets session tokens of Video.io for your users.

@@ -1,4 +1,4 @@
-export { VKitClient, type ClientStats } from './client.js'
+export { VKitClient, type ClientStats, type TokenSource } from './client.js'
 export type { CircuitState } from './gateway/circuit-breaker.js'
 export type { Clock } from './core/clock.js'
 export {

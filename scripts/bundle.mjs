@@ -16,6 +16,7 @@ import license from 'rollup-plugin-license'
 import sbom from 'rollup-plugin-sbom'
 
 const { bin, exports } = JSON.parse(await readFile('package.json', 'utf8'))
+const entries = Object.values(exports).filter(entry => entry.require)
 const [dist = 'dist'] = process.argv.slice(2)
 
 /** Packages that got imports for options which this package never sets. They double its size. */
@@ -62,17 +63,22 @@ const billOfMaterials = sbom({
 })
 
 await bundle({
-  files: [...targetsOf(exports, '.js'), ...Object.values(bin)],
+  input: Object.fromEntries(
+    [...importTargets(exports), ...Object.values(bin)].map(file => [nameOf(file), sourceOf(file)]),
+  ),
   output: { format: 'es', chunkFileNames: 'esm/chunks/[name].js' },
   plugins: [licences, billOfMaterials],
 })
-await bundle({ files: targetsOf(exports, '.cjs'), output: { format: 'cjs', chunkFileNames: 'cjs/chunks/[name].cjs' } })
+await bundle({
+  input: Object.fromEntries(entries.map(entry => [nameOf(entry.require.default), sourceOf(entry.import.default)])),
+  output: { format: 'cjs', chunkFileNames: 'cjs/chunks/[name].cjs' },
+})
 await writeFile(path.join(dist, 'cjs/package.json'), '{ "type": "commonjs" }\n')
 await Promise.all(Object.values(bin).map(file => chmod(path.join(dist, nameOf(file)), 0o755)))
 
-async function bundle({ files, output, plugins = [] }) {
+async function bundle({ input, output, plugins = [] }) {
   const graph = await rollup({
-    input: Object.fromEntries(files.map(file => [nameOf(file), sourceOf(file)])),
+    input,
     plugins: [
       withoutUnusedPackages,
       nodeResolve({ exportConditions: ['node'], preferBuiltins: true }),
@@ -118,10 +124,10 @@ function from(module, names) {
   return Object.fromEntries(names.map(name => [name, [module, name]]))
 }
 
-/** Returns every file with this extension that a value of `exports` names. */
-function targetsOf(conditions, extension) {
-  if (typeof conditions === 'string') return conditions.endsWith(extension) ? [conditions] : []
-  return [...new Set(Object.values(conditions).flatMap(each => targetsOf(each, extension)))]
+/** Returns every ESM file that a value of `exports` names. */
+function importTargets(conditions) {
+  if (typeof conditions === 'string') return /^\.\/dist\/esm\/.*\.js$/.test(conditions) ? [conditions] : []
+  return [...new Set(Object.values(conditions).flatMap(importTargets))]
 }
 
 /** Returns `esm/index.js` for `./dist/esm/index.js`. */
@@ -131,5 +137,5 @@ function nameOf(file) {
 
 /** Returns `lib/handlers/index.ts` for `./dist/esm/handlers/index.js`. */
 function sourceOf(file) {
-  return file.replace(/^\.\/dist\/((esm|cjs)\/)?/, 'lib/').replace(/\.c?js$/, '.ts')
+  return file.replace(/^\.\/dist\/(esm\/)?/, 'lib/').replace(/\.js$/, '.ts')
 }

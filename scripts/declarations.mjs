@@ -1,38 +1,57 @@
-// Writes the declarations of the entry points into an empty dist/.
-import { execFileSync } from 'node:child_process'
-import { copyFile, mkdir, readFile, readdir, rm } from 'node:fs/promises'
+// Writes the declarations that `types` and `types@<5.2` of package.json name, one file for each entry point, into an empty
+// dist/.
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { rollup } from 'rollup'
+import { dts } from 'rollup-plugin-dts'
 
 const { exports } = JSON.parse(await readFile('package.json', 'utf8'))
 const entries = Object.values(exports).filter(entry => entry.require)
 
+const EDITS = {
+  types: text => `/// <reference lib="esnext.disposable" />\n${text}`,
+  // Before 5.2, TypeScript has neither this lib nor `Symbol.asyncDispose`.
+  'types@<5.2': text => text.replaceAll(/(\n *\/\*\*(?:(?!\*\/)[^])*\*\/)?\n *\[Symbol\.asyncDispose\].*/g, ''),
+}
+
 await rm('dist', { recursive: true, force: true })
-const tsc = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--emitDeclarationOnly']
-execFileSync(process.execPath, tsc, { stdio: 'inherit' })
-await keepPublicDeclarations()
-
-/** Keeps the declarations that an entry point imports, for `import`, and copies them next to the bundles for `require`. */
-async function keepPublicDeclarations() {
-  const kept = new Set()
-  for (const entry of entries) await follow(path.normalize(entry.import.types), kept)
-  for (const name of await readdir('dist/esm', { recursive: true })) {
-    const file = path.join('dist/esm', name)
-    if (!file.endsWith('.d.ts')) continue
-    if (!kept.has(file)) await rm(file)
-    else await copyTo(path.join('dist/cjs', name), file)
-  }
+const chunks = await bundle()
+for (const [condition, edit] of Object.entries(EDITS)) {
+  const folder = path.dirname(entries[0].require[condition])
+  for (const { fileName, code } of chunks) await write(path.join(folder, fileName), edit(code))
+  for (const entry of entries) await write(entry.import[condition], exportAll(entry, condition))
 }
 
-async function follow(file, kept) {
-  if (kept.has(file)) return
-  kept.add(file)
-  const text = await readFile(file, 'utf8')
-  for (const [, specifier] of text.matchAll(/(?:from\s+|import\s*\(?\s*)['"](\.[^'"]+)\.js['"]/g)) {
-    await follow(path.join(path.dirname(file), `${specifier}.d.ts`), kept)
-  }
+async function bundle() {
+  const input = Object.fromEntries(entries.map(entry => [nameOf(entry.require.types), sourceOf(entry.import.types)]))
+  const rooms = Object.values(input).map(source => path.resolve(path.dirname(source)))
+  const { generate } = await rollup({ input, plugins: [dts({ tsconfig: 'tsconfig.build.json' })] })
+  const { output } = await generate({
+    entryFileNames: '[name].d.cts',
+    chunkFileNames: '[name].d.cts',
+    // Everything that is not in the room of another entry point, so that no name comes from an internal file.
+    manualChunks: id => (rooms.indexOf(path.dirname(id)) > 0 ? undefined : nameOf(entries[0].require.types)),
+  })
+  return output
 }
 
-async function copyTo(target, source) {
-  await mkdir(path.dirname(target), { recursive: true })
-  await copyFile(source, target)
+/** `import` exports the declarations for `require`: a second declaration of a class with `#private` is another type. */
+function exportAll(entry, condition) {
+  const target = path.posix.relative(path.posix.dirname(entry.import[condition]), entry.require[condition])
+  return `export * from '${target.replace(/\.d\.cts$/, '.cjs')}'\n`
+}
+
+/** Returns `handlers` for `./dist/cjs/handlers.d.cts`. */
+function nameOf(file) {
+  return path.basename(file, '.d.cts')
+}
+
+/** Returns `lib/handlers/index.ts` for `./dist/esm/handlers/index.d.ts`. */
+function sourceOf(file) {
+  return file.replace(/^\.\/dist\/esm\//, 'lib/').replace(/\.d\.ts$/, '.ts')
+}
+
+async function write(file, text) {
+  await mkdir(path.dirname(file), { recursive: true })
+  await writeFile(file, text)
 }

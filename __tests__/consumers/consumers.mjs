@@ -6,6 +6,7 @@ export const PROJECTS = {
   types: {
     packages: {
       'ts4.7': 'npm:typescript@4.7.4',
+      'ts5.1': 'npm:typescript@5.1.6',
       'ts5.2': 'npm:typescript@5.2.2',
       'ts5.9': 'npm:typescript@5.9.3',
       'ts6.0': 'npm:typescript@6.0.3',
@@ -74,19 +75,25 @@ export const CONSUMERS = [
   { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },
   { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
   { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
-  // The oldest compiler: before 5.2 TypeScript has no lib for `Symbol.asyncDispose`, before 4.7 no `exports`.
-  ...types('ts4.7', ['commonjs', 'node', 'cts', 'skipLibCheck']),
-  ...types('ts4.7', ['node16', 'node16', 'cts', 'skipLibCheck']),
-  ...types('ts4.7', ['node16', 'node16', 'mts', 'skipLibCheck']),
-  ...['ts5.2', 'ts5.9'].flatMap(compiler => types(compiler, ['commonjs', 'node10', 'cts'])),
-  ...['ts5.2', 'ts5.9', 'ts6.0', 'ts7.0'].flatMap(compiler => [
+  // The oldest compiler, because before 4.7 TypeScript does not read `exports`.
+  ...types('ts4.7', ['commonjs', 'node', 'cts']),
+  ...types('ts4.7', ['node16', 'node16', 'cts']),
+  ...types('ts4.7', ['node16', 'node16', 'mts']),
+  // 5.1 is the newest one without `Symbol.asyncDispose`.
+  ...['ts5.1', 'ts5.2', 'ts5.9'].flatMap(compiler => types(compiler, ['commonjs', 'node10', 'cts'])),
+  ...['ts5.1', 'ts5.2', 'ts5.9', 'ts6.0', 'ts7.0'].flatMap(compiler => [
     ...types(compiler, ['node16', 'node16', 'cts']),
     ...types(compiler, ['node16', 'node16', 'mts']),
     ...types(compiler, ['nodenext', 'nodenext', 'cts']),
     ...types(compiler, ['nodenext', 'nodenext', 'mts']),
     ...types(compiler, ['esnext', 'bundler', 'mts']),
   ]),
-  ...types('ts6.0', ['nodenext', 'nodenext', 'mts', '@types/node']),
+  ...['ts4.7', 'ts5.1', 'ts5.2', 'ts7.0'].flatMap(compiler => [
+    ...types(compiler, ['node16', 'node16', 'mts'], { nodeTypes: true }),
+    ...types(compiler, ['node16', 'node16', 'mts'], { program: 'two-copies' }),
+  ]),
+  ...types('ts5.2', ['commonjs', 'node10', 'cts'], { program: 'await-using' }),
+  ...['ts5.2', 'ts7.0'].flatMap(compiler => types(compiler, ['node16', 'node16', 'mts'], { program: 'await-using' })),
   // The last one, because it deletes files.
   { name: `${HERE}, no got, no secret`, project: 'node', args: ['lazy.cjs'], quick: true, mints: false },
 ]
@@ -95,14 +102,14 @@ function bundle(name, build, file) {
   return [{ name, project: 'bundlers', before: build, args: ['invoke.mjs', file] }]
 }
 
-function types(compiler, options) {
-  const [module, resolution, extension, extra] = options
+function types(compiler, [module, resolution, extension], { nodeTypes = false, program = 'consumer' } = {}) {
   const name = `${compiler} ${module === resolution ? module : `${module}+${resolution}`} .${extension}`
+  const extras = [program === 'consumer' ? '' : `, ${program}`, nodeTypes ? ', @types/node' : '']
   return [
     {
-      name: extra ? `${name}, ${extra}` : name,
+      name: name + extras.join(''),
       project: 'types',
-      args: ['compile.mjs', compiler, ...options],
+      args: ['compile.mjs', compiler, module, resolution, extension, program, ...(nodeTypes ? ['node'] : [])],
       quick: true,
     },
   ]

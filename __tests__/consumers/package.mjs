@@ -58,7 +58,7 @@ async function checkFiles({ root }) {
 
 /** A user may have neither Node's types nor, for CommonJS, the types of the inlined packages. */
 async function checkTypes({ root }) {
-  const files = (await filesOf(root)).filter(file => file.endsWith('.d.ts'))
+  const files = (await filesOf(root)).filter(file => /\.d\.c?ts$/.test(file))
   for (const file of files) {
     const text = await readFile(path.join(root, file), 'utf8')
     const foreign = /(?:from|import\()\s*['"]([^.'"][^'"]*)|<reference types=|NodeJS\.|\bBuffer\b/.exec(

@@ -1,4 +1,5 @@
-import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
+import type { TokenSource } from '../client.js'
+import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions } from './token-endpoint.js'
 
 /** The members of a `Request` that the handler uses. Your own object can pass more to `authenticate`. */
 export interface FetchRequest {

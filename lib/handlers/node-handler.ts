@@ -1,4 +1,5 @@
-import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions, type TokenSource } from './token-endpoint.js'
+import type { TokenSource } from '../client.js'
+import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions } from './token-endpoint.js'
 
 declare global {
   // The types of Express, passport and others also declare this namespace, and add members to it.

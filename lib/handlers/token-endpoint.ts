@@ -1,13 +1,10 @@
-import type { VKitClient } from '../client.js'
+import type { TokenSource } from '../client.js'
 import { callListener } from '../core/call-listener.js'
 import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
 import { inheritedProperty, ownProperties } from '../core/own-properties.js'
 import { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
-
-/** The method of `VKitClient` that a handler uses. */
-export type TokenSource = Pick<VKitClient, 'getSessionToken'>
 
 /** The authenticated user: an identity, optionally with its own scopes. `null` or `undefined` if not authenticated. */
 export type EndUser =

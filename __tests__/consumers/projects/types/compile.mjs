@@ -1,23 +1,22 @@
-// compile.mjs <compiler> <module> <moduleResolution> <extension> [@types/node | skipLibCheck]: compiles strictly, and runs.
+// compile.mjs <compiler> <module> <moduleResolution> <extension> <program> [<types>]: compiles strictly, and runs.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, writeFileSync } from 'node:fs'
 
-const [compiler, module, moduleResolution, extension, extra] = process.argv.slice(2)
-const types = extra === '@types/node' ? ['node'] : []
-const name = `consumer-${[compiler, module, moduleResolution, ...types].join('-')}`
+const [compiler, module, moduleResolution, extension, program, ...types] = process.argv.slice(2)
+const name = [program, compiler, module, moduleResolution, ...types].join('-')
 const source = `${name}.${extension}`
-copyFileSync('consumer.ts', source)
+copyFileSync(`${program}.ts`, source)
 const compilerOptions = {
   strict: true,
   exactOptionalPropertyTypes: true,
   noUncheckedIndexedAccess: true,
-  skipLibCheck: extra === 'skipLibCheck',
+  skipLibCheck: false,
   target: 'es2022',
   module,
   moduleResolution,
   types,
   // Node's types declare URL and AbortSignal; without them, the DOM's types do.
-  ...(types.length > 0 && { lib: ['es2023'] }),
+  ...(types.length > 0 && { lib: ['es2022'] }),
 }
 writeFileSync(`${name}.json`, JSON.stringify({ compilerOptions, files: [source] }))
 try {

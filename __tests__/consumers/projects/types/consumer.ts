@@ -6,6 +6,7 @@ import {
   type Clock,
   type Scope,
   type SessionToken,
+  type TokenSource,
   type VKitClientOptions,
   type VKitErrorCode,
   type VKitEvent,
@@ -25,10 +26,18 @@ export const clock: Clock = new FakeClock()
 export const fault: GatewayFault = { status: 503 }
 export const emulator: Promise<GatewayEmulator> = Promise.resolve(new GatewayEmulator())
 
-export const handlers = (vkit: VKitClient): object[] => [
+export const handlers = (vkit: TokenSource): object[] => [
   createTokenHandler(vkit, { authenticate: req => (req.headers['cookie'] === undefined ? null : identity) }),
   createFetchTokenHandler(vkit, { authenticate: req => req.headers.get('x-user') }),
 ]
+
+// Declarations that could not be read would be `any`, to which everything can be assigned.
+// @ts-expect-error -- `authenticate` is missing
+export const incomplete = (vkit: VKitClient): object => createTokenHandler(vkit, {})
+// @ts-expect-error -- not a clock
+export const noClock: FakeClock = {}
+// @ts-expect-error -- not an emulator
+export const noEmulator: GatewayEmulator = {}
 
 export function explain(error: unknown): VKitErrorCode | number | undefined {
   // @ts-expect-error -- not narrowed to an error
@@ -50,6 +59,8 @@ async function main(): Promise<void> {
   const stats: ClientStats = vkit.stats()
   if (stats.mints !== 3) throw new Error('three mints were expected')
 
+  // @ts-expect-error -- no such method
+  void (() => vkit.getToken())
   // @ts-expect-error -- an identity is a string
   vkit.getSessionToken(1).catch(() => undefined)
   // @ts-expect-error -- tokens are read-only
