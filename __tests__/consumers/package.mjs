@@ -8,7 +8,8 @@ const modules = path.resolve(import.meta.dirname, '../../node_modules')
 /** The budgets of the package. Raise one only for a benefit that the commit names, never because a check failed. */
 const BUDGETS = { tarballKB: 260, unpackedKB: 1100, runtimePackages: 0, loadToStripe: 0.6, processToBare: 2 }
 
-const SHIPPED = /^(dist\/(esm|cjs|cli)\/.*|dist\/(THIRD-PARTY-LICENSES\.txt|sbom\.cdx\.json)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+const SHIPPED =
+  /^(dist\/(esm|cjs|cli)\/.*|dist\/(THIRD-PARTY-LICENSES\.txt|sbom\.cdx\.json)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
 
 /** Checks the package itself and returns the lines of the table. `line` runs one check. */
 export async function checkPackage({ tarball, workshop, line }) {
