@@ -1,6 +1,6 @@
 import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
-import { isBefore, later, untilMs, type Instant, type Lifetime } from '../core/instant.js'
+import { instant, isBefore, later, type Instant, type Lifetime } from '../core/instant.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 
@@ -24,89 +24,94 @@ export interface FreshnessPolicy {
   readonly random: Random
 }
 
+interface Refresh {
+  /** When the next refresh may start; never while one is in flight. */
+  readonly nextAt: Instant
+  readonly failures: number
+  /** Why the last one failed. */
+  readonly error?: VKitError | undefined
+}
+
 /**
  * A cached token, and what its age allows.
  *
  * The more pessimistic of two clocks decides its age: the wall clock can be set back, and the monotonic clock stops
  * while a machine sleeps.
+ *
+ * A cache has very many of these, so each is one object with few fields until its first refresh. V8 stores whole numbers
+ * below 2³¹ in the field, and allocates others; a private method would take a field too.
  */
 export class CachedToken {
   readonly token: SessionToken
+  readonly #policy: FreshnessPolicy
   readonly #lifetimeMs: number
-  readonly #expiresAt: Instant
-  readonly #minValidityMs: number
-  readonly #random: Random
-  #nextRefreshAt!: Instant
-  /** Until then, calls return the token and do nothing else. */
-  #freshUntil!: Instant
-  #failures = 0
-  #failure: VKitError | undefined
+  readonly #expiresAtWall: number
+  readonly #expiresAtMonotonic: number
+  /** The first refresh starts when this much is left. */
+  readonly #refreshLeftMs: number
+  /** The last refresh; undefined before the first one. */
+  #refresh: Refresh | undefined
 
   constructor(token: SessionToken, { start, ms }: Lifetime, policy: FreshnessPolicy) {
     this.token = token
-    this.#random = policy.random
+    this.#policy = policy
     this.#lifetimeMs = ms
-    this.#expiresAt = later(start, ms)
-    const byDefault = Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_FRACTION * ms)
-    this.#minValidityMs = this.#achievableOr(policy.minValidityMs, byDefault)
-    this.#scheduleRefresh(later(start, ms * policy.refreshAhead * (1 - REFRESH_SPREAD * policy.random())))
+    this.#expiresAtWall = start.wall + ms
+    this.#expiresAtMonotonic = Math.floor(start.monotonic + ms)
+    const refreshAfterMs = ms * policy.refreshAhead * (1 - REFRESH_SPREAD * policy.random())
+    this.#refreshLeftMs = Math.floor(ms - refreshAfterMs)
   }
 
-  /** Whether the token can be served without a refresh. This allocates nothing, because most calls end here. */
+  /** Whether the token can be served without a refresh. Most calls end here. */
   isFresh(clock: Clock): boolean {
-    return clock.now() < this.#freshUntil.wall && clock.monotonic() < this.#freshUntil.monotonic
+    const now = instant(clock)
+    return !this.shouldRefresh(now) && this.remainingMs(now) > minValidityMs(this.#lifetimeMs, this.#policy)
   }
 
   remainingMs(now: Instant): number {
-    return untilMs(this.#expiresAt, now)
+    return Math.min(this.#expiresAtWall - now.wall, this.#expiresAtMonotonic - now.monotonic)
   }
 
   /** Whether a call with this `minValidityMs` can be served without waiting for a new token. */
-  isServable(now: Instant, minValidityMs?: number): boolean {
+  isServable(now: Instant, ofCall?: number): boolean {
     const remaining = this.remainingMs(now)
-    return remaining > 0 && remaining >= this.#achievableOr(minValidityMs, this.#minValidityMs)
+    return remaining > 0 && remaining >= minValidityMs(this.#lifetimeMs, this.#policy, ofCall)
   }
 
   /** Whether it is time for a refresh, and none is in flight. */
   shouldRefresh(now: Instant): boolean {
-    return !isBefore(now, this.#nextRefreshAt)
+    return this.#refresh ? !isBefore(now, this.#refresh.nextAt) : this.remainingMs(now) <= this.#refreshLeftMs
   }
 
   /** Records that a refresh is in flight. */
   markRefreshing(): void {
-    this.#failure = undefined
-    this.#scheduleRefresh(NEVER)
+    this.#refresh = { nextAt: NEVER, failures: this.#refresh?.failures ?? 0 }
   }
 
   /** Records a failed refresh. The next one waits, with full jitter, and at least for `retryAfterMs`. */
   recordFailure(now: Instant, error?: VKitError): void {
-    const waitMs = backoffMs(this.#failures, BACKOFF, this.#random)
+    const failures = this.#refresh?.failures ?? 0
+    const waitMs = Math.max(backoffMs(failures, BACKOFF, this.#policy.random), error?.retryAfterMs ?? 0)
     // A refresh that sent nothing shows nothing new.
-    if (error?.attempts !== 0) this.#failures++
-    this.#failure = error
-    this.#scheduleRefresh(later(now, Math.max(waitMs, error?.retryAfterMs ?? 0)))
+    const counts = error?.attempts !== 0
+    this.#refresh = { nextAt: later(now, waitMs), failures: counts ? failures + 1 : failures, error }
   }
 
   /** Returns the error of the last refresh, while it is too early for the next one. */
   failureAt(now: Instant): VKitError | undefined {
-    return isBefore(now, this.#nextRefreshAt) ? this.#failure : undefined
-  }
-
-  /**
-   * Returns the default if no token of this lifetime can meet the requested validity: otherwise, every call would mint.
-   */
-  #achievableOr(requestedMs: number | undefined, defaultMs: number): number {
-    return requestedMs !== undefined && requestedMs < this.#lifetimeMs ? requestedMs : defaultMs
-  }
-
-  #scheduleRefresh(time: Instant): void {
-    const validUntil = later(this.#expiresAt, -this.#minValidityMs)
-    this.#nextRefreshAt = time
-    this.#freshUntil = {
-      wall: Math.min(time.wall, validUntil.wall),
-      monotonic: Math.min(time.monotonic, validUntil.monotonic),
-    }
+    return this.shouldRefresh(now) ? undefined : this.#refresh?.error
   }
 }
 
 const NEVER: Instant = { wall: Infinity, monotonic: Infinity }
+
+/**
+ * Returns the first of the call's, the client's and the default validity that a token of this lifetime can meet:
+ * otherwise, every call would mint.
+ */
+function minValidityMs(lifetimeMs: number, policy: FreshnessPolicy, ofCall?: number): number {
+  if (ofCall !== undefined && ofCall < lifetimeMs) return ofCall
+  const ofClient = policy.minValidityMs
+  if (ofClient !== undefined && ofClient < lifetimeMs) return ofClient
+  return Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_FRACTION * lifetimeMs)
+}

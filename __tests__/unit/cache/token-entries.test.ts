@@ -37,6 +37,13 @@ describe('the entries of a cache', () => {
     expect(entries.size).toBe(0)
   })
 
+  it('are never valid for longer than their lifetime, by a clock with fractions', () => {
+    const { entries, mint } = setUp()
+    const { token } = mint('a')
+    entries.set('key', { token, lifetime: { start: { wall: Infinity, monotonic: 0.9 }, ms: 10 } })
+    expect(entries.peek('key')?.remainingMs({ wall: 0, monotonic: 10.9 })).toBeLessThanOrEqual(0)
+  })
+
   it('do not store a token of unknown lifetime, and keep the existing one', () => {
     const { entries, mint } = setUp()
     entries.set('key', mint('a'))
