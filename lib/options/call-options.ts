@@ -144,7 +144,8 @@ function checkIdentity(identity: unknown): string {
       `identity must not be the string ${text}: your code converted a missing value or an object to a string`,
     )
   }
-  return identity
+  // A copy, because the caller's string may be a slice, which keeps the whole text that it was cut from in memory.
+  return Buffer.from(identity).toString()
 }
 
 function checkScopes(scopes: unknown): readonly Scope[] {

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from '@jest/globals'
 import { resolveBatch, resolveCall, resolveInvalidation, resolveRequest } from '../../../lib/options/call-options.js'
 
@@ -110,5 +112,26 @@ describe('the options of invalidate', () => {
 
   it.each([[''], [42]])('refuse %j as a token', token => {
     expect(() => resolveInvalidation('user', { token: token as string })).toThrow('token must be the string')
+  })
+})
+
+describe('an identity', () => {
+  it.each(['user-1234567890', 'ü-1234567890', '日本語-1234567890', '👩‍👩‍👧-1234567890', '\ufeffuser'])(
+    'is unchanged: %j',
+    identity => {
+      expect(resolveRequest(identity, undefined).identity).toBe(identity)
+    },
+  )
+
+  it('that was cut from a longer text does not keep that text in memory', () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    const length = 100_000
+    const cutOut = (i: number): string => Buffer.alloc(length, `${i}; `).toString('latin1').slice(1, 21)
+    collect()
+    const before = process.memoryUsage().heapUsed
+    const requests = Array.from({ length: 200 }, (_, i) => resolveRequest(cutOut(i), undefined))
+    collect()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan((requests.length * length) / 2)
   })
 })
