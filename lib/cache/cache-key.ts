@@ -31,16 +31,18 @@ interface Remembered {
  * If a hit checked the scopes and built the key again, that would cost twenty times the look-up.
  */
 export class KeyMemo {
-  readonly #last: LRUCache<string, Remembered>
+  readonly #maxEntries: number
+  /** Created when it is needed, because it takes 24 bytes for each entry that it could have. */
+  #last: LRUCache<string, Remembered> | undefined
 
   constructor(maxEntries: number) {
-    this.#last = makeLru({ max: maxEntries })
+    this.#maxEntries = maxEntries
   }
 
   /** Returns the key if `scopes` are exactly the remembered ones, in the same order. */
   find(identity: string, scopes: readonly unknown[]): string | undefined {
     // `peek`, because a key that must be built again now and then costs less than a move to the front on every hit.
-    const last = this.#last.peek(identity, DEFAULTS)
+    const last = this.#last?.peek(identity, DEFAULTS)
     if (last?.scopes.length !== scopes.length) return undefined
     for (let i = 0; i < scopes.length; i++) {
       if (scopes[i] !== last.scopes[i]) return undefined
@@ -50,10 +52,11 @@ export class KeyMemo {
 
   /** Stores the key for `scopes` as passed, in any order. The array is copied, because it belongs to the caller. */
   remember(request: TokenRequest, scopes: readonly string[]): void {
+    this.#last ??= makeLru({ max: this.#maxEntries })
     this.#last.set(request.identity, { scopes: [...scopes], key: keyOf(request) }, DEFAULTS)
   }
 
   clear(): void {
-    this.#last.clear()
+    this.#last?.clear()
   }
 }
