@@ -160,6 +160,8 @@ export class Flights<T> {
     const end = (settle: (waiter: Waiter<T>) => void): void => {
       flight.deadline.clear()
       this.#waiters.delete(flight)
+      // Otherwise, the map would grow with every flight until the garbage collector removes them.
+      this.#byPromise.delete(promise)
       for (const waiter of waiters) settle(waiter)
     }
     promise.then(
