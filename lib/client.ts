@@ -9,7 +9,14 @@ import { copyError } from './core/vkit-error.js'
 import type { CircuitState } from './gateway/circuit-breaker.js'
 import { GotTransport } from './gateway/got-transport.js'
 import { TokenMinter } from './gateway/token-minter.js'
-import { resolveBatch, resolveCall, resolveInvalidation, resolveRequest } from './options/call-options.js'
+import { WarmUp } from './gateway/warm-up.js'
+import {
+  resolveBatch,
+  resolveCall,
+  resolveInvalidation,
+  resolveRequest,
+  resolveWarmUp,
+} from './options/call-options.js'
 import { resolveClientOptions, type ResolvedOptions } from './options/client-options.js'
 import type {
   GetSessionTokenOptions,
@@ -17,8 +24,10 @@ import type {
   InvalidateOptions,
   SessionTokenResult,
   VKitClientOptions,
+  WarmUpOptions,
 } from './options/types.js'
 import { EncryptedStore } from './store/encrypted-store.js'
+import { loadRecordCrypto } from './store/record-crypto.js'
 import type { SharedStore } from './store/shared-store.js'
 import type { SessionToken } from './token/session-token.js'
 import type { Scope } from './token/token-request.js'
@@ -81,6 +90,7 @@ export class VKitClient {
   readonly #cache: TokenCache
   readonly #hold = new ProcessHold()
   readonly #closing = new AbortController()
+  readonly #warmUp: WarmUp
 
   /** @throws VKitConfigError if an option is invalid. A missing app secret is reported by the first call. */
   constructor(options?: VKitClientOptions) {
@@ -92,6 +102,8 @@ export class VKitClient {
     this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
     this.#sharedStore = resolved.store && new EncryptedStore({ ...resolved, store: resolved.store, events })
     this.#cache = this.#makeCache()
+    const loadMore = (): Promise<void> | undefined => (resolved.store ? loadRecordCrypto() : undefined)
+    this.#warmUp = new WarmUp({ ...resolved, transport: this.#transport, loadMore, closing: this.#closing.signal })
   }
 
   /**
@@ -121,6 +133,27 @@ export class VKitClient {
       return this.#cache.find(request, call) ?? (await this.#hold.during(this.#cache.fetch(request, call)))
     } catch (error) {
       throw isReason(error, scopesOrOptions) ? error : atCaller(error, 'getSessionToken')
+    }
+  }
+
+  /**
+   * Prepares for the first mint, so that its call takes as long as a later one. It mints nothing.
+   *
+   * It loads the code of a mint, reads the app secret, and opens one connection to the gateway, once and without a
+   * retry. The connection stays open for the next mint, if the `agent` keeps connections alive. Calls during a warm-up
+   * share it. Use it as a start-up probe, and never as a readiness probe: while the gateway is down, the client still
+   * serves its cached tokens.
+   *
+   * @throws VKitArgumentError if an option is invalid; VKitConfigError, VKitConnectionError, VKitTimeoutError,
+   * VKitClosedError; `signal.reason` if `signal` aborts
+   */
+  async warmUp(options?: WarmUpOptions): Promise<void> {
+    try {
+      VKitClient.#assertClient(this, 'warmUp')
+      const { signal } = resolveWarmUp(options)
+      await this.#hold.during(this.#warmUp.run(signal))
+    } catch (error) {
+      throw isReason(error, options) ? error : atCaller(error, 'warmUp')
     }
   }
 

@@ -31,6 +31,7 @@ export type {
   OutageMode,
   SessionTokenResult,
   VKitClientOptions,
+  WarmUpOptions,
 } from './options/types.js'
 export type { SecretProvider } from './secret/app-secret.js'
 export type { SessionToken } from './token/session-token.js'

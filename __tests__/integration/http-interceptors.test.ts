@@ -95,6 +95,15 @@ describe('nock', () => {
     expect(events).not.toContain('retry')
   })
 
+  it.each(AGENTS)('lets warmUp resolve without a connection, with %s', async (_, options) => {
+    nock.disableNetConnect()
+    const interceptor = nock(BASE).post('/v1/sessions').reply(200, TOKEN)
+    const client = makeClient(options())
+    await client.warmUp()
+    expect(interceptor.isDone()).toBe(false)
+    expect(await client.getSessionToken('user')).toMatchObject(TOKEN)
+  })
+
   it('passes on an error that it replies with', async () => {
     nock(BASE)
       .post('/v1/sessions')
@@ -129,6 +138,15 @@ describe('msw', () => {
     expect(await client.getSessionToken('user')).toMatchObject(TOKEN)
     expect(await client.getSessionToken('user', { cache: 'reload' })).toMatchObject(TOKEN)
     expect(bearers).toEqual([`Bearer ${SECRET}`, `Bearer ${SECRET}`])
+  })
+
+  it.each(AGENTS)('lets warmUp resolve without a connection, with %s', async (_, options) => {
+    let requests = 0
+    server.use(http.post(MINT, () => (requests++, HttpResponse.json(TOKEN))))
+    const client = makeClient(options())
+    await client.warmUp()
+    expect(requests).toBe(0)
+    expect(await client.getSessionToken('user')).toMatchObject(TOKEN)
   })
 
   it('reports that no handler matches, and does not retry', async () => {

@@ -3,7 +3,7 @@ import { HttpsProxyAgent } from 'https-proxy-agent'
 import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
-import net, { type AddressInfo, type Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import tls from 'node:tls'
@@ -12,6 +12,7 @@ import { assertNoSecret, FakeClock } from '../../lib/testing/index.js'
 import { makeCertificate } from '../support/certificates.js'
 import { failureOf, reasonOf } from '../support/failure.js'
 import { afterThisTest } from '../support/gateway.js'
+import { startProxy, type Proxy } from '../support/proxy.js'
 import { respondWithToken, startRecordingServer, type RecordingServer } from '../support/recording-server.js'
 
 const SECRET = 'sk-THE-APP-SECRET'
@@ -382,39 +383,6 @@ describe('a reused connection', () => {
 })
 
 describe('https-proxy-agent', () => {
-  interface Proxy {
-    readonly url: string
-    /** The bytes that clients sent to the proxy. */
-    readonly heard: Buffer[]
-    /** The response to CONNECT, if the proxy opens no tunnel. */
-    refusal: string | undefined
-  }
-
-  async function startProxy(): Promise<Proxy> {
-    const sockets = new Set<Socket>()
-    const server = http.createServer().on('connect', (request, socket: Socket) => {
-      sockets.add(socket.on('error', () => undefined))
-      proxy.heard.push(Buffer.from(`${request.url} ${request.rawHeaders.join()}`))
-      socket.on('data', chunk => proxy.heard.push(chunk))
-      if (proxy.refusal !== undefined) return void socket.end(proxy.refusal)
-      const [host, port] = (request.url ?? '').split(':')
-      const upstream = net.connect(Number(port), host, () => {
-        socket.write('HTTP/1.1 200 Connection established\r\n\r\n')
-        socket.pipe(upstream).pipe(socket)
-      })
-      sockets.add(upstream.on('error', () => undefined))
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    afterThisTest(async () => {
-      server.close()
-      for (const socket of sockets) socket.destroy()
-    })
-    const { port } = server.address() as AddressInfo
-    const proxy: Proxy = { url: `http://127.0.0.1:${port}`, heard: [], refusal: undefined }
-    return proxy
-  }
-
   function makeProxyAgent(proxy: Proxy, keepAlive: boolean, ca = good.cert): HttpsProxyAgent<string> {
     const agent = new HttpsProxyAgent(proxy.url, { keepAlive })
     // HttpsProxyAgent uses its constructor options only for the connection to the proxy.

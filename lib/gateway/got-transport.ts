@@ -17,6 +17,7 @@ import {
   type Connection,
 } from './connection.js'
 import { Exchange } from './exchange.js'
+import { IdleConnection, type IdleConnectionRequest } from './idle-connection.js'
 import { loadGot } from './load-got.js'
 import { networkError, placeOf } from './response-errors.js'
 import { parseResponse, type GatewayResponse, type RawResponse } from './response.js'
@@ -74,6 +75,28 @@ export class GotTransport implements Transport {
     } catch (error) {
       // Other errors come from third-party code, and may contain any data that this code had.
       throw error instanceof VKitError || deadline.aborted ? error : networkError(error, place())
+    }
+  }
+
+  /** Loads got. @throws VKitConnectionError if it cannot be loaded; VKitConfigError if the URL is invalid. */
+  async load(): Promise<void> {
+    await (this.#connection ??= this.#connect(this.#options.endpoint()))
+  }
+
+  /**
+   * Opens a connection and leaves it for the next exchange, if the agent keeps connections alive.
+   *
+   * @throws VKitError on any failure; `deadline.reason` if the deadline ends first.
+   */
+  async preconnect(request: IdleConnectionRequest): Promise<void> {
+    const url = this.#options.endpoint()
+    const connection = await (this.#connection ??= this.#connect(url))
+    try {
+      await new IdleConnection(connection, request, this.#options).open()
+    } catch (error) {
+      throw error instanceof VKitError || request.deadline.aborted
+        ? error
+        : networkError(error, placeOf(url, request.secret))
     }
   }
 

@@ -13,7 +13,13 @@ import {
   readOptions,
 } from './checks.js'
 import type { ResolvedOptions } from './client-options.js'
-import type { GetSessionTokenOptions, GetSessionTokensOptions, InvalidateOptions, OutageMode } from './types.js'
+import type {
+  GetSessionTokenOptions,
+  GetSessionTokensOptions,
+  InvalidateOptions,
+  OutageMode,
+  WarmUpOptions,
+} from './types.js'
 
 const MAX_IDENTITY_BYTES = 1024
 const MAX_CONCURRENCY = 1_000
@@ -105,6 +111,15 @@ export function resolveInvalidation(
 }
 
 /** @throws VKitArgumentError */
+export function resolveWarmUp(given: WarmUpOptions | undefined): WarmUpOptions {
+  return guardGetters(argument, () => {
+    const { signal } = readOptions<WarmUpOptions>(given ?? {}, WARM_UP_KEYS, argument)
+    if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
+    return { signal }
+  })
+}
+
+/** @throws VKitArgumentError */
 export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest {
   return guardGetters(argument, () => ({
     identity: checkIdentity(identity),
@@ -129,6 +144,7 @@ const BATCH_KEYS = knownKeys('', [
 ] satisfies (keyof GetSessionTokensOptions)[])
 
 const OUTAGE_MODES = new Set<unknown>(['wait', 'fail'] satisfies OutageMode[])
+const WARM_UP_KEYS = knownKeys('', ['signal'] satisfies (keyof WarmUpOptions)[])
 const INVALIDATE_KEYS = knownKeys('', ['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
 const CACHE_MODES = new Set<unknown>(['default', 'reload', 'no-store'] satisfies CacheMode[])
 const NO_SCOPES: readonly Scope[] = Object.freeze([])

@@ -113,6 +113,12 @@ export type SessionTokenResult =
   | { readonly identity: string; readonly token: SessionToken; readonly error?: undefined }
   | { readonly identity: string; readonly error: VKitError; readonly token?: undefined }
 
+/** The options of `warmUp`. */
+export interface WarmUpOptions {
+  /** Aborts this call, which then rejects with `signal.reason`. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /** Which token of an identity to remove. */
 export interface InvalidateOptions {
   /** The scopes that the token was requested with. Default: none. */

@@ -45,6 +45,11 @@ export function storeKeyOf(subject: string, keys: StoreKeys): string {
   return `${PREFIX}:${keys.id}:${createHmac('sha256', keys.index).update(subject).digest('base64url')}`
 }
 
+/** Loads what `sealRecord` and `openRecord` load at their first call. Never rejects: they load it again. */
+export async function loadRecordCrypto(): Promise<void> {
+  await Promise.allSettled([import('jose/jwe/flattened/encrypt'), import('jose/jwe/flattened/decrypt')])
+}
+
 /** Encrypts `content` for this store key only: RFC 7516, `dir` with `A256GCM`, a key per record. */
 export async function sealRecord(content: string, storeKey: string, keys: StoreKeys): Promise<string> {
   const { FlattenedEncrypt } = await import('jose/jwe/flattened/encrypt')

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { checkMembers, checkValue } from './check-members.js'
 import { checkFault, FaultScript, type GatewayFault } from './emulator-fault.js'
@@ -111,6 +111,8 @@ export class GatewayEmulator {
     if (!server) return
     await new Promise<void>(resolve => {
       server.close(() => resolve())
+      // A handshake that ends later is not closed with the other connections.
+      server.on('secureConnection', (socket: Socket) => socket.destroy())
       server.closeAllConnections()
     })
   }
