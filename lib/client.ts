@@ -137,7 +137,7 @@ export class VKitClient {
   }
 
   /**
-   * Prepares for the first mint, so that its call takes as long as a later one. It mints nothing.
+   * Does what the first mint would otherwise wait for, and mints nothing.
    *
    * It loads the code of a mint, reads the app secret, and opens one connection to the gateway, once and without a
    * retry. The connection stays open for the next mint, if the `agent` keeps connections alive. Calls during a warm-up

@@ -63,6 +63,23 @@ describe('a process', () => {
     expect(end).toEqual({ code: 0, out: 'user\n', err: '' })
   })
 
+  it('ends after warmUp, although the connection stays open', async () => {
+    const gateway = await startGateway()
+    const end = await run(gateway, `await new VKitClient().warmUp(); console.log('warm')`)
+    expect(end).toEqual({ code: 0, out: 'warm\n', err: '' })
+    expect(gateway.requests).toEqual([])
+  })
+
+  it('does not end with exit code 13 while warmUp waits for the secret', async () => {
+    const gateway = await startGateway()
+    const end = await run(
+      gateway,
+      `const appSecret = () => new Promise(resolve => setTimeout(resolve, 100, 'secret').unref())
+       await new VKitClient({ appSecret }).warmUp(); console.log('warm')`,
+    )
+    expect(end).toEqual({ code: 0, out: 'warm\n', err: '' })
+  })
+
   it('does not end with exit code 13 while a caller waits for a slow mint', async () => {
     const gateway = await startGateway()
     gateway.failNext({ delayMs: 400 })

@@ -246,7 +246,7 @@ describe('warmUp rejects', () => {
     expect(server.connections).toEqual([])
   })
 
-  it('with VKIT_CONFIG if there is no app secret', async () => {
+  it('with VKIT_CONFIG if the app secret is missing', async () => {
     const saved = process.env['VKIT_APP_SECRET']
     delete process.env['VKIT_APP_SECRET']
     try {

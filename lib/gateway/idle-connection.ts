@@ -42,7 +42,7 @@ export class IdleConnection {
     this.#timeout = timeout
   }
 
-  /** @throws VKitError if there is no secure connection; `deadline.reason` if the deadline ends first. */
+  /** @throws VKitError if the connection fails or is not secure; `deadline.reason` if the deadline ends first. */
   async open(): Promise<void> {
     this.#request.deadline.throwIfAborted()
     await new Promise<void>((resolve, reject) => {

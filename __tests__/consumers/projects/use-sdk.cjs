@@ -4,6 +4,7 @@ const assert = require('node:assert/strict')
 module.exports = async function useSdk({ VKitClient, VKitError, VKitArgumentError, VKitConfigError }) {
   const identity = process.env.CONSUMER
   const vkit = new VKitClient()
+  await vkit.warmUp()
   const token = await vkit.getSessionToken(identity)
   assert.equal(token.identity, identity)
   assert.match(token.sessionToken, /^[\w-]+\.[\w-]+\.[\w-]+$/)
