@@ -7,3 +7,25 @@ describe('docs/benchmarks.md', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   })
 })
+
+describe('npm run gates', () => {
+  const run = (...args: string[]) => spawnSync(process.execPath, ['bench/gates.mjs', ...args], { encoding: 'utf8' })
+
+  it('passes for a number within its bound', () => {
+    expect(run('packages')).toMatchObject({ status: 0, stderr: '', stdout: expect.stringContaining('✓ packages') })
+  })
+
+  it('fails for a number over its bound, and says what grew and what to do', () => {
+    const { status, stderr } = run('packages', '--scale', '0.01')
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(
+        /✗ packages: \d+ packages that an install brings, and the bound is 0\.\d\. .*devDependencies.*raise the bound/,
+      ),
+    })
+  })
+
+  it('fails for a bound that is not a number', () => {
+    expect(run('packages', '--scale', 'x').status).toBe(1)
+  })
+})

@@ -4,7 +4,6 @@ import http from 'node:http'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { generate } from 'selfsigned'
 
 const SLOW_MS = 20
 const EXPIRES_AT_MS = Math.ceil(Date.now() / 1000 + 24 * 3600) * 1000
@@ -52,22 +51,30 @@ async function listen(server) {
   return server.address().port
 }
 
-const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
-  algorithm: 'sha256',
-  keySize: 2048,
-  extensions: [
-    { name: 'basicConstraints', cA: true },
-    { name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] },
-  ],
-})
-const folder = mkdtempSync(path.join(tmpdir(), 'videokit-bench-'))
-const caFile = path.join(folder, 'ca.pem')
-writeFileSync(caFile, cert)
+async function makeCertificate() {
+  // Without TLS, the packages that we compare with need not be installed.
+  const { generate } = await import('selfsigned')
+  const { private: key, cert } = await generate([{ name: 'commonName', value: 'localhost' }], {
+    algorithm: 'sha256',
+    keySize: 2048,
+    extensions: [
+      { name: 'basicConstraints', cA: true },
+      { name: 'subjectAltName', altNames: [{ type: 7, ip: '127.0.0.1' }] },
+    ],
+  })
+  const folder = mkdtempSync(path.join(tmpdir(), 'videokit-bench-'))
+  process.once('exit', () => rmSync(folder, { recursive: true }))
+  const caFile = path.join(folder, 'ca.pem')
+  writeFileSync(caFile, cert)
+  return { key, cert, caFile }
+}
 
+const tls = process.argv.includes('--tls') ? await makeCertificate() : undefined
 const urls = { http: {}, https: {} }
 for (const delayMs of [0, SLOW_MS]) {
-  urls.http[delayMs] = `http://127.0.0.1:${await listen(http.createServer(makeListener(delayMs)))}`
-  urls.https[delayMs] = `https://127.0.0.1:${await listen(https.createServer({ key, cert }, makeListener(delayMs)))}`
+  const listener = makeListener(delayMs)
+  urls.http[delayMs] = `http://127.0.0.1:${await listen(http.createServer(listener))}`
+  if (tls) urls.https[delayMs] = `https://127.0.0.1:${await listen(https.createServer(tls, listener))}`
 }
 
 let before = process.cpuUsage()
@@ -77,6 +84,5 @@ process.on('message', () => {
   before = process.cpuUsage()
   requests = 0
 })
-process.once('exit', () => rmSync(folder, { recursive: true }))
 process.once('disconnect', () => process.exit())
-process.send({ urls, caFile })
+process.send({ urls, caFile: tls?.caFile })

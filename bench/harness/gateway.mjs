@@ -1,13 +1,13 @@
 // A minimal gateway on node:http, in its own process: no checks, a constant token, and the identity of the request. It has
-// four ports: http and https, each with an immediate response and with one after 20 ms.
+// four ports: http and, with `tls`, https, each with an immediate response and with one after 20 ms.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const PROCESS = fileURLToPath(new URL('gateway-process.mjs', import.meta.url))
 
 export class Gateway {
-  static async start() {
-    const child = fork(PROCESS, { execArgv: [] })
+  static async start({ tls = true } = {}) {
+    const child = fork(PROCESS, tls ? ['--tls'] : [], { execArgv: [] })
     const gateway = new Gateway(child)
     Object.assign(gateway, await gateway.#request(undefined))
     return gateway
