@@ -16,6 +16,7 @@ import {
   resolveInvalidation,
   resolveRequest,
   resolveWarmUp,
+  type ResolvedCall,
 } from './options/call-options.js'
 import { resolveClientOptions, type ResolvedOptions } from './options/client-options.js'
 import type {
@@ -30,7 +31,7 @@ import { EncryptedStore } from './store/encrypted-store.js'
 import { loadRecordCrypto } from './store/record-crypto.js'
 import type { SharedStore } from './store/shared-store.js'
 import type { SessionToken } from './token/session-token.js'
-import type { Scope } from './token/token-request.js'
+import type { Scope, TokenRequest } from './token/token-request.js'
 
 /** Counts since the client was created, and its current state. */
 export interface ClientStats {
@@ -88,6 +89,7 @@ export class VKitClient {
   readonly #minter: TokenMinter
   readonly #sharedStore: SharedStore | undefined
   readonly #cache: TokenCache
+  readonly #defaultCall: ResolvedCall
   readonly #hold = new ProcessHold()
   readonly #closing = new AbortController()
   readonly #warmUp: WarmUp
@@ -104,6 +106,7 @@ export class VKitClient {
     this.#cache = this.#makeCache()
     const loadMore = (): Promise<void> | undefined => (resolved.store ? loadRecordCrypto() : undefined)
     this.#warmUp = new WarmUp({ ...resolved, transport: this.#transport, loadMore, closing: this.#closing.signal })
+    this.#defaultCall = resolveCall(undefined, resolved)
   }
 
   /**
@@ -121,18 +124,23 @@ export class VKitClient {
     identity: string,
     scopesOrOptions?: readonly Scope[] | GetSessionTokenOptions,
   ): Promise<SessionToken> {
+    let call: ResolvedCall | undefined
     try {
       VKitClient.#assertClient(this, 'getSessionToken')
-      const scopes = isScopes(scopesOrOptions) ? scopesOrOptions : undefined
-      if (scopes === scopesOrOptions) {
-        const token = this.#peek(identity, scopes)
-        if (token !== undefined) return token
+      call = scopesOrOptions === undefined ? this.#defaultCall : resolveCall(scopesOrOptions, this.#options)
+      const cached = this.#cache.peek(identity, call.scopes, call)
+      if (cached !== undefined) return cached
+      const request = this.#resolveRequest(identity, call)
+      const found = this.#cache.find(request, call)
+      if (found !== undefined) return found
+      this.#hold.begin()
+      try {
+        return await this.#cache.fetch(request, call)
+      } finally {
+        this.#hold.end()
       }
-      const { request, call } = resolveCall(identity, scopesOrOptions, this.#options)
-      if (scopes !== undefined && call.mode === 'default') this.#cache.remember(request, scopes)
-      return this.#cache.find(request, call) ?? (await this.#hold.during(this.#cache.fetch(request, call)))
     } catch (error) {
-      throw isReason(error, scopesOrOptions) ? error : atCaller(error, 'getSessionToken')
+      throw isReason(error, call) ? error : atCaller(error, 'getSessionToken')
     }
   }
 
@@ -148,12 +156,13 @@ export class VKitClient {
    * VKitClosedError; `signal.reason` if `signal` aborts
    */
   async warmUp(options?: WarmUpOptions): Promise<void> {
+    let call: WarmUpOptions | undefined
     try {
       VKitClient.#assertClient(this, 'warmUp')
-      const { signal } = resolveWarmUp(options)
-      await this.#hold.during(this.#warmUp.run(signal))
+      call = resolveWarmUp(options)
+      await this.#hold.during(this.#warmUp.run(call.signal))
     } catch (error) {
-      throw isReason(error, options) ? error : atCaller(error, 'warmUp')
+      throw isReason(error, call) ? error : atCaller(error, 'warmUp')
     }
   }
 
@@ -265,13 +274,12 @@ export class VKitClient {
     )
   }
 
-  /** If the scopes are a proxy that throws, returns undefined: the validation then reports it. */
-  #peek(identity: string, scopes: readonly Scope[] | undefined): SessionToken | undefined {
-    try {
-      return this.#cache.peek(identity, scopes)
-    } catch {
-      return undefined
-    }
+  #resolveRequest(identity: string, { scopes, mode }: ResolvedCall): TokenRequest {
+    const pending = this.#cache.pendingRequest(identity, scopes)
+    if (pending) return pending
+    const request = resolveRequest(identity, scopes)
+    if (scopes !== undefined && mode === 'default') this.#cache.remember(request, scopes as readonly Scope[])
+    return request
   }
 
   #makeCache(): TokenCache {
@@ -292,11 +300,9 @@ function atCaller(error: unknown, method: Exclude<keyof VKitClient, symbol>): un
 }
 
 /** Whether `error` is the reason of the caller's signal, which is passed on unchanged. */
-function isReason(error: unknown, scopesOrOptions: readonly Scope[] | GetSessionTokenOptions | undefined): boolean {
+function isReason(error: unknown, call: Pick<ResolvedCall, 'signal'> | undefined): boolean {
   try {
-    return (
-      !isScopes(scopesOrOptions) && scopesOrOptions?.signal?.aborted === true && scopesOrOptions.signal.reason === error
-    )
+    return call?.signal?.aborted === true && call.signal.reason === error
   } catch {
     return false
   }
@@ -307,16 +313,5 @@ function resolveOptions(options: VKitClientOptions | undefined): ResolvedOptions
     return resolveClientOptions(options)
   } catch (error) {
     throw fromCaller(error, VKitClient)
-  }
-}
-
-/** `Array.isArray` does not narrow to readonly arrays, and throws for a revoked proxy, which is then rejected. */
-function isScopes(
-  scopesOrOptions: readonly Scope[] | GetSessionTokenOptions | undefined,
-): scopesOrOptions is readonly Scope[] {
-  try {
-    return Array.isArray(scopesOrOptions)
-  } catch {
-    return false
   }
 }

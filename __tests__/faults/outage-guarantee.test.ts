@@ -6,12 +6,14 @@ import { FakeClock } from '../../lib/testing/index.js'
 import { TokenCache } from '../../lib/cache/token-cache.js'
 import { TokenMinter } from '../../lib/gateway/token-minter.js'
 import type { Transport } from '../../lib/gateway/transport.js'
+import type { TokenCall } from '../../lib/token/token-request.js'
 import { seededRandom } from '../support/random.js'
 
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
 const DEADLINE_MS = 15 * SECOND_MS
+const CALL: TokenCall = { mode: 'default', deadlineMs: DEADLINE_MS }
 const WINDOW_MS = 10 * SECOND_MS
 /** The default if a tenth of the lifetime is longer. */
 const MIN_VALIDITY_MS = MINUTE_MS
@@ -109,9 +111,9 @@ function simulate(plan: Plan): Simulation {
   const failuresAt: number[] = []
   const call = (user: number): void => {
     const identity = `user-${user}`
-    if (cache.peek(identity)) return
+    if (cache.peek(identity, undefined, CALL)) return
     const at = clock.monotonic()
-    cache.get({ identity, scopes: [] }, { mode: 'default', deadlineMs: DEADLINE_MS }).catch(() => failuresAt.push(at))
+    cache.get({ identity, scopes: [] }, CALL).catch(() => failuresAt.push(at))
   }
   // Each whole second has the list of the users who call in it.
   const calendar = new Map<number, number[]>()

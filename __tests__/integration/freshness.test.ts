@@ -1,9 +1,10 @@
-import { describe, expect, it } from '@jest/globals'
+import { describe, expect, it, jest } from '@jest/globals'
+import { createHook } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { getEventListeners } from 'node:events'
 import type { VKitClient, VKitClientOptions } from '../../lib/index.js'
 import { FakeClock, type GatewayEmulator, type GatewayFault } from '../../lib/testing/index.js'
-import { failureOf } from '../support/failure.js'
+import { failureOf, reasonOf } from '../support/failure.js'
 import { makeClient, recordEvents, startGateway } from '../support/gateway.js'
 
 const HOUR = 3_600_000
@@ -30,6 +31,51 @@ async function untilIdle(client: VKitClient): Promise<void> {
 }
 
 describe('a cached token', () => {
+  const { signal } = new AbortController()
+  const scopes = ['videos.read']
+  it.each([scopes, { scopes }, { deadlineMs: 500 }, { signal, scopes }, { cache: 'default' }, {}] as const)(
+    'is found by one look-up, without validating the identity again (%j)',
+    async options => {
+      const { gateway, client } = await scene()
+      const validated = jest.spyOn(Buffer, 'byteLength')
+      await client.getSessionToken('user', options as object)
+      expect(validated).toHaveBeenCalledWith('user')
+      validated.mockClear()
+      await client.getSessionToken('user', options as object)
+      expect(validated).not.toHaveBeenCalledWith('user')
+      validated.mockRestore()
+      expect(gateway.requests).toHaveLength(1)
+    },
+  )
+
+  it.each([
+    { deadline: 1 },
+    { deadlineMs: 0 },
+    { signal: {} },
+    { cache: 'never' },
+    { scopes: 'videos.read' },
+    { minValidityMs: -1 },
+  ])('is not returned for invalid options (%j)', async options => {
+    const { client } = await scene()
+    await client.getSessionToken('user')
+    await client.getSessionToken('user', scopes)
+    expect(await failureOf(client.getSessionToken('user', options as object))).toMatchObject({
+      code: 'VKIT_INVALID_ARGUMENT',
+    })
+  })
+
+  it('is not returned if the signal is aborted, or if less than minValidityMs is left', async () => {
+    const { clock, gateway, client } = await scene()
+    await client.getSessionToken('user')
+    const reason = new Error('left')
+    expect(await reasonOf(client.getSessionToken('user', { signal: AbortSignal.abort(reason) }))).toBe(reason)
+    await clock.advance(HOUR / 4)
+    await client.getSessionToken('user', { minValidityMs: 0.7 * HOUR })
+    expect(gateway.requests).toHaveLength(1)
+    await client.getSessionToken('user', { minValidityMs: 0.8 * HOUR })
+    expect(gateway.requests).toHaveLength(2)
+  })
+
   it('with a lifetime of 60 s is minted once for five calls', async () => {
     const { gateway, client } = await scene({ lifetimeMs: 60_000 })
     for (let i = 0; i < 5; i++) await client.getSessionToken('user')
@@ -223,6 +269,21 @@ describe('a burst', () => {
     expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ attempts: 0, refusedBy: 'key' })
     await clock.advance(200)
     expect((await client.getSessionToken('user')).identity).toBe('user')
+  })
+
+  it('creates two promises for each caller who joins it', async () => {
+    const { client } = await scene()
+    const calls = [client.getSessionToken('user')]
+    let promises = 0
+    const count = (_: number, type: string): void => {
+      if (type === 'PROMISE') promises++
+    }
+    const hook = createHook({ init: count }).enable()
+    for (let i = 0; i < 100; i++) calls.push(client.getSessionToken('user'))
+    hook.disable()
+    // With a hook, V8 creates one more promise for each await.
+    expect(promises).toBeLessThanOrEqual(100 * 2 * 2)
+    await Promise.all(calls)
   })
 
   it('of 50,000 calls with one signal leaves no listener and causes no warning', async () => {

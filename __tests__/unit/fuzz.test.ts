@@ -6,11 +6,12 @@ import { VKitError } from '../../lib/core/vkit-error.js'
 import { networkError } from '../../lib/gateway/response-errors.js'
 import { parseResponse, type RawResponse } from '../../lib/gateway/response.js'
 import { parseSessionResponse } from '../../lib/gateway/session-response.js'
-import { resolveCall } from '../../lib/options/call-options.js'
+import { resolveCall, resolveRequest } from '../../lib/options/call-options.js'
 import { resolveClientOptions } from '../../lib/options/client-options.js'
 import { redact } from '../../lib/secret/redact.js'
 import { assertNoSecret } from '../../lib/testing/index.js'
 import type { MintedToken } from '../../lib/token/session-token.js'
+import type { TokenCall, TokenRequest } from '../../lib/token/token-request.js'
 
 const NOW = Date.UTC(2030, 0, 1)
 const BODY_LIMIT = 64 * 1024
@@ -387,11 +388,14 @@ describe('the arguments of a call', () => {
     { requiredKeys: [] },
   )
   const identities = fc.oneof(fc.string({ minLength: 1, unit: 'binary' }), anything)
+  const resolve = (identity: unknown, given: unknown): { request: TokenRequest; call: TokenCall } => {
+    const call = resolveCall(given, { caching: true, deadlineMs: 15_000 })
+    return { request: resolveRequest(identity, call.scopes), call }
+  }
 
   it('are refused with a VKitArgumentError if they cannot be read', () => {
     for (const given of [revoked(), { scopes: revoked() }, { signal: revoked() }]) {
-      const resolve = (): unknown => resolveCall('user', given, { caching: true, deadlineMs: 15_000 })
-      expect(resolve).toThrow(VKitArgumentError)
+      expect(() => resolve('user', given)).toThrow(VKitArgumentError)
     }
   })
 
@@ -399,7 +403,7 @@ describe('the arguments of a call', () => {
     const scopesOrOptions = fc.oneof(options, fc.array(fc.string()), anything)
     fc.assert(
       fc.property(identities, scopesOrOptions, (identity, given) => {
-        const outcome = attempt(() => resolveCall(identity, given as object, { caching: true, deadlineMs: 15_000 }))
+        const outcome = attempt(() => resolve(identity, given))
         if ('error' in outcome) return expectSafe(outcome.error, VKitArgumentError)
         const { request, call } = outcome.result
         expect(request.identity).toBe(identity)

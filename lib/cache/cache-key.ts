@@ -39,15 +39,23 @@ export class KeyMemo {
     this.#maxEntries = maxEntries
   }
 
-  /** Returns the key if `scopes` are exactly the remembered ones, in the same order. */
-  find(identity: string, scopes: readonly unknown[]): string | undefined {
-    // `peek`, because a key that must be built again now and then costs less than a move to the front on every hit.
-    const last = this.#last?.peek(identity, DEFAULTS)
-    if (last?.scopes.length !== scopes.length) return undefined
-    for (let i = 0; i < scopes.length; i++) {
-      if (scopes[i] !== last.scopes[i]) return undefined
+  /**
+   * Returns the key if `scopes` are exactly the remembered ones, in the same order.
+   *
+   * Returns undefined for a proxy that throws: the validation then reports it.
+   */
+  find(identity: string, scopes: unknown): string | undefined {
+    try {
+      // `peek`, because a key that must be built again now and then costs less than a move to the front on every hit.
+      const last = this.#last?.peek(identity, DEFAULTS)
+      if (!last || !Array.isArray(scopes) || last.scopes.length !== scopes.length) return undefined
+      for (let i = 0; i < scopes.length; i++) {
+        if (scopes[i] !== last.scopes[i]) return undefined
+      }
+      return last.key
+    } catch {
+      return undefined
     }
-    return last.key
   }
 
   /** Stores the key for `scopes` as passed, in any order. The array is copied, because it belongs to the caller. */

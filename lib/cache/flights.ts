@@ -5,15 +5,11 @@ import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'
 import { MintPriority, type PriorityLevel } from '../gateway/mint-priority.js'
-
-/** How long a caller waits, and what aborts the wait. */
-export interface WaitOptions {
-  readonly deadlineMs: number
-  readonly signal?: AbortSignal | undefined
-}
+import type { TokenRequest } from '../token/token-request.js'
 
 /** Work that callers wait for. */
 export interface Flight {
+  readonly request: TokenRequest
   readonly deadline: Deadline
   readonly priority: MintPriority
   /** False once the flight is forgotten: its result then goes only to callers that already wait, and is not cached. */
@@ -25,14 +21,20 @@ export interface Flight {
 }
 
 /** The options of a new flight. */
-export interface FlightOptions {
+export interface FlightOptions extends Pick<Flight, 'request' | 'mustMint'> {
   readonly deadlineMs: number
   readonly priority: PriorityLevel
 }
 
-interface Waiter<T> {
-  readonly resolve: (result: T) => void
-  readonly reject: (error: unknown) => void
+/** How a flight ended. Its callers share it, so each of them throws a copy of the error: see `resultOf`. */
+export type Outcome<T> =
+  { readonly failed: false; readonly result: T } | { readonly failed: true; readonly error: unknown }
+
+/** A flight that callers can wait for. */
+export interface SharedFlight<T> extends Flight {
+  readonly outcome: Promise<Outcome<T>>
+  /** The callers that may leave. A caller that leaves is removed: it does not receive the outcome. */
+  readonly waiters: Set<(outcome: Outcome<T>) => void>
 }
 
 /**
@@ -44,9 +46,8 @@ interface Waiter<T> {
 export class Flights<T> {
   readonly #clock: Clock
   readonly #flights = new SingleFlight<T>()
-  /** A caller that leaves is removed: nothing is stored for it, and it does not receive the outcome. */
-  readonly #waiters = new Map<Flight, Set<Waiter<T>>>()
-  readonly #byPromise = new WeakMap<Promise<T>, Flight>()
+  readonly #pending = new Set<SharedFlight<T>>()
+  readonly #byPromise = new WeakMap<Promise<T>, SharedFlight<T>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -54,77 +55,77 @@ export class Flights<T> {
 
   /** The number of pending flights, including forgotten ones. */
   get size(): number {
-    return this.#waiters.size
+    return this.#pending.size
   }
 
   /** Returns the flight that a call with this key would join. */
-  get(key: string): Flight | undefined {
+  get(key: string): SharedFlight<T> | undefined {
     const promise = this.#flights.get(key)
     return promise && this.#byPromise.get(promise)
   }
 
-  /** Joins the flight of this key, or starts one. A failure is handled even if no call waits for the flight. */
-  join(key: string, { deadlineMs, priority }: FlightOptions, task: (flight: Flight) => Promise<T>): Flight {
+  /** Joins the flight of this key, if there is one. */
+  join(key: string, priority: PriorityLevel): SharedFlight<T> | undefined {
     const running = this.get(key)
-    if (running) {
-      running.priority.raise(priority)
-      return running
-    }
-    const flight = this.#makeFlight(deadlineMs, priority)
-    this.#track(
-      flight,
-      this.#flights.run(key, isCurrent => task(Object.assign(flight, { isCurrent }))),
-    )
-    return flight
+    running?.priority.raise(priority)
+    return running
+  }
+
+  /** Starts the flight of a key that has none. A failure is handled even if no call waits for the flight. */
+  start(key: string, options: FlightOptions, task: (flight: Flight) => Promise<T>): SharedFlight<T> {
+    const flight = this.#makeFlight(options)
+    const promise = this.#flights.run(key, isCurrent => task(Object.assign(flight, { isCurrent })))
+    return this.#track(flight, promise)
   }
 
   /** Runs a flight that no other caller can join. The flight ends when its caller leaves. */
-  async runUnshared({ signal, deadlineMs }: WaitOptions, task: (flight: Flight) => Promise<T>): Promise<T> {
+  async runUnshared(
+    options: FlightOptions,
+    signal: AbortSignal | undefined,
+    task: (flight: Flight) => Promise<T>,
+  ): Promise<T> {
     if (signal?.aborted) throw signal.reason
-    const flight = this.#makeFlight(deadlineMs, 'call')
-    const promise = task(flight)
-    this.#track(flight, promise)
+    const flight = this.#makeFlight(options)
+    const { outcome } = this.#track(flight, task(flight))
     const stop = signal && onAbort(signal, () => flight.deadline.cancel(signal.reason))
     try {
-      return await promise
+      return resultOf(await outcome)
     } catch (error) {
-      if (signal?.aborted) throw signal.reason
-      throw copyError(error)
+      throw signal?.aborted ? signal.reason : error
     } finally {
       stop?.()
     }
   }
 
   /**
-   * Returns the outcome of a flight that the caller has just joined. Each caller gets its own error object.
+   * Waits for a flight that the caller has just joined. Rejects only if the caller leaves before its end.
    *
    * The flight goes on after the caller leaves.
    */
-  wait(flight: Flight, { signal, deadlineMs }: WaitOptions): Promise<T> {
+  wait(flight: SharedFlight<T>, deadlineMs: number, signal: AbortSignal | undefined): Promise<Outcome<T>> {
+    const endsInTime = flight.deadline.remainingMs() <= deadlineMs
+    // Thousands of callers may wait, and most of them have neither a signal nor a deadline of their own.
+    if (!signal && endsInTime) return flight.outcome
     // An event listener may have aborted the signal since the call began.
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
-    // Most callers need no deadline of their own, and thousands of them may wait.
-    const own = flight.deadline.remainingMs() <= deadlineMs ? undefined : this.#startDeadline(deadlineMs)
-    return new Promise<T>((resolve, reject) => {
-      const waiters = this.#waiters.get(flight)
+    const own = endsInTime ? undefined : this.#startDeadline(deadlineMs)
+    return new Promise((resolve, reject) => {
       const leave = (): void => {
-        waiters?.delete(waiter)
+        flight.waiters.delete(end)
         stop?.()
         own?.clear()
       }
-      const waiter: Waiter<T> = {
-        resolve: result => {
-          leave()
-          resolve(result)
-        },
-        reject: error => {
-          leave()
-          reject(error)
-        },
+      const end = (outcome: Outcome<T>): void => {
+        leave()
+        resolve(outcome)
       }
-      const stop = signal && onAbort(signal, () => waiter.reject(signal.reason))
-      own?.onAbort(() => waiter.reject(own.reason))
-      waiters?.add(waiter)
+      const abort = (): void => {
+        leave()
+        reject((signal?.aborted ? signal.reason : own?.reason) as Error)
+      }
+      const stop = signal && onAbort(signal, abort)
+      own?.onAbort(abort)
+      flight.waiters.add(end)
     })
   }
 
@@ -135,7 +136,7 @@ export class Flights<T> {
 
   /** Ends every flight with `reason`. */
   cancel(reason: Error): void {
-    for (const { deadline } of this.#waiters.keys()) deadline.cancel(reason)
+    for (const { deadline } of this.#pending) deadline.cancel(reason)
     this.#flights.clear()
   }
 
@@ -143,30 +144,40 @@ export class Flights<T> {
     return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token within ${ms} ms.`))
   }
 
-  #makeFlight(deadlineMs: number, priority: PriorityLevel): Flight {
+  #makeFlight({ request, deadlineMs, priority, mustMint }: FlightOptions): Flight {
     return {
+      request,
       deadline: this.#startDeadline(deadlineMs),
       priority: new MintPriority(priority),
       isCurrent: () => false,
       isSent: false,
-      mustMint: false,
+      mustMint,
     }
   }
 
-  #track(flight: Flight, promise: Promise<T>): void {
-    const waiters = new Set<Waiter<T>>()
-    this.#waiters.set(flight, waiters)
-    this.#byPromise.set(promise, flight)
-    const end = (settle: (waiter: Waiter<T>) => void): void => {
+  #track(flight: Flight, promise: Promise<T>): SharedFlight<T> {
+    const waiters: SharedFlight<T>['waiters'] = new Set()
+    const end = (outcome: Outcome<T>): Outcome<T> => {
       flight.deadline.clear()
-      this.#waiters.delete(flight)
+      this.#pending.delete(shared)
       // Otherwise, the map would grow with every flight until the garbage collector removes them.
       this.#byPromise.delete(promise)
-      for (const waiter of waiters) settle(waiter)
+      for (const waiter of waiters) waiter(outcome)
+      return outcome
     }
-    promise.then(
-      result => end(({ resolve }) => resolve(result)),
-      (error: unknown) => end(({ reject }) => reject(copyError(error))),
+    const outcome = promise.then(
+      result => end({ failed: false, result }),
+      (error: unknown) => end({ failed: true, error }),
     )
+    const shared: SharedFlight<T> = Object.assign(flight, { outcome, waiters })
+    this.#pending.add(shared)
+    this.#byPromise.set(promise, shared)
+    return shared
   }
+}
+
+/** Returns the result of a flight. Each caller that its failure reaches gets a separate error object. */
+export function resultOf<T>(outcome: Outcome<T>): T {
+  if (outcome.failed) throw copyError(outcome.error)
+  return outcome.result
 }

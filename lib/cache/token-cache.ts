@@ -3,13 +3,12 @@ import { VKitClosedError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, remainingMs } from '../core/instant.js'
 import { VKitError } from '../core/vkit-error.js'
-import type { PriorityLevel } from '../gateway/mint-priority.js'
 import type { MintOptions } from '../gateway/token-minter.js'
 import type { SharedStore } from '../store/shared-store.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import { KeyMemo, keyOf, plainKeyOf } from './cache-key.js'
-import { Flights, type Flight } from './flights.js'
+import { Flights, resultOf, type Flight, type SharedFlight } from './flights.js'
 import { TokenEntries, type TokenEntriesOptions } from './token-entries.js'
 
 export interface TokenCacheOptions extends TokenEntriesOptions {
@@ -26,18 +25,11 @@ const MEDIAN_MINTS = 4
 /** The assumed median until the first mint. */
 const UNKNOWN_MEDIAN_MS = 250
 
-interface WaitingCall extends TokenCall {
+interface FlightCall extends TokenCall {
   /** How long the call waits for the flight, if that is less than its deadline. */
   readonly waitMs?: number
-}
-
-interface FlightPlan {
-  readonly request: TokenRequest
-  readonly priority: PriorityLevel
-  readonly mustMint: boolean
-  readonly minValidityMs: number | undefined
-  /** The deadline of the call that starts the flight. */
-  readonly deadlineMs: number
+  /** Whether it is a refresh in the background, which no caller waits for. */
+  readonly isRefresh?: boolean
 }
 
 /**
@@ -79,18 +71,31 @@ export class TokenCache {
    *
    * It builds no key: without scopes, the identity is the key, and `remember` has stored the others.
    */
-  peek(identity: string, scopes?: readonly Scope[]): SessionToken | undefined {
-    if (typeof identity !== 'string') return undefined
-    const key = scopes === undefined ? plainKeyOf(identity) : this.#keys.find(identity, scopes)
+  peek(identity: unknown, scopes: unknown, call: TokenCall): SessionToken | undefined {
+    if (call.mode !== 'default' || call.signal?.aborted) return undefined
+    const key = this.#knownKey(identity, scopes)
     const entry = key === undefined ? undefined : this.#entries.use(key)
     if (!entry?.isFresh(this.#clock)) return undefined
+    const { minValidityMs } = call
+    if (minValidityMs !== undefined && !entry.isServable(instant(this.#clock), minValidityMs)) return undefined
     this.#events.hit()
     return entry.token
+  }
+
+  /** Returns the request of the pending flight that this call would join. Arguments are as the caller passed them. */
+  pendingRequest(identity: unknown, scopes: unknown): TokenRequest | undefined {
+    const key = this.#knownKey(identity, scopes)
+    return key === undefined ? undefined : this.#flights.get(key)?.request
   }
 
   /** Lets `peek` find this request by `scopes`, as the caller passed them. */
   remember(request: TokenRequest, scopes: readonly Scope[]): void {
     this.#keys.remember(request, scopes)
+  }
+
+  #knownKey(identity: unknown, scopes: unknown): string | undefined {
+    if (typeof identity !== 'string') return undefined
+    return scopes === undefined ? plainKeyOf(identity) : this.#keys.find(identity, scopes)
   }
 
   async get(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
@@ -106,8 +111,9 @@ export class TokenCache {
     if (call.mode !== 'default' || call.signal?.aborted) return undefined
     const key = keyOf(request)
     const entry = this.#entries.use(key)
+    if (!entry) return undefined
     const now = instant(this.#clock)
-    if (!entry?.isServable(now, call.minValidityMs)) return undefined
+    if (!entry.isServable(now, call.minValidityMs)) return undefined
     this.#events.hit()
     if (entry.shouldRefresh(now)) this.#refresh(key, request)
     return entry.token
@@ -159,9 +165,8 @@ export class TokenCache {
   #refresh(key: string, request: TokenRequest): void {
     this.#events.emit({ type: 'refresh' })
     if (this.#closed) return
-    // No call waits for it; the flight itself emits the failure.
-    const { deadlineMs } = this.#options
-    void this.#joinFlight(key, { request, priority: 'refresh', mustMint: false, minValidityMs: undefined, deadlineMs })
+    // The flight itself emits its failure.
+    this.#join(key, request, { mode: 'default', deadlineMs: this.#options.deadlineMs, isRefresh: true })
   }
 
   /**
@@ -201,16 +206,14 @@ export class TokenCache {
     return waitMs < remainingMs ? waitMs : Infinity
   }
 
-  async #getMinted(key: string, request: TokenRequest, call: WaitingCall): Promise<SessionToken> {
+  async #getMinted(key: string, request: TokenRequest, call: FlightCall): Promise<SessionToken> {
     this.#events.emit({ type: this.#flights.get(key) ? 'coalesced' : 'miss' })
     this.#assertOpen()
-    const { deadlineMs, minValidityMs, waitMs = deadlineMs } = call
+    const { deadlineMs, minValidityMs } = call
     const startedAt = this.#clock.monotonic()
     const isReload = call.mode === 'reload'
-    const priority = call.isBulk ? 'bulk' : 'call'
-    const plan = { request, priority, mustMint: isReload, minValidityMs, deadlineMs } as const
-    const flight = this.#joinFlight(key, plan)
-    const found = await this.#flights.wait(flight, { signal: call.signal, deadlineMs: waitMs })
+    const flight = this.#join(key, request, call)
+    const found = resultOf(await this.#flights.wait(flight, call.waitMs ?? deadlineMs, call.signal))
     if (isReload || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
       return this.#deliver(found, call)
     // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
@@ -226,23 +229,26 @@ export class TokenCache {
         this.#emitFailure(error)
         throw error
       })
-    return this.#deliver(await this.#flights.runUnshared(call, mint), call)
+    const options = { request, deadlineMs: call.deadlineMs, priority: 'call', mustMint: true } as const
+    return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)
   }
 
-  #joinFlight(key: string, plan: FlightPlan): Flight {
-    if (!this.#flights.get(key)) this.#entries.peek(key)?.markRefreshing()
+  #join(key: string, request: TokenRequest, call: FlightCall): SharedFlight<MintedToken> {
+    const priority = call.isRefresh ? 'refresh' : call.isBulk ? 'bulk' : 'call'
+    const running = this.#flights.join(key, priority)
+    if (running) return running
+    this.#entries.peek(key)?.markRefreshing()
     // A short deadline of the first caller must not end the wait of callers that join.
-    const deadlineMs = Math.max(this.#options.deadlineMs, plan.deadlineMs)
-    return this.#flights.join(key, { deadlineMs, priority: plan.priority }, flight => this.#load(key, plan, flight))
+    const deadlineMs = Math.max(this.#options.deadlineMs, call.deadlineMs)
+    const options = { request, deadlineMs, priority, mustMint: call.mode === 'reload' } as const
+    return this.#flights.start(key, options, flight => this.#load(key, flight, call.minValidityMs))
   }
 
-  async #load(key: string, plan: FlightPlan, flight: Flight): Promise<MintedToken> {
+  async #load(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken> {
     const { mint, sharedStore } = this.#options
-    const { request } = plan
-    const { deadline, priority, isCurrent } = flight
-    flight.mustMint ||= plan.mustMint
+    const { request, deadline, priority, isCurrent } = flight
     try {
-      const stored = flight.mustMint ? undefined : await this.#findStored(key, plan, flight)
+      const stored = flight.mustMint ? undefined : await this.#findStored(key, flight, minValidityMs)
       if (stored) return stored
       const minted = await mint(request, { deadline, priority, onSent: () => (flight.isSent = true) })
       if (isCurrent() && this.#entries.set(key, minted)) sharedStore?.write(request, minted)
@@ -255,11 +261,10 @@ export class TokenCache {
   }
 
   /** Returns the token of the shared store, if this flight can use it. */
-  async #findStored(key: string, plan: FlightPlan, flight: Flight): Promise<MintedToken | undefined> {
-    const stored = await this.#options.sharedStore?.read(plan.request, flight.deadline)
+  async #findStored(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken | undefined> {
+    const stored = await this.#options.sharedStore?.read(flight.request, flight.deadline)
     // A reload may have joined while the store was read.
-    if (!stored || flight.mustMint || !this.#entries.isBetterThanCached(key, stored, plan.minValidityMs))
-      return undefined
+    if (!stored || flight.mustMint || !this.#entries.isBetterThanCached(key, stored, minValidityMs)) return undefined
     // A later reload must not join this flight.
     flight.isSent = true
     this.#events.emit({ type: 'store-hit' })

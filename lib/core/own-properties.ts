@@ -31,5 +31,5 @@ function prototypeOf(object: object): object | null {
 
 /** Whether it is `Object.prototype`, of any realm, such as that of a Jest test. */
 function isRoot(object: object): boolean {
-  return Object.hasOwn(object, 'isPrototypeOf')
+  return object === Object.prototype || Object.hasOwn(object, 'isPrototypeOf')
 }

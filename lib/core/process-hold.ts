@@ -12,11 +12,20 @@ export class ProcessHold {
   #timer: ReturnType<typeof setInterval> | undefined
 
   async during<T>(promise: Promise<T>): Promise<T> {
-    if (this.#waiting++ === 0) this.#timer = setInterval(() => undefined, FOREVER_MS)
+    this.begin()
     try {
       return await promise
     } finally {
-      if (--this.#waiting === 0) clearInterval(this.#timer)
+      this.end()
     }
+  }
+
+  /** Keeps the process alive until `end` is called as often as `begin`. */
+  begin(): void {
+    if (this.#waiting++ === 0) this.#timer = setInterval(() => undefined, FOREVER_MS)
+  }
+
+  end(): void {
+    if (--this.#waiting === 0) clearInterval(this.#timer)
   }
 }

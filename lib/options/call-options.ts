@@ -3,14 +3,14 @@ import { isUnsetText } from '../core/unset-text.js'
 import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import {
   argument,
+  checkOptionsObject,
   duration,
   guardGetters,
-  hasMethods,
   isIterable,
   knownKeys,
   optionalDuration,
-  readMember,
   readOptions,
+  unknownOption,
 } from './checks.js'
 import type { ResolvedOptions } from './client-options.js'
 import type {
@@ -26,40 +26,68 @@ const MAX_CONCURRENCY = 1_000
 const MAX_SCOPES = 100
 const MAX_SCOPE_LENGTH = 256
 
-/** @throws VKitArgumentError */
-export function resolveCall(
-  identity: unknown,
-  given: readonly Scope[] | GetSessionTokenOptions | undefined,
-  defaults: CallDefaults,
-): { request: TokenRequest; call: TokenCall } {
-  return guardGetters(argument, () => resolveCallOptions(identity, given, defaults))
+/** The validated options of one call. The scopes are as the caller passed them: `resolveRequest` validates them. */
+export interface ResolvedCall extends TokenCall {
+  readonly scopes: unknown
 }
 
 type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'>
 
-function resolveCallOptions(
-  identity: unknown,
-  given: readonly Scope[] | GetSessionTokenOptions | undefined,
-  defaults: CallDefaults,
-): { request: TokenRequest; call: TokenCall } {
-  // For a string, the error then suggests an array, not an object.
-  const isList = Array.isArray(given) || typeof given === 'string'
-  const bag = isList ? { scopes: given as readonly Scope[] } : (given ?? {})
-  const options = readOptions<GetSessionTokenOptions>(bag, CALL_KEYS, argument)
-  const { signal, cache = 'default' } = options
+/** @throws VKitArgumentError */
+export function resolveCall(given: unknown, defaults: CallDefaults): ResolvedCall {
+  return guardGetters(argument, () => resolveCallOptions(given, defaults))
+}
+
+function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCall {
+  const mode = defaults.caching ? 'default' : 'no-store'
+  // For a string, the error of its scopes suggests an array, not an object.
+  if (given === undefined || Array.isArray(given) || typeof given === 'string') {
+    return { scopes: given, mode, signal: undefined, deadlineMs: defaults.deadlineMs, minValidityMs: undefined }
+  }
+  const { scopes, signal, cache, deadlineMs, minValidityMs } = readCallOptions(given ?? {})
   if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
-  if (!CACHE_MODES.has(cache)) throw argument("cache must be 'default', 'reload' or 'no-store'")
-  const mode = defaults.caching ? cache : 'no-store'
+  if (cache !== undefined && !isCacheMode(cache)) throw argument("cache must be 'default', 'reload' or 'no-store'")
   return {
-    request: resolveRequest(identity, options.scopes),
-    call: {
-      mode,
-      signal,
-      deadlineMs: duration(options.deadlineMs ?? defaults.deadlineMs, 'deadlineMs', argument),
-      minValidityMs: optionalDuration(options.minValidityMs, 'minValidityMs', argument),
-    },
+    scopes,
+    mode: defaults.caching ? (cache ?? mode) : mode,
+    signal,
+    deadlineMs: duration(deadlineMs ?? defaults.deadlineMs, 'deadlineMs', argument),
+    minValidityMs: optionalDuration(minValidityMs, 'minValidityMs', argument),
   }
 }
+
+/** `readOptions` for a call: it names each option, because a copy of the options would cost more than a hit. */
+function readCallOptions(given: object): CallOptions {
+  checkOptionsObject(given, CALL_KEYS, argument)
+  const options = given as CallOptions
+  let scopes, signal, cache, deadlineMs, minValidityMs
+  for (const key in given) {
+    if (!Object.hasOwn(given, key)) continue
+    const name = key as keyof CallOptions
+    switch (name) {
+      case 'scopes':
+        scopes = options.scopes
+        break
+      case 'signal':
+        signal = options.signal
+        break
+      case 'cache':
+        cache = options.cache
+        break
+      case 'deadlineMs':
+        deadlineMs = options.deadlineMs
+        break
+      case 'minValidityMs':
+        minValidityMs = options.minValidityMs
+        break
+      default:
+        throw unknownOption(name satisfies never, CALL_KEYS, argument)
+    }
+  }
+  return { scopes, signal, cache, deadlineMs, minValidityMs }
+}
+
+type CallOptions = Readonly<Partial<Record<keyof GetSessionTokenOptions, unknown>>>
 
 /** Validated `GetSessionTokensOptions`, with all defaults. */
 export interface ResolvedBatch {
@@ -146,7 +174,6 @@ const BATCH_KEYS = knownKeys('', [
 const OUTAGE_MODES = new Set<unknown>(['wait', 'fail'] satisfies OutageMode[])
 const WARM_UP_KEYS = knownKeys('', ['signal'] satisfies (keyof WarmUpOptions)[])
 const INVALIDATE_KEYS = knownKeys('', ['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
-const CACHE_MODES = new Set<unknown>(['default', 'reload', 'no-store'] satisfies CacheMode[])
 const NO_SCOPES: readonly Scope[] = Object.freeze([])
 
 function checkIdentity(identity: unknown): string {
@@ -182,7 +209,13 @@ function isCleanText(text: string): boolean {
   return !text.includes('\0') && !/\p{Surrogate}/u.test(text)
 }
 
-function isSignal(value: unknown): boolean {
-  const hasState = typeof readMember(value, 'aborted') === 'boolean'
-  return hasState && hasMethods(value, ['addEventListener', 'removeEventListener', 'throwIfAborted'])
+function isCacheMode(value: unknown): value is CacheMode {
+  return value === 'default' || value === 'reload' || value === 'no-store'
+}
+
+function isSignal(value: unknown): value is AbortSignal {
+  if (typeof value !== 'object' || value === null) return false
+  const { aborted, addEventListener, removeEventListener, throwIfAborted } = value as Record<string, unknown>
+  const methods = [addEventListener, removeEventListener, throwIfAborted]
+  return typeof aborted === 'boolean' && methods.every(method => typeof method === 'function')
 }

@@ -23,25 +23,33 @@ export function guardGetters<T>(makeError: MakeError, read: () => T): T {
   }
 }
 
-export function readOptions<T extends object>(given: unknown, { prefix, keys }: KnownKeys, makeError: MakeError): T {
+export function readOptions<T extends object>(given: unknown, known: KnownKeys, makeError: MakeError): T {
+  checkOptionsObject(given, known, makeError)
+  const own = ownProperties(given)
+  for (const key of Object.keys(own)) if (!known.keys.has(key)) throw unknownOption(key, known, makeError)
+  return own as T
+}
+
+export function checkOptionsObject(
+  given: unknown,
+  { prefix, keys }: KnownKeys,
+  makeError: MakeError,
+): asserts given is object {
   const what = prefix === '' ? 'The options' : prefix.slice(0, -1)
   if (typeof given !== 'object' || given === null || Array.isArray(given)) throw makeError(`${what} must be an object`)
   if (isIterable(given)) throw makeError(`${what} must be a plain object, not an iterable; pass scopes as an array`)
-  const own = ownProperties(given)
-  for (const key of Object.keys(own)) if (!keys.has(key)) throw makeError(unknownOption(key, prefix, keys))
   const inherited = inheritedProperty(given, keys)
   if (inherited !== undefined) {
     throw makeError(`${what} must have own properties: the inherited property${nameOf(inherited, prefix)} is not used`)
   }
-  return own as T
 }
 
-function unknownOption(key: string, prefix: string, keys: ReadonlySet<string>): string {
+export function unknownOption(key: string, { prefix, keys }: KnownKeys, makeError: MakeError): Error {
   const nearest = nearestName(key, keys)
   const known = `Known options: ${[...keys].join(', ')}`
-  if (nearest === undefined) return `Unknown option${nameOf(key, prefix)}. ${known}`
+  if (nearest === undefined) return makeError(`Unknown option${nameOf(key, prefix)}. ${known}`)
   // A name close to a known one is a typo, and safe to repeat.
-  return `Unknown option "${prefix}${key}": did you mean "${prefix}${nearest}"? ${known}`
+  return makeError(`Unknown option "${prefix}${key}": did you mean "${prefix}${nearest}"? ${known}`)
 }
 
 /** Repeats only text that looks like a name: other text may be the secret in the wrong place. */

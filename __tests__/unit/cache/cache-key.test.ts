@@ -93,6 +93,14 @@ describe('KeyMemo', () => {
     expect(memo.find('user', ['a', undefined])).toBeUndefined()
   })
 
+  it('finds nothing for a string, which looks like an array of characters, or a proxy that throws', () => {
+    const memo = new KeyMemo(10)
+    memo.remember({ identity: 'user', scopes: ['a'] }, ['a'])
+    const { proxy, revoke } = Proxy.revocable<string[]>([], {})
+    revoke()
+    for (const scopes of ['a', { 0: 'a', length: 1 }, proxy]) expect(memo.find('user', scopes)).toBeUndefined()
+  })
+
   it('remembers only the given number of identities', () => {
     const memo = new KeyMemo(2)
     for (const identity of ['a', 'b', 'c']) memo.remember({ identity, scopes: ['s'] }, ['s'])

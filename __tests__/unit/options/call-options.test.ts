@@ -7,20 +7,42 @@ const defaults = { caching: true, deadlineMs: 15_000 }
 
 describe('the options of a call', () => {
   it('default to those of the client', () => {
-    expect(resolveCall('user', undefined, defaults)).toEqual({
-      request: { identity: 'user', scopes: [] },
-      call: { mode: 'default', signal: undefined, deadlineMs: 15_000, minValidityMs: undefined },
+    expect(resolveCall(undefined, defaults)).toEqual({
+      scopes: undefined,
+      mode: 'default',
+      signal: undefined,
+      deadlineMs: 15_000,
+      minValidityMs: undefined,
     })
   })
 
   it('may be only the scopes, which are sorted and deduplicated', () => {
-    const { request } = resolveCall('user', ['b', 'a', 'b'], defaults)
-    expect(request.scopes).toEqual(['a', 'b'])
-    expect(Object.isFrozen(request.scopes)).toBe(true)
+    const { scopes } = resolveRequest('user', resolveCall(['b', 'a', 'b'], defaults).scopes)
+    expect(scopes).toEqual(['a', 'b'])
+    expect(Object.isFrozen(scopes)).toBe(true)
   })
 
   it("use the cache mode 'no-store' for a client without a cache", () => {
-    expect(resolveCall('user', { cache: 'reload' }, { ...defaults, caching: false }).call.mode).toBe('no-store')
+    expect(resolveCall({ cache: 'reload' }, { ...defaults, caching: false }).mode).toBe('no-store')
+  })
+
+  it('are read once each, and only own ones', () => {
+    let reads = 0
+    const options = Object.defineProperty({ cache: undefined }, 'deadlineMs', { get: () => ++reads, enumerable: true })
+    Object.defineProperty(Object.prototype, 'minValidityMs', { value: 7, configurable: true })
+    Object.defineProperty(Object.prototype, 'scopes', { value: ['a'], configurable: true, enumerable: true })
+    try {
+      expect(resolveCall(options, defaults)).toMatchObject({
+        mode: 'default',
+        scopes: undefined,
+        deadlineMs: 1,
+        minValidityMs: undefined,
+      })
+      expect(resolveCall(['a'], defaults).minValidityMs).toBeUndefined()
+    } finally {
+      for (const name of ['minValidityMs', 'scopes']) Reflect.deleteProperty(Object.prototype, name)
+    }
+    expect(reads).toBe(1)
   })
 
   it.each<[string, object, string]>([
@@ -33,10 +55,8 @@ describe('the options of a call', () => {
     ['inherited options', Object.create({ scopes: ['a'] }) as object, 'must have own properties'],
     ['an iterable', new Set(['a']), 'must be a plain object, not an iterable'],
   ])('refuse %s', (_, options, message) => {
-    expect(() => resolveCall('user', options, defaults)).toThrow(message)
-    expect(() => resolveCall('user', options, defaults)).toThrow(
-      expect.objectContaining({ code: 'VKIT_INVALID_ARGUMENT' }),
-    )
+    expect(() => resolveCall(options, defaults)).toThrow(message)
+    expect(() => resolveCall(options, defaults)).toThrow(expect.objectContaining({ code: 'VKIT_INVALID_ARGUMENT' }))
   })
 
   it('are refused without showing the error that a getter throws', () => {
@@ -45,7 +65,7 @@ describe('the options of a call', () => {
         throw new Error('the secret is 42')
       },
     }
-    expect(() => resolveCall('user', options, defaults)).toThrow(
+    expect(() => resolveCall(options, defaults)).toThrow(
       new Error('The options cannot be read: a getter or a proxy throws.'),
     )
   })
