@@ -4,6 +4,7 @@ import { fromCaller } from './core/caller-stack.js'
 import { VKitArgumentError, VKitClosedError } from './core/errors.js'
 import { Events } from './core/events.js'
 import { onAbort } from './core/on-abort.js'
+import { PEEK } from './core/peek.js'
 import { ProcessHold } from './core/process-hold.js'
 import { copyError } from './core/vkit-error.js'
 import type { CircuitState } from './gateway/circuit-breaker.js'
@@ -93,6 +94,12 @@ export class VKitClient {
   readonly #hold = new ProcessHold()
   readonly #closing = new AbortController()
   readonly #warmUp: WarmUp
+
+  static {
+    const peek = (client: object, identity: unknown, scopes: unknown): SessionToken | undefined =>
+      #cache in client ? client.#cache.peek(identity, scopes, client.#defaultCall) : undefined
+    Object.defineProperty(Reflect.get(this.prototype, 'getSessionToken'), PEEK, { value: peek })
+  }
 
   /** @throws VKitConfigError if an option is invalid. A missing app secret is reported by the first call. */
   constructor(options?: VKitClientOptions) {

@@ -34,7 +34,9 @@ export function createFetchTokenHandler<Req extends FetchRequest = Request>(
 ): FetchTokenHandler<Req> {
   const endpoint = new TokenEndpoint(vkit, options)
   return async request => {
-    const { response, failure } = await endpoint.respond(request, request.signal)
+    const { signal } = request
+    const connection = { isClosed: () => signal?.aborted === true, makeSignal: () => signal }
+    const { response, failure } = await endpoint.respond(request, connection)
     if (failure) endpoint.report(failure.error, request)
     if (!response) return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: SAFE_HEADERS })
     const { status, headers, body } = response

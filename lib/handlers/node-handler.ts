@@ -1,5 +1,5 @@
 import type { TokenSource } from '../client.js'
-import { SAFE_HEADERS, TokenEndpoint, type TokenHandlerOptions } from './token-endpoint.js'
+import { SAFE_HEADERS, TokenEndpoint, type Connection, type TokenHandlerOptions } from './token-endpoint.js'
 
 declare global {
   // The types of Express, passport and others also declare this namespace, and add members to it.
@@ -69,28 +69,60 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
 ): TokenHandler<Req> {
   const endpoint = new TokenEndpoint(vkit, options)
   return async (req, res, next) => {
-    // Set these first, because the app's error hook or timeout may respond instead.
-    if (isOpen(res)) setHeaders(res, SAFE_HEADERS)
-    const disconnect = watchForDisconnect(res)
-    const { response, failure } = await endpoint.respond(req, disconnect.signal)
-    disconnect.stop()
+    const connection = new NodeConnection(res)
+    const { response, failure } = await endpoint.respond(req, connection)
+    connection.stop()
 
     const raise = failure?.fromAuthenticate && isOpen(res) ? next : undefined
     if (failure) endpoint.report(failure.error, req, raise && ignore)
-    if (raise) return raise(failure?.error)
     if (!response || !isOpen(res)) return
+    if (raise) {
+      setHeaders(res, SAFE_HEADERS)
+      return raise(failure?.error)
+    }
     res.statusCode = response.status
     setHeaders(res, response.headers)
     res.end(response.body)
   }
 }
 
-function watchForDisconnect(res: NodeResponse): { readonly signal: AbortSignal; readonly stop: () => void } {
-  const controller = new AbortController()
-  const abort = (): void => controller.abort()
-  if (res.destroyed) abort()
-  res.once('close', abort)
-  return { signal: controller.signal, stop: () => res.removeListener('close', abort) }
+/** Listens for a disconnect and creates a signal only if the endpoint has to wait. */
+class NodeConnection implements Connection {
+  readonly #res: NodeResponse
+  #controller: AbortController | undefined
+  #isWaiting = false
+  #hasClosed = false
+
+  constructor(res: NodeResponse) {
+    this.#res = res
+  }
+
+  beforeWait(): void {
+    if (this.#isWaiting) return
+    this.#isWaiting = true
+    // Set these first, because the app's error hook or timeout may respond instead.
+    if (isOpen(this.#res)) setHeaders(this.#res, SAFE_HEADERS)
+    this.#res.once('close', this.#close)
+  }
+
+  isClosed(): boolean {
+    return this.#hasClosed || this.#res.destroyed
+  }
+
+  makeSignal(): AbortSignal {
+    this.#controller = new AbortController()
+    if (this.isClosed()) this.#controller.abort()
+    return this.#controller.signal
+  }
+
+  stop(): void {
+    if (this.#isWaiting) this.#res.removeListener('close', this.#close)
+  }
+
+  readonly #close = (): void => {
+    this.#hasClosed = true
+    this.#controller?.abort()
+  }
 }
 
 function isOpen({ headersSent, destroyed }: NodeResponse): boolean {

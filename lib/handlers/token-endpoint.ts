@@ -2,6 +2,7 @@ import type { TokenSource } from '../client.js'
 import { callListener } from '../core/call-listener.js'
 import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
 import { inheritedProperty, ownProperties } from '../core/own-properties.js'
+import { PEEK } from '../core/peek.js'
 import { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
@@ -51,6 +52,17 @@ export const SAFE_HEADERS: Readonly<Record<string, string>> = Object.freeze({
   'cache-control': 'private, no-store',
   'x-content-type-options': 'nosniff',
 })
+const JSON_HEADERS: typeof SAFE_HEADERS = Object.freeze({ ...SAFE_HEADERS, 'content-type': 'application/json' })
+
+/** The client that waits for a response. */
+export interface Connection {
+  /** Called before the endpoint waits for something that can take long. */
+  readonly beforeWait?: () => void
+  /** Whether the client has disconnected. */
+  readonly isClosed: () => boolean
+  /** Creates the signal that aborts when the client disconnects. */
+  readonly makeSignal: () => AbortSignal | undefined
+}
 
 const USER_MEMBERS: ReadonlySet<string> = new Set(['identity', 'scopes'])
 const METHODS: readonly unknown[] = ['GET', 'POST']
@@ -74,20 +86,29 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     this.#options = { authenticate, scopes: scopes && [...scopes], onError }
   }
 
-  /** Responds to a request; never rejects. When `signal` aborts, it stops waiting, but the token is still cached. */
-  async respond(request: Req, signal: AbortSignal | undefined): Promise<Outcome> {
+  /** Responds to a request; never rejects. If the client disconnects, it stops waiting, but the token is still cached. */
+  async respond(request: Req, connection: Connection): Promise<Outcome> {
     if (!METHODS.includes(request.method)) {
       return { response: errorResponse(405, 'METHOD_NOT_ALLOWED', { allow: METHODS.join(', ') }) }
     }
     let user: EndUser
     try {
-      user = await this.#options.authenticate(request)
+      const authenticated = this.#options.authenticate(request)
+      if (isThenable(authenticated)) connection.beforeWait?.()
+      user = await authenticated
     } catch (error) {
       return { response: errorResponse(500, 'INTERNAL'), failure: { error: asObject(error), fromAuthenticate: true } }
     }
     if (user === null || user === undefined) return { response: errorResponse(401, 'UNAUTHENTICATED') }
+    let signal: AbortSignal | undefined
     try {
-      return { response: tokenResponse(await this.#getSessionToken(user, signal)) }
+      const { identity, scopes } = this.#resolveUser(user)
+      const cached = connection.isClosed() ? undefined : this.#peek(identity, scopes)
+      if (cached) return { response: tokenResponse(cached) }
+      connection.beforeWait?.()
+      signal = connection.makeSignal()
+      // getSessionToken checks the identity and the scopes, and its errors name the problem.
+      return { response: tokenResponse(await this.#vkit.getSessionToken(identity as string, { scopes, signal })) }
     } catch (error) {
       if (signal?.aborted && error === signal.reason) return {}
       return { response: toErrorResponse(error), failure: { error, fromAuthenticate: false } }
@@ -100,21 +121,31 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     callListener(() => onError(error, request))
   }
 
-  async #getSessionToken(user: NonNullable<EndUser>, signal: AbortSignal | undefined): Promise<SessionToken> {
-    const given = typeof user === 'object' ? user : { identity: user }
-    const inherited = inheritedProperty(given, USER_MEMBERS)
+  #resolveUser(user: NonNullable<EndUser>): { identity: unknown; scopes?: readonly Scope[] | undefined } {
+    if (typeof user !== 'object') return { identity: user, scopes: this.#options.scopes }
+    const inherited = inheritedProperty(user, USER_MEMBERS)
     if (inherited !== undefined) {
       throw new VKitArgumentError(
         'authenticate must return an object with own properties: inherited identity and scopes are not read.',
       )
     }
-    const { identity, scopes = this.#options.scopes } = ownProperties<{
-      identity?: unknown
-      scopes?: readonly Scope[] | undefined
-    }>(given)
-    // getSessionToken checks the identity and the scopes, and its errors name the problem.
-    return this.#vkit.getSessionToken(identity as string, { scopes, signal })
+    const { identity, scopes = this.#options.scopes } = ownProperties<Partial<Exclude<typeof user, string>>>(user)
+    return { identity, scopes }
   }
+
+  /** Returns the cached token, if the call need not wait and the method is that of our client. */
+  #peek(identity: unknown, scopes: unknown): SessionToken | undefined {
+    const { [PEEK]: peek } = this.#vkit.getSessionToken as Peekable
+    return peek?.(this.#vkit, identity, scopes)
+  }
+}
+
+interface Peekable {
+  readonly [PEEK]?: (client: object, identity: unknown, scopes: unknown) => SessionToken | undefined
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value
 }
 
 function checkArguments(vkit: unknown, options: unknown): void {
@@ -140,7 +171,7 @@ function checkArguments(vkit: unknown, options: unknown): void {
 
 /** Contains only the documented members, each a string, because iOS decodes them strictly. */
 function tokenResponse({ sessionToken, expiresAt, identity }: SessionToken): EndpointResponse {
-  return { status: 200, headers: jsonHeaders(), body: JSON.stringify({ sessionToken, expiresAt, identity }) }
+  return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ sessionToken, expiresAt, identity }) }
 }
 
 /** Contains only a code and `Retry-After`, never text from the gateway. */
@@ -157,11 +188,7 @@ function retryAfterSeconds({ retryAfterMs }: VKitError): number {
 }
 
 function errorResponse(status: number, code: string, headers?: Readonly<Record<string, string>>): EndpointResponse {
-  return { status, headers: jsonHeaders(headers), body: JSON.stringify({ error: { code } }) }
-}
-
-function jsonHeaders(more?: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  return { ...SAFE_HEADERS, 'content-type': 'application/json', ...more }
+  return { status, headers: { ...JSON_HEADERS, ...headers }, body: JSON.stringify({ error: { code } }) }
 }
 
 /** Converts a thrown value to an object: `next()` means no error, and `next('route')` is a command. */

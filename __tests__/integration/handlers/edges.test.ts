@@ -12,7 +12,7 @@ import {
   type TokenHandlerOptions,
   type TokenSource,
 } from '../../../lib/handlers/index.js'
-import { VKitConfigError, VKitServerError, type SessionToken } from '../../../lib/index.js'
+import { VKitClient, VKitConfigError, VKitServerError, type SessionToken } from '../../../lib/index.js'
 import { reasonOf } from '../../support/failure.js'
 import { afterThisTest, makeClient, startGateway } from '../../support/gateway.js'
 
@@ -118,6 +118,77 @@ describe('a token handler', () => {
     })
     expect(JSON.parse(text)).toEqual({ sessionToken: 'T0KEN', expiresAt: TOKEN.expiresAt, identity: 'user' })
   })
+})
+
+describe('a call that need not wait', () => {
+  async function cached(): Promise<VKitClient> {
+    const vkit = makeClient(await startGateway())
+    await vkit.getSessionToken('user')
+    return vkit
+  }
+
+  it('creates no signal and adds no listener', async () => {
+    const handler = createTokenHandler(await cached(), { authenticate })
+    let added = 0
+    const abortControllers = jest.spyOn(globalThis, 'AbortController')
+    const port = await listen((req, res) => {
+      res.on('newListener', () => added++)
+      void handler(req, res).then(() => res.end())
+    })
+    try {
+      expect((await get(port)).status).toBe(200)
+      expect([added, abortControllers.mock.calls.length]).toEqual([0, 0])
+    } finally {
+      abortControllers.mockRestore()
+    }
+  })
+
+  it('still uses the method of a subclass, and of a client that was replaced by a mock', async () => {
+    const gateway = await startGateway()
+    class Tenant extends VKitClient {
+      override getSessionToken(identity: string): Promise<SessionToken> {
+        return super.getSessionToken(`tenant-1/${identity}`)
+      }
+    }
+    const { appSecret, url: baseUrl } = gateway
+    const tenant = new Tenant({ appSecret, baseUrl })
+    afterThisTest(() => tenant.close())
+    await VKitClient.prototype.getSessionToken.call(tenant, 'user')
+    const handler = createFetchTokenHandler(tenant, { authenticate })
+    expect(await (await handler(new Request('http://localhost/token'))).json()).toMatchObject({
+      identity: 'tenant-1/user',
+    })
+
+    const mocked = await cached()
+    mocked.getSessionToken = working.getSessionToken
+    const response = await createFetchTokenHandler(mocked, { authenticate })(new Request('http://localhost/token'))
+    expect(await response.json()).toMatchObject({ sessionToken: 'T0KEN' })
+  })
+
+  it('is not served to a request that was aborted', async () => {
+    const handler = createFetchTokenHandler(await cached(), { authenticate })
+    expect((await handler(new Request('http://localhost/token', { signal: AbortSignal.abort() }))).status).toBe(499)
+  })
+})
+
+it('ends the mint of a client that disconnects if tokens are not cached', async () => {
+  const gateway = await startGateway()
+  let requested = (): void => undefined
+  const atGateway = new Promise<void>(resolve => (requested = resolve))
+  const appSecret = (): Promise<string> => {
+    requested()
+    return new Promise(() => undefined)
+  }
+  const vkit = makeClient(gateway, { cache: false, appSecret })
+  let handled: Promise<void> = Promise.resolve()
+  const handler = createTokenHandler(vkit, { authenticate })
+  const port = await listen((req, res) => void (handled = handler(req, res)))
+  const request = http.get({ port, host: '127.0.0.1', agent: false }).on('error', () => undefined)
+  await atGateway
+  expect(vkit.stats().inFlight).toBe(1)
+  request.destroy()
+  await handled
+  expect(vkit.stats().inFlight).toBe(0)
 })
 
 describe('errors', () => {
