@@ -206,19 +206,21 @@ export class TokenCache {
     return waitMs < remainingMs ? waitMs : Infinity
   }
 
-  async #getMinted(key: string, request: TokenRequest, call: FlightCall): Promise<SessionToken> {
+  #getMinted(key: string, request: TokenRequest, call: FlightCall): Promise<SessionToken> {
     this.#events.emit({ type: this.#flights.get(key) ? 'coalesced' : 'miss' })
     this.#assertOpen()
     const { deadlineMs, minValidityMs } = call
     const startedAt = this.#clock.monotonic()
     const isReload = call.mode === 'reload'
     const flight = this.#join(key, request, call)
-    const found = resultOf(await this.#flights.wait(flight, call.waitMs ?? deadlineMs, call.signal))
-    if (isReload || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
-      return this.#deliver(found, call)
-    // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
-    const leftMs = deadlineMs - (this.#clock.monotonic() - startedAt)
-    return this.#renew(key, request, { ...call, mode: 'reload', deadlineMs: leftMs })
+    return this.#flights.wait(flight, call.waitMs ?? deadlineMs, call.signal).then(outcome => {
+      const found = resultOf(outcome)
+      if (isReload || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
+        return this.#deliver(found, call)
+      // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
+      const leftMs = deadlineMs - (this.#clock.monotonic() - startedAt)
+      return this.#renew(key, request, { ...call, mode: 'reload', deadlineMs: leftMs })
+    })
   }
 
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
