@@ -89,15 +89,19 @@ export class Admission {
     if (refusal) throw refusal
   }
 
-  /** Resolves when the attempt may be sent; then call `end`. Rejects with its refusal, or with `deadline.reason`. */
-  async admit(request: AttemptRequest): Promise<AdmittedAttempt> {
+  /**
+   * Returns the attempt when it may be sent, without a promise if it need not wait; then call `end`.
+   *
+   * @throws its refusal, or `deadline.reason`; it rejects with them if it waits.
+   */
+  admit(request: AttemptRequest): AdmittedAttempt | Promise<AdmittedAttempt> {
     request.deadline.throwIfAborted()
     this.#limit.cap(this.#options.maxConnections())
     const refusal = this.#circuit.refusalOf(request.key)
     if (refusal) throw refusal
     // While the circuit is open, no attempt waits, because the few probes need no slot.
     const mustWait = !this.#circuit.isOpen && (this.#inFlight >= this.#limit.value || this.#queue.size > 0)
-    return mustWait ? await this.#queue.wait(request) : this.#begin(request)
+    return mustWait ? this.#queue.wait(request) : this.#begin(request)
   }
 
   /** Records what the outcome of an attempt shows about the gateway, and frees its slot for the next attempt. */

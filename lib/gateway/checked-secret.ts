@@ -35,10 +35,19 @@ export class CheckedSecret {
   }
 
   /**
+   * Returns the secret at once if it is known and never changes.
+   *
    * @throws VKitAuthenticationError while the gateway refuses the secret; VKitConfigError or VKitTimeoutError from the
    * source.
    */
-  async read(deadline: Deadline): Promise<string> {
+  read(deadline: Deadline): string | Promise<string> {
+    const { rotates, latest } = this.#options.secret
+    if (rotates || latest === undefined) return this.#readFromSource(deadline)
+    this.check(latest)
+    return latest
+  }
+
+  async #readFromSource(deadline: Deadline): Promise<string> {
     const { secret } = this.#options
     const { latest } = secret
     const mayCall = latest === undefined || !this.#refused.has(latest) || !this.#wasCalledRecently()

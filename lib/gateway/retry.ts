@@ -50,6 +50,26 @@ export interface RetryPolicy {
  * deadline.
  */
 export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, deadline: Deadline): Promise<T> {
+  let first: Promise<T> | undefined = attempt()
+  try {
+    const result = await first
+    policy.budget.earn(false)
+    return result
+  } catch {
+    // p-retry begins with the failed attempt, because most mints succeed at once and need none of its objects.
+    return retryFailed(
+      () => {
+        const failed = first
+        first = undefined
+        return failed ?? attempt()
+      },
+      policy,
+      deadline,
+    )
+  }
+}
+
+async function retryFailed<T>(attempt: () => Promise<T>, policy: RetryPolicy, deadline: Deadline): Promise<T> {
   let next: PlannedRetry | undefined
   const result = await pRetry(attempt, {
     ...DEFAULTS,

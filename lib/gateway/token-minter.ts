@@ -53,12 +53,19 @@ export class TokenMinter {
   readonly #options: TokenMinterOptions
   readonly #admission: Admission
   readonly #secret: CheckedSecret
-  readonly #budget = new RetryBudget()
+  readonly #retryPolicy: RetryPolicy
 
   constructor(options: TokenMinterOptions) {
     this.#options = options
     this.#secret = new CheckedSecret(options)
     this.#admission = new Admission({ ...options, maxConnections: () => options.transport.maxConnections })
+    const { maxRetries, clock, events, random } = options
+    this.#retryPolicy = {
+      ...{ maxRetries, clock, events, random },
+      budget: new RetryBudget(),
+      mayRetry: () => this.#admission.mayRetry,
+      onCircuitOpen: callback => this.#admission.onCircuitOpen(callback),
+    }
   }
 
   get stats(): AdmissionStats {
@@ -76,14 +83,15 @@ export class TokenMinter {
    * @throws VKitError: `attempts` is the number of requests sent, and `refusedBy` shows why none was sent.
    * `deadline.reason` if the deadline ends first.
    */
-  async mint({ identity, scopes }: TokenRequest, options: MintOptions): Promise<MintedToken> {
-    const { deadline } = options
+  async mint(request: TokenRequest, { deadline, priority, onSent }: MintOptions): Promise<MintedToken> {
     deadline.throwIfAborted()
-    const body = plainJson({ identity, scopes })
+    const { identity, scopes } = request
+    const body = `{"identity":${plainJson(identity)},"scopes":${plainJson(scopes)}}`
     // Checked before the secret is read, because a refused mint should not call the provider.
     this.#admission.check(body)
-    const secret = await this.#secret.read(deadline)
-    const mint: Mint = { ...options, request: { identity, scopes }, body, secret, attempts: 0, isUnsent: false }
+    const read = this.#secret.read(deadline)
+    const secret = typeof read === 'string' ? read : await read
+    const mint: Mint = { deadline, priority, onSent, request, body, secret, attempts: 0, isUnsent: false }
     try {
       return await this.#mintWithRetries(mint)
     } catch (error) {
@@ -98,22 +106,17 @@ export class TokenMinter {
   }
 
   async #mintWithRetries(mint: Mint): Promise<MintedToken> {
-    const { clock, events, maxRetries, random } = this.#options
+    const { clock, events } = this.#options
     const started = clock.monotonic()
-    const policy: RetryPolicy = {
-      ...{ maxRetries, clock, events, random },
-      budget: this.#budget,
-      mayRetry: () => this.#admission.mayRetry,
-      onCircuitOpen: callback => this.#admission.onCircuitOpen(callback),
-    }
-    const minted = await retry(() => this.#attempt(mint), policy, mint.deadline)
+    const minted = await retry(() => this.#attempt(mint), this.#retryPolicy, mint.deadline)
     events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts: mint.attempts })
     return minted
   }
 
   async #attempt(mint: Mint): Promise<MintedToken> {
     const { body, deadline, priority, secret } = mint
-    const admitted = await this.#admission.admit({ key: body, deadline, priority })
+    const admission = this.#admission.admit({ key: body, deadline, priority })
+    const admitted = admission instanceof Promise ? await admission : admission
     try {
       // The gateway may have refused the secret while the attempt waited for a slot.
       this.#secret.check(secret)

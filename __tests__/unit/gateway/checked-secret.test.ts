@@ -26,7 +26,7 @@ function setUp({ secrets = ['secret'], rotates = true }: { secrets?: readonly st
   return {
     ...{ clock, events, checked },
     providerCalls: () => providerCalls,
-    read: () => checked.read(deadline()),
+    read: async () => checked.read(deadline()),
     renew: (refused: string) => checked.renew(refused, deadline()),
     /** Records a 401 for a user. By default, the secret stays refused for an hour. */
     refuse: (name: string, key = 'user', retryAfterMs: number | undefined = HOUR_MS) => {
