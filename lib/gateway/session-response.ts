@@ -2,7 +2,7 @@ import { VKitResponseError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import type { Instant } from '../core/instant.js'
 import { readOwn } from '../core/own-properties.js'
-import { formatExpiry, isUtc, parseExpiry, readJwtExpiry } from '../token/expiry.js'
+import { formatExpiry, parseExpiry, readJwtExpiry } from '../token/expiry.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 
@@ -105,7 +105,7 @@ function readExpiry(expiresAt: unknown, sessionToken: string, events: Events): E
     if (ms - exp >= 1000) events.emit({ type: 'expiry-mismatch', differenceMs: ms - exp })
     return { text: formatExpiry(exp), ms: exp }
   }
-  return { text: isUtc(text) ? text : formatExpiry(ms), ms }
+  return { text: text.endsWith('Z') ? text : formatExpiry(ms), ms }
 }
 
 /**

@@ -29,11 +29,6 @@ function parseEpoch(value: number): number | undefined {
   return undefined
 }
 
-/** Whether `text` is RFC 3339 in UTC, which is returned unchanged. */
-export function isUtc(text: string): boolean {
-  return text.endsWith('Z') && RFC_3339.test(text)
-}
-
 /** Omits a zero fraction, because the `ISO8601DateFormatter` of iOS rejects fractions by default. */
 export function formatExpiry(ms: number): string {
   return new Date(ms).toISOString().replace('.000Z', 'Z')
