@@ -67,12 +67,20 @@ export function makeConnection(
 export function makeAgent({ protocol }: URL): http.Agent {
   const agent =
     protocol === 'https:' ? new https.Agent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2' }) : new http.Agent(AGENT_OPTIONS)
-  // Node would take an unrequested response for the response to the next request.
   agent.on('free', (socket: Socket) => {
-    // It is removed first, because a socket can become free again without an assignment that our listeners saw.
-    socket.removeListener('data', destroySocket).once('data', destroySocket)
+    // One listener for all requests of a socket, because adding and removing it each time costs more.
+    if (!isIdle.has(socket)) socket.on('data', destroyIfIdle)
+    isIdle.set(socket, true)
   })
   return agent
+}
+
+/** Whether no request uses a socket of our own agents, from its first time without one. */
+const isIdle = new WeakMap<Socket, boolean>()
+
+/** Destroys a socket that receives an unrequested response: Node would take it for the response to the next request. */
+function destroyIfIdle(this: Socket): void {
+  if (isIdle.get(this)) this.destroy()
 }
 
 /**
@@ -83,7 +91,7 @@ export function makeAgent({ protocol }: URL): http.Agent {
  */
 const OWN_CONNECTIONS = { session: undefined, sessionIdContext: 'videokit-nodejs' }
 
-export function makeHeaders(body: string): Record<string, string> {
+function makeHeaders(body: string): Record<string, string> {
   return {
     'content-type': 'application/json',
     accept: 'application/json',
@@ -93,18 +101,28 @@ export function makeHeaders(body: string): Record<string, string> {
   }
 }
 
-/** Opens Node's request with the options that got creates for it. */
-export function openRequest({ url, callersAgent }: Connection, options: http.RequestOptions): http.ClientRequest {
+/** Opens Node's request for this body with the options that got creates for it. */
+export function openRequest(
+  { url, callersAgent }: Connection,
+  options: http.RequestOptions,
+  body: string,
+): http.ClientRequest {
   // Passed as text, because Node does not recognize a URL object if Object.prototype has `path` or `auth`.
   const { href, protocol } = url
-  const request =
-    protocol === 'https:'
-      ? https.request(href, callersAgent ? { ...options, ...OWN_CONNECTIONS } : options)
-      : http.request(href, options)
-  return request.on('socket', socket => {
-    socket.removeListener('data', destroySocket)
-    socket.unref() // See process-hold.ts.
-  })
+  // The headers are set below got, because got would check and copy them twice for each request.
+  const headers = makeHeaders(body)
+  if (protocol === 'https:') {
+    return https.request(href, { ...options, headers, ...(callersAgent && OWN_CONNECTIONS) })
+  }
+  // Node copies the options three times, so the options of TLS are left out.
+  const { agent, maxHeaderSize, method } = options
+  return http.request(href, { agent, headers, maxHeaderSize, method })
+}
+
+/** Takes the socket that the agent assigned to a request. */
+export function takeSocket(socket: Socket): void {
+  if (isIdle.has(socket)) isIdle.set(socket, false)
+  socket.unref() // See process-hold.ts.
 }
 
 /** A kept-alive socket was closed before the first byte of a response arrived. */
@@ -122,8 +140,4 @@ export function dropIdleSockets({ url, agent }: Connection): void {
   for (const [name, sockets] of Object.entries(agent.freeSockets)) {
     if (name.startsWith(prefix)) for (const socket of sockets ?? []) socket.destroy()
   }
-}
-
-function destroySocket(this: Socket): void {
-  this.destroy()
 }

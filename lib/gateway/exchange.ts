@@ -4,7 +4,7 @@ import type { Request } from 'got'
 import { callAfter, type Clock } from '../core/clock.js'
 import { VKitResponseError, VKitTimeoutError } from '../core/errors.js'
 import { hostOf } from '../core/url-parts.js'
-import { hasQueue, makeHeaders, openRequest, StaleSocketError, type Connection } from './connection.js'
+import { hasQueue, openRequest, StaleSocketError, takeSocket, type Connection } from './connection.js'
 import { networkError, placeOf } from './response-errors.js'
 import type { RawResponse } from './response.js'
 import { isCertificateRejected } from './secure-socket.js'
@@ -46,9 +46,9 @@ export class Exchange {
    *
    * Rejects with a StaleSocketError if the request may be sent once more.
    */
-  async run(): Promise<RawResponse> {
-    this.#request.deadline.throwIfAborted()
-    return await new Promise<RawResponse>((resolve, reject) => {
+  run(): Promise<RawResponse> {
+    return new Promise<RawResponse>((resolve, reject) => {
+      this.#request.deadline.throwIfAborted()
       this.#resolve = resolve
       this.#reject = reject
       this.#start()
@@ -57,31 +57,31 @@ export class Exchange {
 
   #start(): void {
     const { got, template } = this.#connection
-    const { deadline, body } = this.#request
+    const { deadline } = this.#request
     const { timeoutMs, clock } = this.#timeout
     // All requests share one template, because got copies it before it returns.
-    template.headers = makeHeaders(body)
     template.request = (_, options) => this.#open(options)
-    this.#stream = (got(undefined, undefined, template) as Request)
-      .on('request', dropInheritedListeners)
+    const stream = (this.#stream = got(undefined, undefined, template) as Request)
+    if ('aborted' in Object.prototype) stream.on('request', dropInheritedListeners)
+    stream
       .on('response', (response: http.IncomingMessage) => (this.#response = response))
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#onEnd())
       .on('error', ({ cause }) => this.#onError(cause))
     this.#stopWatching = deadline.onAbort(() => this.#abort(deadline.reason as Error))
-    const timeout = `No complete response from ${this.#place()} within ${timeoutMs} ms.`
-    this.#stopTimer = callAfter(clock, timeoutMs, () => this.#abort(new VKitTimeoutError(timeout)))
+    this.#stopTimer = callAfter(clock, timeoutMs, () => this.#abort(this.#timeoutError()))
   }
 
   /** Opens the request; got sends headers and body when the body is written to its stream. */
   #open(options: http.RequestOptions): http.ClientRequest {
-    return (this.#opened = openRequest(this.#connection, options)
+    return (this.#opened = openRequest(this.#connection, options, this.#request.body)
       .on('socket', socket => this.#onSocket(socket))
       .on('upgrade', (_, socket) => this.#onUpgrade(socket)))
   }
 
   #onSocket(socket: Socket): void {
     const { url, sockets, callersAgent } = this.#connection
+    takeSocket(socket)
     this.#bytesReadBefore = socket.bytesRead
     this.#hasSocket = true
     this.#request.onDispatch?.()
@@ -148,6 +148,10 @@ export class Exchange {
     this.#stopWatching?.()
   }
 
+  #timeoutError(): VKitTimeoutError {
+    return new VKitTimeoutError(`No complete response from ${this.#place()} within ${this.#timeout.timeoutMs} ms.`)
+  }
+
   #place(): string {
     return placeOf(this.#connection.url, this.#request.secret)
   }
@@ -159,7 +163,6 @@ export class Exchange {
  * Node stores listeners by name in an object that inherits from it, and got would add its listener to an inherited one.
  */
 function dropInheritedListeners(request: http.ClientRequest): void {
-  if (!('aborted' in Object.prototype)) return
   request.prependListener('response', response => {
     const own = response.eventNames().map(name => [name, response.rawListeners(name)] as const)
     response.removeAllListeners()

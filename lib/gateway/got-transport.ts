@@ -43,7 +43,8 @@ export class GotTransport implements Transport {
   readonly #options: GotTransportOptions
   readonly #loadGot: typeof loadGot
   #ownAgent: http.Agent | undefined
-  #connection: Promise<Connection> | undefined
+  #connection: Connection | undefined
+  #connecting: Promise<Connection> | undefined
 
   constructor(options: GotTransportOptions) {
     this.#options = options
@@ -58,23 +59,15 @@ export class GotTransport implements Transport {
   }
 
   async exchange(request: ExchangeRequest): Promise<GatewayResponse> {
-    const { endpoint, clock } = this.#options
-    const { deadline, secret } = request
-    const url = endpoint()
-    const place = (): string => placeOf(url, secret)
-    const connection = await (this.#connection ??= this.#connect(url)).catch((error: unknown) => {
-      request.onNotSent?.()
-      throw error
-    })
+    const { secret } = request
+    const connection = this.#connection ?? (await this.#connect(request))
+    const place = (): string => placeOf(connection.url, secret)
     try {
-      return parseResponse(await this.#sendRetryingStaleSocket(connection, request), {
-        secret,
-        place,
-        nowMs: clock.now(),
-      })
+      const raw = await this.#send(connection, request)
+      return parseResponse(raw, { secret, place, nowMs: this.#options.clock.now() })
     } catch (error) {
       // Other errors come from third-party code, and may contain any data that this code had.
-      throw error instanceof VKitError || deadline.aborted ? error : networkError(error, place())
+      throw error instanceof VKitError || request.deadline.aborted ? error : networkError(error, place())
     }
   }
 
@@ -105,7 +98,17 @@ export class GotTransport implements Transport {
     this.#ownAgent?.destroy()
   }
 
-  async #connect(url: URL): Promise<Connection> {
+  async #connect({ onNotSent }: ExchangeRequest): Promise<Connection> {
+    const url = this.#options.endpoint()
+    try {
+      return (this.#connection = await (this.#connecting ??= this.#makeConnection(url)))
+    } catch (error) {
+      onNotSent?.()
+      throw error
+    }
+  }
+
+  async #makeConnection(url: URL): Promise<Connection> {
     try {
       const { got, Options } = await this.#loadGot().catch(throwLoadError)
       const makeOwnAgent = (): http.Agent => (this.#ownAgent ??= makeAgent(url))
@@ -113,21 +116,20 @@ export class GotTransport implements Transport {
       return { ...shared, got, template: makeTemplate(Options, shared) }
     } catch (error) {
       // Otherwise, every later call would fail with this error.
-      this.#connection = undefined
+      this.#connecting = undefined
       throw error
     }
   }
 
-  async #sendRetryingStaleSocket(connection: Connection, request: ExchangeRequest): Promise<RawResponse> {
-    try {
-      return await new Exchange(connection, request, this.#options).run()
-    } catch (error) {
+  /** Sends the request, and once more if its kept-alive connection was closed. */
+  #send(connection: Connection, request: ExchangeRequest): Promise<RawResponse> {
+    return new Exchange(connection, request, this.#options).run().catch((error: unknown) => {
       if (!(error instanceof StaleSocketError)) throw error
       // The other idle sockets are at least as old as the one that the server closed.
       dropIdleSockets(connection)
       this.#options.events.emit({ type: 'resend' })
-      return await new Exchange(connection, request, this.#options).run()
-    }
+      return new Exchange(connection, request, this.#options).run()
+    })
   }
 }
 
@@ -137,6 +139,7 @@ function makeTemplate(Options: new () => Options, { url, agent }: Pick<Connectio
   template.url = url
   template.isStream = true
   template.method = 'POST'
+  template.headers = {}
   template.agent = ownProperties({ ...template.agent, [url.protocol === 'https:' ? 'https' : 'http']: agent })
   template.maxHeaderSize = MAX_HEADER_BYTES
   // Explicit, because NODE_TLS_REJECT_UNAUTHORIZED=0 changes the default.
