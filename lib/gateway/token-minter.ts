@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import { VKitAuthenticationError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
-import { instant } from '../core/instant.js'
+import { instant, type Instant } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
 import { copyError, VKitError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
@@ -13,6 +13,7 @@ import { Admission, type AdmissionStats } from './admission.js'
 import { outcomeOf, type AttemptOutcome } from './attempt-outcome.js'
 import { CheckedSecret } from './checked-secret.js'
 import type { MintPriority } from './mint-priority.js'
+import type { GatewayResponse } from './response.js'
 import { retry, RetryBudget, type RetryPolicy } from './retry.js'
 import { parseSessionResponse } from './session-response.js'
 import type { Transport } from './transport.js'
@@ -105,12 +106,13 @@ export class TokenMinter {
     })
   }
 
-  async #mintWithRetries(mint: Mint): Promise<MintedToken> {
+  #mintWithRetries(mint: Mint): Promise<MintedToken> {
     const { clock, events } = this.#options
     const started = clock.monotonic()
-    const minted = await retry(() => this.#attempt(mint), this.#retryPolicy, mint.deadline)
-    events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts: mint.attempts })
-    return minted
+    return retry(() => this.#attempt(mint), this.#retryPolicy, mint.deadline).then(minted => {
+      events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts: mint.attempts })
+      return minted
+    })
   }
 
   async #attempt(mint: Mint): Promise<MintedToken> {
@@ -120,7 +122,8 @@ export class TokenMinter {
     try {
       // The gateway may have refused the secret while the attempt waited for a slot.
       this.#secret.check(secret)
-      const minted = await this.#exchange(mint)
+      const start = instant(this.#options.clock)
+      const minted = this.#parse(await this.#exchange(mint), mint, start)
       mint.attempts++
       // The gateway may accept with this secret what it refused with the previous one.
       if (this.#secret.recordAccepted(secret)) this.#admission.forgetUnauthenticated()
@@ -137,13 +140,15 @@ export class TokenMinter {
     }
   }
 
-  async #exchange(mint: Mint): Promise<MintedToken> {
-    const { request, secret, body, deadline, onSent } = mint
-    const { clock, events, transport } = this.#options
-    const start = instant(clock)
+  #exchange(mint: Mint): Promise<GatewayResponse> {
+    const { secret, body, deadline, onSent } = mint
     mint.isUnsent = false
     const onNotSent = (): void => void (mint.isUnsent = true)
-    const response = await transport.exchange({ secret, body, deadline, onDispatch: onSent, onNotSent })
+    return this.#options.transport.exchange({ secret, body, deadline, onDispatch: onSent, onNotSent })
+  }
+
+  #parse(response: GatewayResponse, { request }: Mint, start: Instant): MintedToken {
+    const { clock, events } = this.#options
     return parseSessionResponse(response, request, { start, end: instant(clock), events })
   }
 

@@ -51,6 +51,12 @@ async function setUpBusy({ medianMs = 0 } = {}) {
 }
 
 describe('admission', () => {
+  it('admits an attempt that need not wait without a promise', () => {
+    const { admission, makeDeadline } = setUp()
+    const request = { key: 'a', deadline: makeDeadline(), priority: new MintPriority('call') }
+    expect(admission.admit(request)).toMatchObject({ key: 'a', isProbe: false })
+  })
+
   it('admits as many attempts as the limit, and the next one when one ends', async () => {
     const { admission, admit } = setUp()
     const first = await admit('first')

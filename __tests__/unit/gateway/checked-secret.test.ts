@@ -24,7 +24,7 @@ function setUp({ secrets = ['secret'], rotates = true }: { secrets?: readonly st
   })
   const deadline = (): Deadline => new Deadline(clock, 15_000, () => new VKitTimeoutError('late'))
   return {
-    ...{ clock, events, checked },
+    ...{ clock, events, checked, deadline },
     providerCalls: () => providerCalls,
     read: async () => checked.read(deadline()),
     renew: (refused: string) => checked.renew(refused, deadline()),
@@ -138,8 +138,10 @@ describe('the provider', () => {
   })
 
   it('is not called again if its secret never changes', async () => {
-    const { read, refuse, renew, providerCalls } = setUp({ rotates: false })
-    refuse(await read())
+    const { checked, deadline, read, refuse, renew, providerCalls } = setUp({ rotates: false })
+    await read()
+    expect(checked.read(deadline())).toBe('secret')
+    refuse('secret')
     await failureOf(read())
     expect(await renew('secret')).toBeUndefined()
     expect(providerCalls()).toBe(1)
