@@ -1,6 +1,30 @@
-/** Temporary projects: the files of a folder in `projects/`, with the tarball and these packages. */
+/** Package managers, as npm packages. They install offline and in their folder: the tarball is all that they need. */
+const PNPM = {
+  packages: { pnpm: '10.34.9' },
+  file: 'pnpm/bin/pnpm.cjs',
+  args: ['install', '--offline', '--store-dir=.store'],
+}
+const YARN_PNP = {
+  packages: { '@yarnpkg/cli-dist': '4.18.1' },
+  file: '@yarnpkg/cli-dist/bin/yarn.js',
+  args: ['install'],
+  env: {
+    YARN_NODE_LINKER: 'pnp',
+    YARN_ENABLE_NETWORK: 'false',
+    YARN_ENABLE_TELEMETRY: 'false',
+    YARN_ENABLE_IMMUTABLE_INSTALLS: 'false',
+    YARN_GLOBAL_FOLDER: '.yarn/global',
+  },
+}
+
+/**
+ * Temporary projects: the files of a folder in `projects/`, with the tarball and these packages. npm installs them, if no
+ * other `manager` does.
+ */
 export const PROJECTS = {
   node: {},
+  pnpm: { files: 'node', manager: PNPM },
+  'yarn pnp': { files: 'node', manager: YARN_PNP },
   'jest 29': { files: 'jest', packages: { jest: '29.7.0', 'jest-environment-jsdom': '29.7.0' } },
   'jest 30': { files: 'jest', packages: { jest: '30.5.2', 'jest-environment-jsdom': '30.5.2' } },
   types: {
@@ -16,7 +40,18 @@ export const PROJECTS = {
   },
   vitest: { packages: { vitest: '4.1.12' } },
   mocha: { packages: { mocha: '12.0.3' } },
-  bundlers: { packages: { esbuild: '0.28.2', webpack: '5.112.2' } },
+  bundlers: {
+    packages: {
+      esbuild: '0.28.2',
+      webpack: '5.112.2',
+      tsup: '8.5.1',
+      typescript: '5.9.3',
+      rollup: '4.68.8',
+      '@rollup/plugin-node-resolve': '16.0.3',
+      vite: '8.4.0',
+    },
+  },
+  executable: { packages: { esbuild: '0.28.2', postject: '1.0.0-alpha.6' } },
   next: { packages: { next: '16.4.6', react: '19.3.1', 'react-dom': '19.3.1' } },
 }
 
@@ -31,13 +66,15 @@ export const RUNTIMES = {
 
 const HERE = `Node ${process.versions.node.split('.')[0]}`
 const VM_MODULES = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
+const PNP = '--require=./.pnp.cjs'
+const PNP_ESM = '--experimental-loader=./.pnp.loader.mjs'
 const JEST = 'node_modules/jest/bin/jest.js'
 /** On Windows, npm wraps it in a shell script. */
 const VKIT = `node_modules/${process.platform === 'win32' ? '@video-io/videokit-nodejs/dist/cli/vkit.js' : '.bin/vkit'}`
 
 /**
  * The consumers, one line of the table each: what runs, in which project. A `quick` one takes only a few seconds. If
- * `mints` is false, the consumer does not have to mint a token.
+ * `mints` is false, the consumer does not have to mint a token. A `linuxOnly` one needs linux-x64, as the runtimes do.
  */
 export const CONSUMERS = [
   { name: `${HERE}, require`, project: 'node', args: ['mint.cjs'], quick: true },
@@ -55,6 +92,12 @@ export const CONSUMERS = [
     { name: `${runtime}, require`, project: 'node', args: ['mint.cjs'], runtime },
     { name: `${runtime}, import`, project: 'node', args: ['mint.mjs'], runtime },
   ]),
+  { name: 'pnpm, require', project: 'pnpm', args: ['mint.cjs'] },
+  { name: 'pnpm, import', project: 'pnpm', args: ['mint.mjs'] },
+  { name: 'pnpm, ./handlers, both copies', project: 'pnpm', args: ['handlers.mjs'] },
+  { name: 'Yarn PnP, require', project: 'yarn pnp', args: [PNP, 'mint.cjs'] },
+  { name: 'Yarn PnP, import', project: 'yarn pnp', args: [PNP, PNP_ESM, 'mint.mjs'] },
+  { name: 'Yarn PnP, ./handlers, both copies', project: 'yarn pnp', args: [PNP, PNP_ESM, 'handlers.mjs'] },
   ...['jest 29', 'jest 30'].flatMap(jest => [
     { name: `${jest}, CommonJS`, project: jest, args: [JEST, 'mint.test.js'], quick: true },
     {
@@ -71,8 +114,12 @@ export const CONSUMERS = [
   ...bundle('esbuild, Lambda as CommonJS', ['esbuild.mjs', 'cjs', 'cjs'], 'out-cjs/handler.cjs'),
   ...bundle('esbuild, Lambda as ESM', ['esbuild.mjs', 'esm', 'mjs'], 'out-esm/handler.mjs'),
   ...bundle('webpack, Lambda', ['webpack.mjs'], 'out-webpack/handler.cjs'),
+  ...bundle('tsup, Lambda as ESM', ['tsup.mjs'], 'out-tsup/handler.mjs'),
+  ...bundle('rollup, Lambda as ESM', ['rollup.mjs'], 'out-rollup/handler.mjs'),
+  ...bundle('Vite, Lambda as ESM', ['vite.mjs'], 'out-vite/handler.mjs'),
   { name: 'esbuild, browser: refused', project: 'bundlers', args: ['browser.mjs', 'esbuild'], mints: false },
   { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },
+  { name: `${HERE}, single executable`, project: 'executable', args: ['build.mjs'], linuxOnly: true },
   { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
   { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
   // The oldest compiler, because before 4.7 TypeScript does not read `exports`.

@@ -38,14 +38,25 @@ export async function pack(workshop) {
   return path.join(workshop, tarball)
 }
 
-/** Creates a project with the given tarball, packages and files. */
-export async function makeProject(folder, { files, packages = {}, tarball }) {
+/** Creates a project with the given tarball, packages and files. Installs with npm, or with `manager`. */
+export async function makeProject(folder, { files, packages = {}, tarball, manager }) {
   await mkdir(folder, { recursive: true })
   const dependencies = { ...packages, ...(tarball && { [NAME]: `file:${tarball}` }) }
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }))
-  const install = ['install', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--prefer-offline']
-  await npm(install, { cwd: folder, timeout: 240_000 })
+  await (manager ? installWith(manager, folder) : installWithNpm(folder))
   if (!files) return
   await cp(path.join(here, 'projects/use-sdk.cjs'), path.join(folder, 'use-sdk.cjs'))
   await cp(path.join(here, 'projects', files), folder, { recursive: true })
+}
+
+async function installWithNpm(folder) {
+  const install = ['install', '--no-audit', '--no-fund', '--no-package-lock', '--ignore-scripts', '--prefer-offline']
+  await npm(install, { cwd: folder, timeout: 240_000 })
+}
+
+async function installWith({ packages, file, args, env }, folder) {
+  const tools = `${folder}-manager`
+  await makeProject(tools, { packages })
+  const command = [path.join(tools, 'node_modules', file), ...args]
+  await run(process.execPath, command, { cwd: folder, env: { ...process.env, ...env }, timeout: 60_000 })
 }

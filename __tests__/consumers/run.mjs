@@ -13,8 +13,8 @@ const { values: options } = parseArgs({
   options: { quick: { type: 'boolean' }, only: { type: 'string' }, keep: { type: 'boolean' } },
 })
 const wanted = CONSUMERS.filter(({ name, quick }) => (!options.quick || quick) && name.includes(options.only ?? ''))
-const hasRuntimes = `${process.platform}-${process.arch}` === 'linux-x64'
-const chosen = wanted.filter(({ runtime }) => !runtime || hasRuntimes)
+const isLinux = `${process.platform}-${process.arch}` === 'linux-x64'
+const chosen = wanted.filter(({ runtime, linuxOnly }) => isLinux || !(runtime || linuxOnly))
 const workshop = await makeWorkshop()
 const tarball = await pack(workshop)
 // Imported here, because `pack` has just built it.
@@ -33,9 +33,9 @@ report(lines)
 async function runProject(project) {
   const consumers = chosen.filter(consumer => consumer.project === project)
   if (consumers.length === 0) return
-  const { files = project, packages } = PROJECTS[project]
+  const { files = project, ...contents } = PROJECTS[project]
   const folder = path.join(workshop, project.replace(' ', '-'))
-  const installed = makeProject(folder, { files, packages, tarball })
+  const installed = makeProject(folder, { files, ...contents, tarball })
   installed.catch(() => undefined)
   for (const consumer of consumers) {
     results.set(consumer.name, await line(consumer.name, () => consume(consumer, folder, installed)))
