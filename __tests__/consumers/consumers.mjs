@@ -52,6 +52,18 @@ export const PROJECTS = {
     },
   },
   executable: { packages: { esbuild: '0.28.2', postject: '1.0.0-alpha.6' } },
+  nest: {
+    packages: {
+      '@nestjs/common': '11.2.10',
+      '@nestjs/core': '11.2.10',
+      '@nestjs/platform-express': '11.2.10',
+      'reflect-metadata': '0.2.2',
+      rxjs: '7.8.2',
+      typescript: '5.9.3',
+      '@types/express': '5.0.6',
+      '@types/node': '20.19.43',
+    },
+  },
   next: { packages: { next: '16.4.6', react: '19.3.1', 'react-dom': '19.3.1' } },
 }
 
@@ -92,6 +104,10 @@ export const CONSUMERS = [
     { name: `${runtime}, require`, project: 'node', args: ['mint.cjs'], runtime },
     { name: `${runtime}, import`, project: 'node', args: ['mint.mjs'], runtime },
   ]),
+  ...permission(HERE, '--experimental-permission'),
+  ...permission('Node 22', '--permission'),
+  ...permission('Node 24', '--permission'),
+  ...permission('Node 26', '--permission', '--allow-net'),
   { name: 'pnpm, require', project: 'pnpm', args: ['mint.cjs'] },
   { name: 'pnpm, import', project: 'pnpm', args: ['mint.mjs'] },
   { name: 'pnpm, ./handlers, both copies', project: 'pnpm', args: ['handlers.mjs'] },
@@ -120,6 +136,7 @@ export const CONSUMERS = [
   { name: 'esbuild, browser: refused', project: 'bundlers', args: ['browser.mjs', 'esbuild'], mints: false },
   { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },
   { name: `${HERE}, single executable`, project: 'executable', args: ['build.mjs'], linuxOnly: true },
+  { name: 'NestJS', project: 'nest', before: ['node_modules/typescript/bin/tsc'], args: ['dist/main.js'] },
   { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
   { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
   // The oldest compiler, because before 4.7 TypeScript does not read `exports`.
@@ -144,6 +161,16 @@ export const CONSUMERS = [
   // The last one, because it deletes files.
   { name: `${HERE}, no got, no secret`, project: 'node', args: ['lazy.cjs'], quick: true, mints: false },
 ]
+
+/** Node's permission model, with the fewest permissions that the package needs. */
+function permission(name, ...flags) {
+  const runtime = name === HERE ? undefined : name
+  const args = [...flags, '--allow-fs-read=.']
+  return [
+    { name: `${name}, require, permission model`, project: 'node', args: [...args, 'mint.cjs'], runtime },
+    { name: `${name}, import, permission model`, project: 'node', args: [...args, 'mint.mjs'], runtime },
+  ]
+}
 
 function bundle(name, build, file) {
   return [{ name, project: 'bundlers', before: build, args: ['invoke.mjs', file] }]
