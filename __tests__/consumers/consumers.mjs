@@ -38,6 +38,7 @@ export const PROJECTS = {
       '@types/node': '20.19.43',
     },
   },
+  interceptors: { packages: { nock: '14.0.17', msw: '2.15.0' } },
   vitest: { packages: { vitest: '4.1.12' } },
   mocha: { packages: { mocha: '12.0.3' } },
   bundlers: {
@@ -77,10 +78,15 @@ export const RUNTIMES = {
 }
 
 const HERE = `Node ${process.versions.node.split('.')[0]}`
-const VM_MODULES = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning']
 const PNP = '--require=./.pnp.cjs'
 const PNP_ESM = '--experimental-loader=./.pnp.loader.mjs'
 const JEST = 'node_modules/jest/bin/jest.js'
+const JEST_ESM = [
+  '--experimental-vm-modules',
+  '--disable-warning=ExperimentalWarning',
+  JEST,
+  '--config={"testMatch":["**/*.mjs"]}',
+]
 /** On Windows, npm wraps it in a shell script. */
 const VKIT = `node_modules/${process.platform === 'win32' ? '@video-io/videokit-nodejs/dist/cli/vkit.js' : '.bin/vkit'}`
 
@@ -116,13 +122,13 @@ export const CONSUMERS = [
   { name: 'Yarn PnP, ./handlers, both copies', project: 'yarn pnp', args: [PNP, PNP_ESM, 'handlers.mjs'] },
   ...['jest 29', 'jest 30'].flatMap(jest => [
     { name: `${jest}, CommonJS`, project: jest, args: [JEST, 'mint.test.js'], quick: true },
-    {
-      name: `${jest}, ESM`,
-      project: jest,
-      args: [...VM_MODULES, JEST, '--config={"testMatch":["**/*.mjs"]}'],
-      quick: true,
-    },
+    { name: `${jest}, ESM`, project: jest, args: JEST_ESM, quick: true },
     { name: `${jest}, jsdom`, project: jest, args: [JEST, '--env=jsdom', 'mint.test.js'], quick: true },
+    { name: `${jest}, jsdom, ESM`, project: jest, args: [...JEST_ESM, '--env=jsdom'], quick: true },
+  ]),
+  ...['nock', 'msw'].flatMap(tool => [
+    { name: `${tool}, require`, project: 'interceptors', args: ['mint.cjs', tool] },
+    { name: `${tool}, import`, project: 'interceptors', args: ['mint.mjs', tool] },
   ]),
   { name: 'vitest', project: 'vitest', args: ['node_modules/vitest/vitest.mjs', 'run', '--globals'] },
   { name: 'mocha, CommonJS', project: 'mocha', args: ['node_modules/mocha/bin/mocha.js', 'mint.spec.cjs'] },
