@@ -60,7 +60,7 @@ export class GotTransport implements Transport {
 
   async exchange(request: ExchangeRequest): Promise<GatewayResponse> {
     const { secret } = request
-    const connection = this.#connection ?? (await this.#connect(request))
+    const connection = this.#connection ?? (await this.#connect(request.onNotSent))
     const place = (): string => placeOf(connection.url, secret)
     try {
       const raw = await this.#send(connection, request)
@@ -73,7 +73,7 @@ export class GotTransport implements Transport {
 
   /** Loads got. @throws VKitConnectionError if it cannot be loaded; VKitConfigError if the URL is invalid. */
   async load(): Promise<void> {
-    await (this.#connection ??= this.#connect(this.#options.endpoint()))
+    if (!this.#connection) await this.#connect()
   }
 
   /**
@@ -82,14 +82,13 @@ export class GotTransport implements Transport {
    * @throws VKitError on any failure; `deadline.reason` if the deadline ends first.
    */
   async preconnect(request: IdleConnectionRequest): Promise<void> {
-    const url = this.#options.endpoint()
-    const connection = await (this.#connection ??= this.#connect(url))
+    const connection = this.#connection ?? (await this.#connect())
     try {
       await new IdleConnection(connection, request, this.#options).open()
     } catch (error) {
       throw error instanceof VKitError || request.deadline.aborted
         ? error
-        : networkError(error, placeOf(url, request.secret))
+        : networkError(error, placeOf(connection.url, request.secret))
     }
   }
 
@@ -98,7 +97,7 @@ export class GotTransport implements Transport {
     this.#ownAgent?.destroy()
   }
 
-  async #connect({ onNotSent }: ExchangeRequest): Promise<Connection> {
+  async #connect(onNotSent?: () => void): Promise<Connection> {
     const url = this.#options.endpoint()
     try {
       return (this.#connection = await (this.#connecting ??= this.#makeConnection(url)))

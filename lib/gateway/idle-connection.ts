@@ -5,7 +5,7 @@ import { callAfter } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import { hostOf } from '../core/url-parts.js'
-import { makeHeaders, openRequest, type Connection } from './connection.js'
+import { openRequest, takeSocket, type Connection } from './connection.js'
 import type { Timeout } from './exchange.js'
 import { networkError, placeOf } from './response-errors.js'
 import { isCertificateRejected } from './secure-socket.js'
@@ -57,7 +57,6 @@ export class IdleConnection {
     const { got, template } = this.#connection
     const { deadline } = this.#request
     const { timeoutMs, clock } = this.#timeout
-    template.headers = makeHeaders('')
     template.request = (_, options) => this.#openRequest(options)
     this.#stream = (got(undefined, undefined, template) as Request).on('error', ({ cause }) => this.#onError(cause))
     this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
@@ -67,7 +66,7 @@ export class IdleConnection {
 
   #openRequest(options: http.RequestOptions): http.ClientRequest {
     const agent = detaching(this.#connection.agent, () => (this.#isDetached = true))
-    return openRequest(this.#connection, Object.assign(options, { agent })).on('socket', socket =>
+    return openRequest(this.#connection, Object.assign(options, { agent }), '').on('socket', socket =>
       this.#onSocket(socket),
     )
   }
@@ -75,6 +74,7 @@ export class IdleConnection {
   #onSocket(socket: Socket): void {
     const { url, sockets, callersAgent } = this.#connection
     if (this.#isSettled) return void socket.destroy()
+    takeSocket(socket)
     this.#socket = socket.on('error', this.#onError).once('close', this.#onClose)
     if (url.protocol === 'https:') {
       const options = { hostname: hostOf(url), place: () => this.#place(), callersAgent }
