@@ -9,6 +9,7 @@ const TTL_MS = 3600_000
 
 export const FLOOR = 'async function that returns a constant'
 export const OURS = 'videokit'
+export const OURS_WITH_MORE = ['videokit, with scopes', 'videokit, with options']
 
 export const cachers = {
   [FLOOR]: {
@@ -48,6 +49,14 @@ export const cachers = {
       const { VKitClient } = await import('@video-io/videokit-nodejs')
       const vkit = new VKitClient({ appSecret, baseUrl: url, cache: { maxEntries: capacity } })
       return identity => vkit.getSessionToken(identity, ['videos.read', 'videos.create'])
+    },
+  },
+  'videokit, with options': {
+    package: '@video-io/videokit-nodejs',
+    async create({ url, capacity, appSecret }) {
+      const { VKitClient } = await import('@video-io/videokit-nodejs')
+      const vkit = new VKitClient({ appSecret, baseUrl: url, cache: { maxEntries: capacity } })
+      return identity => vkit.getSessionToken(identity, { scopes: ['videos.read', 'videos.create'] })
     },
   },
   '@smithy/property-provider, memoize': {

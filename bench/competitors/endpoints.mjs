@@ -2,7 +2,7 @@
 import http from 'node:http'
 
 const HEADERS = {
-  'cache-control': 'no-store',
+  'cache-control': 'private, no-store',
   'x-content-type-options': 'nosniff',
   'content-type': 'application/json',
 }

@@ -13,18 +13,19 @@ export function spread(numbers) {
   return (at(0.75) - at(0.25)) / 2 / median(numbers)
 }
 
-/** The median of the ratios within each round, so that a slow round has no effect. */
+/** The median and the spread of the ratios within each round, so that a slow round has no effect. */
 export function pairedRatio(numbers, floor) {
-  return median(numbers.map((number, round) => number / floor[round]))
+  const ratios = numbers.map((number, round) => number / floor[round])
+  return { ratio: median(ratios), ratioSpread: spread(ratios) }
 }
 
-/** For one value of each candidate's samples: the median, the spread, and the ratio to the floor. */
+/** For one value of each candidate's samples: the median, the spread, and the ratio to the floor with its own spread. */
 export function compare(samples, floor, key) {
   const pick = name => samples[name].map(sample => sample[key])
   return Object.fromEntries(
     Object.keys(samples).map(name => {
       const numbers = pick(name)
-      return [name, { median: median(numbers), spread: spread(numbers), ratio: pairedRatio(numbers, pick(floor)) }]
+      return [name, { median: median(numbers), spread: spread(numbers), ...pairedRatio(numbers, pick(floor)) }]
     }),
   )
 }

@@ -13,6 +13,11 @@ export function times(ratio) {
   return `${number(ratio)} ×`
 }
 
+/** A ratio with its spread, for a goal. */
+export function ratioOf({ ratio, ratioSpread }) {
+  return `${times(ratio)} ± ${percent(ratioSpread)}`
+}
+
 export function bytes(value) {
   if (value >= 1e6) return `${number(value / 1e6)} MB`
   return value >= 1e3 ? `${number(value / 1e3)} kB` : `${number(value)} B`

@@ -1,11 +1,12 @@
-import { OURS } from '../competitors/cachers.mjs'
+import { OURS, OURS_WITH_MORE } from '../competitors/cachers.mjs'
 import { withCandidates } from '../harness/rounds.mjs'
 import { median, pairedRatio } from '../harness/stats.mjs'
-import { number, times } from '../report/format.mjs'
+import { number, ratioOf, times } from '../report/format.mjs'
 import { contenders, MAP } from '../workers/herd.mjs'
 
 const WORKER = new URL('../workers/herd.mjs', import.meta.url)
 const CALLERS = 10_000
+const GOAL = 4
 
 export const title = 'Many concurrent calls'
 export const about = `${CALLERS.toLocaleString('en')} concurrent calls for one user whose token is not cached. The table shows how many requests reach
@@ -13,7 +14,7 @@ the gateway, and the time until every caller has its token. The floor is a map o
 call, the gateway's queue of new connections can be full, and such calls fail.`
 
 export async function measure({ gateway, quick, note }) {
-  const rounds = quick ? 2 : 3
+  const rounds = quick ? 2 : 5
   const context = { url: gateway.urls.http[0], appSecret: 'APP_SECRET', callers: CALLERS }
   const all = Object.keys(contenders).map(name => ({ worker: WORKER, name, context }))
   return withCandidates(all, async candidates => {
@@ -43,7 +44,7 @@ const summarize =
         failed: Math.max(...pick(own, 'failed')),
         ms: median(pick(own, 'ms')),
         cpuMs: median(cpuMs),
-        ratio: pairedRatio(cpuMs, pick(samples[MAP], 'cpuMs')),
+        ...pairedRatio(cpuMs, pick(samples[MAP], 'cpuMs')),
       },
     ]
   }
@@ -59,9 +60,7 @@ export function tables({ contenders }) {
       number(cpuMs),
       times(ratio),
     ])
-  return [
-    { head: ['', 'requests', 'failed calls', 'ms', 'CPU ms', '× floor'], rows, ours: [OURS, 'videokit, with scopes'] },
-  ]
+  return [{ head: ['', 'requests', 'failed calls', 'ms', 'CPU ms', '× floor'], rows, ours: [OURS, ...OURS_WITH_MORE] }]
 }
 
 export function goals({ contenders, callers }) {
@@ -71,6 +70,11 @@ export function goals({ contenders, callers }) {
       goal: `${callers.toLocaleString('en')} callers, one request`,
       saw: `${requests.toLocaleString('en')}`,
       reached: requests === 1,
+    },
+    {
+      goal: `they take at most ${times(GOAL)} the CPU time of a map of promises`,
+      saw: ratioOf(contenders[OURS]),
+      reached: contenders[OURS].ratio <= GOAL,
     },
   ]
 }

@@ -1,10 +1,10 @@
 import { WAYS, CONSTANT, SERVERS } from '../competitors/endpoints.mjs'
 import { withCandidates } from '../harness/rounds.mjs'
 import { compare } from '../harness/stats.mjs'
-import { number, percent, times } from '../report/format.mjs'
+import { number, percent, ratioOf, times } from '../report/format.mjs'
 
 const WORKER = new URL('../workers/server.mjs', import.meta.url)
-const GOAL = 1.05
+const GOALS = { getSessionToken: 1.05, createTokenHandler: 1.15 }
 
 export const title = 'A token endpoint'
 export const about = `\`GET /token\` on 32 connections, with a cached token. The time is the CPU time of the server's process per request, compared
@@ -52,10 +52,10 @@ method, the user and the headers`,
 
 export function goals({ servers }) {
   return Object.entries(servers).flatMap(([server, { cpuUs }]) =>
-    WAYS.filter(name => name !== CONSTANT).map(name => ({
-      goal: `${server}, ${name}: within 5 % of the constant`,
-      saw: times(cpuUs[name].ratio),
-      reached: cpuUs[name].ratio <= GOAL,
+    Object.entries(GOALS).map(([name, goal]) => ({
+      goal: `${server}, ${name}: at most ${times(goal)} the constant`,
+      saw: ratioOf(cpuUs[name]),
+      reached: cpuUs[name].ratio <= goal,
       why: WHY[name],
     })),
   )
