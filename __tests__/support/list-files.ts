@@ -1,13 +1,15 @@
 import { readdirSync } from 'node:fs'
-import path from 'node:path'
 
-const NOT_OURS = /(^|\/)(node_modules|dist|\.next)\//
+const NOT_OURS: readonly string[] = ['node_modules', 'dist', '.next']
 
 /** Returns the files below a folder of the repository whose names match, as paths with `/` from the root, sorted. */
 export function listFiles(folder: string, name: RegExp): string[] {
-  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' })
-  return files
-    .map(file => path.posix.join(folder, file.replaceAll(path.sep, '/')))
-    .filter(file => name.test(file) && !NOT_OURS.test(file))
+  // A link is not followed: the benchmarks install one to the repository itself.
+  return readdirSync(folder, { withFileTypes: true })
+    .flatMap(entry => {
+      const file = `${folder}/${entry.name}`
+      if (entry.isDirectory()) return NOT_OURS.includes(entry.name) ? [] : listFiles(file, name)
+      return name.test(file) ? [file] : []
+    })
     .sort()
 }
