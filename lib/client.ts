@@ -96,9 +96,13 @@ export class VKitClient {
   readonly #warmUp: WarmUp
 
   static {
+    const method: unknown = Reflect.get(this.prototype, 'getSessionToken')
     const peek = (client: object, identity: unknown, scopes: unknown): SessionToken | undefined =>
-      #cache in client ? client.#cache.peek(identity, scopes, client.#defaultCall) : undefined
-    Object.defineProperty(Reflect.get(this.prototype, 'getSessionToken'), PEEK, { value: peek })
+      // A wrapper may have this property too: a Proxy of the method, or a copy of all its properties.
+      #cache in client && client.getSessionToken === method
+        ? client.#cache.peek(identity, scopes, client.#defaultCall)
+        : undefined
+    Object.defineProperty(method, PEEK, { value: peek })
   }
 
   /** @throws VKitConfigError if an option is invalid. A missing app secret is reported by the first call. */

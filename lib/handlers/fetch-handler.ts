@@ -35,7 +35,11 @@ export function createFetchTokenHandler<Req extends FetchRequest = Request>(
   const endpoint = new TokenEndpoint(vkit, options)
   return async request => {
     const { signal } = request
-    const connection = { isClosed: () => signal?.aborted === true, makeSignal: () => signal }
+    const connection = {
+      beforeWait: () => undefined,
+      isClosed: () => signal?.aborted === true,
+      makeSignal: () => signal,
+    }
     const { response, failure } = await endpoint.respond(request, connection)
     if (failure) endpoint.report(failure.error, request)
     if (!response) return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: SAFE_HEADERS })

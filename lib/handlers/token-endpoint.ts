@@ -57,7 +57,7 @@ const JSON_HEADERS: typeof SAFE_HEADERS = Object.freeze({ ...SAFE_HEADERS, 'cont
 /** The client that waits for a response. */
 export interface Connection {
   /** Called before the endpoint waits for something that can take long. */
-  readonly beforeWait?: () => void
+  readonly beforeWait: () => void
   /** Whether the client has disconnected. */
   readonly isClosed: () => boolean
   /** Creates the signal that aborts when the client disconnects. */
@@ -94,7 +94,7 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     let user: EndUser
     try {
       const authenticated = this.#options.authenticate(request)
-      if (isThenable(authenticated)) connection.beforeWait?.()
+      if (isThenable(authenticated)) connection.beforeWait()
       user = await authenticated
     } catch (error) {
       return { response: errorResponse(500, 'INTERNAL'), failure: { error: asObject(error), fromAuthenticate: true } }
@@ -105,7 +105,7 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
       const { identity, scopes } = this.#resolveUser(user)
       const cached = connection.isClosed() ? undefined : this.#peek(identity, scopes)
       if (cached) return { response: tokenResponse(cached) }
-      connection.beforeWait?.()
+      connection.beforeWait()
       signal = connection.makeSignal()
       // getSessionToken checks the identity and the scopes, and its errors name the problem.
       return { response: tokenResponse(await this.#vkit.getSessionToken(identity as string, { scopes, signal })) }

@@ -97,6 +97,16 @@ describe('a token handler', () => {
     }
   })
 
+  it('calls nothing from a polluted prototype', async () => {
+    Object.defineProperty(Object.prototype, 'beforeWait', { value: 'polluted', configurable: true })
+    try {
+      const handler = createFetchTokenHandler(working, { authenticate })
+      expect((await handler(new Request('http://localhost/token'))).status).toBe(200)
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'beforeWait')
+    }
+  })
+
   it('responds to HTTP/2 requests', async () => {
     const handler = createTokenHandler(working, { authenticate })
     const server = http2.createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1')
@@ -162,6 +172,19 @@ describe('a call that need not wait', () => {
     const mocked = await cached()
     mocked.getSessionToken = working.getSessionToken
     const response = await createFetchTokenHandler(mocked, { authenticate })(new Request('http://localhost/token'))
+    expect(await response.json()).toMatchObject({ sessionToken: 'T0KEN' })
+  })
+
+  it.each<[string, (method: TokenSource['getSessionToken']) => TokenSource['getSessionToken']]>([
+    ['a Proxy', method => new Proxy(method, { apply: () => Promise.resolve(TOKEN) })],
+    [
+      'with a copy of all its properties',
+      method => Object.defineProperties(() => Promise.resolve(TOKEN), Object.getOwnPropertyDescriptors(method)),
+    ],
+  ])('still uses a wrapper of the method: %s', async (_, wrap) => {
+    const client = await cached()
+    client.getSessionToken = wrap(Reflect.get(client, 'getSessionToken'))
+    const response = await createFetchTokenHandler(client, { authenticate })(new Request('http://localhost/token'))
     expect(await response.json()).toMatchObject({ sessionToken: 'T0KEN' })
   })
 
