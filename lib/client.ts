@@ -12,6 +12,7 @@ import { GotTransport } from './gateway/got-transport.js'
 import { TokenMinter } from './gateway/token-minter.js'
 import { WarmUp } from './gateway/warm-up.js'
 import {
+  copyScopes,
   resolveBatch,
   resolveCall,
   resolveInvalidation,
@@ -288,8 +289,9 @@ export class VKitClient {
   #resolveRequest(identity: string, { scopes, mode }: ResolvedCall): TokenRequest {
     const pending = this.#cache.pendingRequest(identity, scopes)
     if (pending) return pending
-    const request = resolveRequest(identity, scopes)
-    if (scopes !== undefined && mode === 'default') this.#cache.remember(request, scopes as readonly Scope[])
+    const given = copyScopes(scopes)
+    const request = resolveRequest(identity, given)
+    if (given !== undefined && mode === 'default') this.#cache.remember(request, given as readonly Scope[])
     return request
   }
 

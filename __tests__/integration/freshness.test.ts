@@ -76,6 +76,20 @@ describe('a cached token', () => {
     expect(gateway.requests).toHaveLength(2)
   })
 
+  it('has the scopes that its call asked for, even if the array returns others at the next read', async () => {
+    const { gateway, client } = await scene()
+    let reads = 0
+    const scopes = new Proxy(['videos.read'], {
+      get: (list, key) => (key === '0' && reads++ > 0 ? 'videos.admin.read' : (Reflect.get(list, key) as unknown)),
+    })
+    await client.getSessionToken('user', scopes)
+    await client.getSessionToken('user', ['videos.admin.read'])
+    expect(gateway.requests.map(({ body }) => body)).toEqual([
+      { identity: 'user', scopes: ['videos.read'] },
+      { identity: 'user', scopes: ['videos.admin.read'] },
+    ])
+  })
+
   it('with a lifetime of 60 s is minted once for five calls', async () => {
     const { gateway, client } = await scene({ lifetimeMs: 60_000 })
     for (let i = 0; i < 5; i++) await client.getSessionToken('user')

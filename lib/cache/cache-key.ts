@@ -1,4 +1,5 @@
 import type { LRUCache } from 'lru-cache'
+import { copyText } from '../core/copy-text.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { plainJson } from '../core/plain-json.js'
 import type { TokenRequest } from '../token/token-request.js'
@@ -58,10 +59,10 @@ export class KeyMemo {
     }
   }
 
-  /** Stores the key for `scopes` as passed, in any order. The array is copied, because it belongs to the caller. */
+  /** Stores the key for `scopes` as passed, in any order. All is copied, because it belongs to the caller. */
   remember(request: TokenRequest, scopes: readonly string[]): void {
     this.#last ??= makeLru({ max: this.#maxEntries })
-    this.#last.set(request.identity, { scopes: [...scopes], key: keyOf(request) }, DEFAULTS)
+    this.#last.set(request.identity, { scopes: scopes.map(copyText), key: keyOf(request) }, DEFAULTS)
   }
 
   clear(): void {

@@ -1,4 +1,5 @@
 import { describeType } from '../core/describe-type.js'
+import { copyText } from '../core/copy-text.js'
 import { isUnsetText } from '../core/unset-text.js'
 import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import {
@@ -155,6 +156,14 @@ export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest
   }))
 }
 
+/** Copies an array of scopes, because a proxy or a subclass may return others at the next read. */
+export function copyScopes(scopes: unknown): unknown {
+  return guardGetters(argument, () => {
+    const isList = Array.isArray(scopes) && scopes.length <= MAX_SCOPES
+    return isList ? Array.from<unknown>(scopes) : scopes
+  })
+}
+
 const CALL_KEYS = knownKeys('', [
   'scopes',
   'signal',
@@ -187,8 +196,7 @@ function checkIdentity(identity: unknown): string {
       `identity must not be the string ${text}: your code converted a missing value or an object to a string`,
     )
   }
-  // A copy, because the caller's string may be a slice, which keeps the whole text that it was cut from in memory.
-  return Buffer.from(identity).toString()
+  return copyText(identity)
 }
 
 function checkScopes(scopes: unknown): readonly Scope[] {
@@ -201,7 +209,7 @@ function checkScopes(scopes: unknown): readonly Scope[] {
   const isScope = (scope: unknown): scope is string =>
     typeof scope === 'string' && scope !== '' && scope.length <= MAX_SCOPE_LENGTH && isCleanText(scope)
   if (!list.every(isScope)) throw argument('scopes must be non-empty strings')
-  return list.length === 0 ? NO_SCOPES : Object.freeze([...new Set(list)].sort())
+  return list.length === 0 ? NO_SCOPES : Object.freeze([...new Set(list)].sort().map(copyText))
 }
 
 /** JSON cannot represent half a surrogate pair: two such identities could become one at the gateway. */

@@ -1,6 +1,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, it } from '@jest/globals'
+import { KeyMemo } from '../../../lib/cache/cache-key.js'
 import { resolveBatch, resolveCall, resolveInvalidation, resolveRequest } from '../../../lib/options/call-options.js'
 
 const defaults = { caching: true, deadlineMs: 15_000 }
@@ -150,8 +151,15 @@ describe('an identity', () => {
     const cutOut = (i: number): string => Buffer.alloc(length, `${i}; `).toString('latin1').slice(1, 21)
     collect()
     const before = process.memoryUsage().heapUsed
-    const requests = Array.from({ length: 200 }, (_, i) => resolveRequest(cutOut(i), undefined))
+    const memo = new KeyMemo(200)
+    const requests = Array.from({ length: 200 }, (_, i) => {
+      const scopes = [cutOut(i)]
+      const request = resolveRequest(cutOut(i), scopes)
+      memo.remember(request, scopes)
+      return request
+    })
     collect()
     expect(process.memoryUsage().heapUsed - before).toBeLessThan((requests.length * length) / 2)
+    expect(memo.find(cutOut(1), [cutOut(1)])).toBeDefined()
   })
 })
