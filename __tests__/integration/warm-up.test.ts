@@ -3,6 +3,7 @@ import { HttpsProxyAgent } from 'https-proxy-agent'
 import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
+import net from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { VKitClient, VKitServerError, type VKitClientOptions } from '../../lib/index.js'
 import { assertNoSecret, FakeClock } from '../../lib/testing/index.js'
@@ -113,6 +114,20 @@ describe('warmUp opens the connection of the first mint', () => {
     expect(server.requests).toHaveLength(1)
   })
 
+  it('and closes it if the agent of the caller takes no sockets back', async () => {
+    const server = await startRecordingServer()
+    const sockets: net.Socket[] = []
+    const addRequest = (request: http.ClientRequest): void => {
+      const socket = net.connect(server.port, '127.0.0.1')
+      sockets.push(socket)
+      request.onSocket(socket)
+    }
+    const client = makeClient(server, { agent: { http: { addRequest } } })
+    await client.warmUp()
+    expect(sockets).toMatchObject([{ destroyed: true }])
+    await server.closed()
+  })
+
   it("and gives it to a request that waits for the caller's agent", async () => {
     const server = await startRecordingServer()
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
@@ -198,6 +213,13 @@ describe('warmUp rejects', () => {
     server.respond = socket => socket.destroy()
     const error = await failureOf(makeClient(server, { agent: { https: makeAgent() } }).warmUp())
     expect(error).toMatchObject({ code: 'VKIT_CONNECTION', cause: { code: 'ECONNRESET' } })
+  })
+
+  it('with VKIT_CONNECTION if the connection fails at once', async () => {
+    const server = await startRecordingServer()
+    // Not an address of this machine, so Node fails before the request gets its socket.
+    const agent = { http: new http.Agent({ keepAlive: true, localAddress: '203.0.113.1' }) }
+    expect(await failureOf(makeClient(server, { agent }).warmUp())).toMatchObject({ code: 'VKIT_CONNECTION' })
   })
 
   it('with VKIT_CONNECTION if the proxy refuses', async () => {

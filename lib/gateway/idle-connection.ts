@@ -73,14 +73,15 @@ export class IdleConnection {
 
   #onSocket(socket: Socket): void {
     const { url, sockets, callersAgent } = this.#connection
+    this.#socket = socket.on('error', this.#onError).once('close', this.#onClose)
     if (this.#isSettled) return void socket.destroy()
     takeSocket(socket)
-    this.#socket = socket.on('error', this.#onError).once('close', this.#onClose)
     if (url.protocol === 'https:') {
       const options = { hostname: hostOf(url), place: () => this.#place(), callersAgent }
       sockets.whenSecure(socket, options, { send: () => this.#leave(), refuse: error => this.#fail(error) })
     } else if (socket.connecting) socket.once('connect', () => this.#leave())
-    else this.#leave()
+    // Otherwise, it failed at once, such as without a free port, and will emit the error.
+    else if (!socket.destroyed) this.#leave()
   }
 
   /** Leaves the socket to the agent. The sockets of test tools, which replace the agent, are closed. */
@@ -88,8 +89,11 @@ export class IdleConnection {
     const socket = this.#socket
     if (this.#isSettled || !socket) return
     this.#settle()
-    socket.off('error', this.#onError).off('close', this.#onClose)
-    if (this.#isDetached) {
+    if (this.#isDetached && socket.listenerCount('free') === 0) {
+      // This agent takes no sockets back: without an owner, a later error of the socket would end the process.
+      socket.destroy()
+    } else if (this.#isDetached) {
+      socket.off('error', this.#onError).off('close', this.#onClose)
       // As after a response: the agent reads `_httpMessage`, and notices a server that closes the connection.
       Object.assign(socket.resume(), { _httpMessage: KEPT_ALIVE }).emit('free')
     }
