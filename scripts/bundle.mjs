@@ -33,11 +33,24 @@ const withoutUnusedPackages = {
   resolveId: name => (UNUSED_BY_GOT.includes(name) ? path.resolve('scripts/unused-by-got.mjs') : null),
 }
 
+/** Only Node's cache of a failed `import` needs a new name for the chunk: a failed `require` is retried. */
+const noNewNameInCjs = {
+  name: 'no-new-name-in-cjs',
+  renderDynamicImport: ({ format, targetModuleId }) =>
+    format === 'cjs' && targetModuleId === null ? { left: 'Promise.reject(', right: ')' } : null,
+}
+
+/** The line limit of esbuild breaks strings. A bundler that indents the code, as rollup does, would change them. */
+const CONTINUED_LINE = /(?<!\\)((?:\\\\)*)\\\n/g
+
 /** Keeps the whitespace of our own code, for readable stack traces. */
 const minifyGot = {
   name: 'minify-got',
-  renderChunk: (code, { name }) =>
-    name === 'got' ? transform(code, { minifyWhitespace: true, lineLimit: 200 }) : null,
+  async renderChunk(code, { name }) {
+    if (name !== 'got') return null
+    const minified = await transform(code, { minifyWhitespace: true, lineLimit: 200 })
+    return minified.code.replaceAll(CONTINUED_LINE, '$1')
+  },
 }
 
 /** Exports of Node's modules replace these globals. In Jest's jsdom, they are missing or behave as in a browser. */
@@ -105,7 +118,7 @@ async function bundle({ input, output, plugins = [] }) {
     generatedCode: 'es2015',
     exports: 'named',
     dynamicImportInCjs: false, // Jest does not support `import()` in CommonJS.
-    plugins: [minifyGot],
+    plugins: [minifyGot, noNewNameInCjs],
   })
   await graph.close()
 }

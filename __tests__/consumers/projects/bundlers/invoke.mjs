@@ -13,7 +13,9 @@ const folder = await mkdtemp(path.join(tmpdir(), 'lambda-'))
 const file = path.join(folder, path.basename(bundle))
 await cp(path.dirname(bundle), folder, { recursive: true })
 const require = createRequire(import.meta.url)
-const { handler, sdk: bundled } = file.endsWith('.cjs') ? require(file) : await import(file)
+const loaded = file.endsWith('.cjs') ? require(file) : await import(file)
+// rollup exports what a CommonJS entry exports as the default.
+const { handler, sdk: bundled } = loaded.default ?? loaded
 const { identity } = JSON.parse((await handler()).body)
 assert.equal(identity, process.env.CONSUMER)
 await useSdk(bundled)

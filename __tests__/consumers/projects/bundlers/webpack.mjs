@@ -2,12 +2,14 @@ import { mkdirSync } from 'node:fs'
 import path from 'node:path'
 import webpack from 'webpack'
 
-mkdirSync('out-webpack', { recursive: true })
+const [entry, out] = process.argv.slice(2)
+
+mkdirSync(out, { recursive: true })
 const config = {
   mode: 'production',
   target: 'node20',
-  entry: './lambda.mjs',
-  output: { path: path.resolve('out-webpack'), filename: 'handler.cjs', library: { type: 'commonjs2' } },
+  entry,
+  output: { path: path.resolve(out), filename: 'handler.cjs', library: { type: 'commonjs2' } },
 }
 webpack(config, (error, stats) => {
   if (error) throw error
