@@ -40,17 +40,10 @@ const noNewNameInCjs = {
     format === 'cjs' && targetModuleId === null ? { left: 'Promise.reject(', right: ')' } : null,
 }
 
-/** The line limit of esbuild breaks strings. A bundler that indents the code, as rollup does, would change them. */
-const CONTINUED_LINE = /(?<!\\)((?:\\\\)*)\\\n/g
-
-/** Keeps the whitespace of our own code, for readable stack traces. */
-const minifyGot = {
-  name: 'minify-got',
-  async renderChunk(code, { name }) {
-    if (name !== 'got') return null
-    const minified = await transform(code, { minifyWhitespace: true, lineLimit: 200 })
-    return minified.code.replaceAll(CONTINUED_LINE, '$1')
-  },
+/** got has more text in comments than code. */
+const gotWithoutComments = {
+  name: 'got-without-comments',
+  renderChunk: (code, { name }) => (name === 'got' ? transform(code) : null),
 }
 
 /** Exports of Node's modules replace these globals. In Jest's jsdom, they are missing or behave as in a browser. */
@@ -109,8 +102,11 @@ async function bundle({ input, output, plugins = [] }) {
     ...output,
     dir: dist,
     entryFileNames: '[name]',
+    // got and jwe are loaded when they are needed: see load-chunk.ts. The others are shared, and named for stack traces.
     manualChunks: {
       got: ['got'],
+      jose: ['jose/jwt/decode'],
+      jwe: ['lib/store/jwe.ts'],
       errors: ['errors', 'nearest-name', 'server-only'].map(name => `lib/core/${name}.ts`),
     },
     hoistTransitiveImports: false,
@@ -118,7 +114,7 @@ async function bundle({ input, output, plugins = [] }) {
     generatedCode: 'es2015',
     exports: 'named',
     dynamicImportInCjs: false, // Jest does not support `import()` in CommonJS.
-    plugins: [minifyGot, noNewNameInCjs],
+    plugins: [gotWithoutComments, noNewNameInCjs],
   })
   await graph.close()
 }

@@ -1,5 +1,6 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import type { StoreFailureReason } from '../core/events.js'
+import { loadChunk } from '../core/load-chunk.js'
 
 /** The keys that are derived from one app secret. None reveals the secret or another key. */
 export interface StoreKeys {
@@ -45,14 +46,19 @@ export function storeKeyOf(subject: string, keys: StoreKeys): string {
   return `${PREFIX}:${keys.id}:${createHmac('sha256', keys.index).update(subject).digest('base64url')}`
 }
 
+/** Only clients with a store need it. */
+function loadJwe(): Promise<typeof import('./jwe.js')> {
+  return loadChunk(() => import('./jwe.js'), 'jwe.js')
+}
+
 /** Loads what `sealRecord` and `openRecord` load at their first call. Never rejects: they load it again. */
 export async function loadRecordCrypto(): Promise<void> {
-  await Promise.allSettled([import('jose/jwe/flattened/encrypt'), import('jose/jwe/flattened/decrypt')])
+  await loadJwe().catch(() => undefined)
 }
 
 /** Encrypts `content` for this store key only: RFC 7516, `dir` with `A256GCM`, a key per record. */
 export async function sealRecord(content: string, storeKey: string, keys: StoreKeys): Promise<string> {
-  const { FlattenedEncrypt } = await import('jose/jwe/flattened/encrypt')
+  const { FlattenedEncrypt } = await loadJwe()
   const salt = randomBytes(SALT_BYTES)
   const { iv, ciphertext, tag } = await new FlattenedEncrypt(Buffer.from(content))
     .setProtectedHeader(HEADER)
@@ -70,7 +76,7 @@ export async function openRecord(record: unknown, storeKey: string, keys: StoreK
   if (parts.length !== 4 || !salt || !iv || !ciphertext || !tag || !parts.every(isCanonical)) {
     throw new UnusableRecord('corrupt')
   }
-  const { flattenedDecrypt } = await import('jose/jwe/flattened/decrypt')
+  const { flattenedDecrypt } = await loadJwe()
   // The header and the store key are not from the record, so a writer of the store cannot choose them.
   const jwe = { protected: PROTECTED, aad: Buffer.from(storeKey).toString('base64url'), iv, ciphertext, tag }
   try {
