@@ -139,6 +139,9 @@ export class VKitClient {
     let call: ResolvedCall | undefined
     try {
       VKitClient.#assertClient(this, 'getSessionToken')
+      // Most calls end here: without options, they need not be resolved.
+      const known = this.#cache.peek(identity, scopesOrOptions, this.#defaultCall)
+      if (known !== undefined) return known
       call = scopesOrOptions === undefined ? this.#defaultCall : resolveCall(scopesOrOptions, this.#options)
       const cached = this.#cache.peek(identity, call.scopes, call)
       if (cached !== undefined) return cached

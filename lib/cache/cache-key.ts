@@ -47,9 +47,10 @@ export class KeyMemo {
    */
   find(identity: string, scopes: unknown): string | undefined {
     try {
+      if (!Array.isArray(scopes)) return undefined
       // `peek`, because a key that must be built again now and then costs less than a move to the front on every hit.
       const last = this.#last?.peek(identity, DEFAULTS)
-      if (!last || !Array.isArray(scopes) || last.scopes.length !== scopes.length) return undefined
+      if (last?.scopes.length !== scopes.length) return undefined
       for (let i = 0; i < scopes.length; i++) {
         if (scopes[i] !== last.scopes[i]) return undefined
       }
