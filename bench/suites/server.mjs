@@ -46,8 +46,7 @@ export function tables({ servers }) {
 const WHY = {
   getSessionToken: `a hit reads two clocks, and V8 optimizes its code less in a server than in a loop. In a request that does other work, it is
 a small part`,
-  createTokenHandler: `for each request, the handler creates an AbortController, to stop waiting for a client that disconnects, and checks the
-method, the user and the headers`,
+  createTokenHandler: 'for each request, the handler checks the method, the user and the headers',
 }
 
 export function goals({ servers }) {
