@@ -72,6 +72,7 @@ describe('a process', () => {
 
   it('does not end with exit code 13 while warmUp waits for the secret', async () => {
     const gateway = await startGateway()
+    // Any event that does not keep the process alive would do: how long it takes does not matter.
     const end = await run(
       gateway,
       `const appSecret = () => new Promise(resolve => setTimeout(resolve, 100, 'secret').unref())

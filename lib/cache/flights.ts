@@ -27,14 +27,14 @@ export interface FlightOptions extends Pick<Flight, 'request' | 'mustMint'> {
 }
 
 /** How a flight ended. Its callers share it, so each of them throws a copy of the error: see `resultOf`. */
-export type Outcome<T> =
+export type FlightOutcome<T> =
   { readonly failed: false; readonly result: T } | { readonly failed: true; readonly error: unknown }
 
 /** A flight that callers can wait for. */
 export interface SharedFlight<T> extends Flight {
-  readonly outcome: Promise<Outcome<T>>
+  readonly outcome: Promise<FlightOutcome<T>>
   /** The callers that may leave. A caller that leaves is removed: it does not receive the outcome. */
-  readonly waiters: Set<(outcome: Outcome<T>) => void>
+  readonly waiters: Set<(outcome: FlightOutcome<T>) => void>
 }
 
 /**
@@ -102,7 +102,7 @@ export class Flights<T> {
    *
    * The flight goes on after the caller leaves.
    */
-  wait(flight: SharedFlight<T>, deadlineMs: number, signal: AbortSignal | undefined): Promise<Outcome<T>> {
+  wait(flight: SharedFlight<T>, deadlineMs: number, signal: AbortSignal | undefined): Promise<FlightOutcome<T>> {
     const endsInTime = flight.deadline.remainingMs() <= deadlineMs
     // Thousands of callers may wait, and most of them have neither a signal nor a deadline of their own.
     if (!signal && endsInTime) return flight.outcome
@@ -115,7 +115,7 @@ export class Flights<T> {
         stop?.()
         own?.clear()
       }
-      const end = (outcome: Outcome<T>): void => {
+      const end = (outcome: FlightOutcome<T>): void => {
         leave()
         resolve(outcome)
       }
@@ -157,7 +157,7 @@ export class Flights<T> {
 
   #track(flight: Flight, promise: Promise<T>): SharedFlight<T> {
     const waiters: SharedFlight<T>['waiters'] = new Set()
-    const end = (outcome: Outcome<T>): Outcome<T> => {
+    const end = (outcome: FlightOutcome<T>): FlightOutcome<T> => {
       flight.deadline.clear()
       this.#pending.delete(shared)
       // Otherwise, the map would grow with every flight until the garbage collector removes them.
@@ -177,7 +177,7 @@ export class Flights<T> {
 }
 
 /** Returns the result of a flight. Each caller that its failure reaches gets a separate error object. */
-export function resultOf<T>(outcome: Outcome<T>): T {
+export function resultOf<T>(outcome: FlightOutcome<T>): T {
   if (outcome.failed) throw copyError(outcome.error)
   return outcome.result
 }

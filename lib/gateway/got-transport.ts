@@ -61,13 +61,12 @@ export class GotTransport implements Transport {
   async exchange(request: ExchangeRequest): Promise<GatewayResponse> {
     const { secret } = request
     const connection = this.#connection ?? (await this.#connect(request.onNotSent))
-    const place = (): string => placeOf(connection.url, secret)
     try {
       const raw = await this.#send(connection, request)
+      const place = (): string => placeOf(connection.url, secret)
       return parseResponse(raw, { secret, place, nowMs: this.#options.clock.now() })
     } catch (error) {
-      // Other errors come from third-party code, and may contain any data that this code had.
-      throw error instanceof VKitError || request.deadline.aborted ? error : networkError(error, place())
+      throw toOwnError(error, connection, request)
     }
   }
 
@@ -86,9 +85,7 @@ export class GotTransport implements Transport {
     try {
       await new IdleConnection(connection, request, this.#options).open()
     } catch (error) {
-      throw error instanceof VKitError || request.deadline.aborted
-        ? error
-        : networkError(error, placeOf(connection.url, request.secret))
+      throw toOwnError(error, connection, request)
     }
   }
 
@@ -150,6 +147,11 @@ function makeTemplate(Options: new () => Options, { url, agent }: Pick<Connectio
   // Emptied, because got would slowly copy its four unused default properties for each mint.
   template.cacheOptions = {}
   return template
+}
+
+/** Replaces errors of third-party code, which may contain any data that this code had. */
+function toOwnError(error: unknown, { url }: Connection, { deadline, secret }: IdleConnectionRequest): unknown {
+  return error instanceof VKitError || deadline.aborted ? error : networkError(error, placeOf(url, secret))
 }
 
 /** Throws a retryable error: the cause is local, such as too many open files, and may be gone at the next call. */

@@ -4,6 +4,7 @@ import type { Request } from 'got'
 import { callAfter } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
+import { ownProperties } from '../core/own-properties.js'
 import { hostOf } from '../core/url-parts.js'
 import { openRequest, takeSocket, type Connection } from './connection.js'
 import type { Timeout } from './exchange.js'
@@ -155,5 +156,5 @@ function detaching(agent: http.Agent, onDetached: () => void): http.Agent {
   // A getter of the agent may need the agent itself as `this`.
   const get = (target: http.Agent, name: string | symbol): unknown =>
     name === 'addRequest' ? addRequest : Reflect.get(target, name)
-  return new Proxy(agent, { get })
+  return new Proxy(agent, ownProperties({ get }))
 }
