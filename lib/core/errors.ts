@@ -1,4 +1,4 @@
-import { brand, VKitError, type VKitErrorDetails } from './vkit-error.js'
+import { brand, registerClasses, VKitError, type VKitErrorDetails } from './vkit-error.js'
 
 /**
  * `VKIT_CONFIG`: an invalid option, a missing app secret, a session token instead of the app secret, or use in a
@@ -187,3 +187,20 @@ export class VKitClosedError extends VKitError {
     super(message, { retryable: false, ...details, code: 'VKIT_CLOSED' })
   }
 }
+
+registerClasses({
+  VKIT_CONFIG: VKitConfigError,
+  VKIT_INVALID_ARGUMENT: VKitArgumentError,
+  VKIT_INVALID_REQUEST: VKitRequestError,
+  VKIT_UNAUTHENTICATED: VKitAuthenticationError,
+  VKIT_FORBIDDEN: VKitPermissionError,
+  VKIT_RATE_LIMITED: VKitRateLimitError,
+  VKIT_UNAVAILABLE: VKitServerError,
+  VKIT_CONNECTION: VKitConnectionError,
+  VKIT_TLS: VKitConnectionError,
+  VKIT_TIMEOUT: VKitTimeoutError,
+  VKIT_INVALID_RESPONSE: VKitResponseError,
+  VKIT_IDENTITY_MISMATCH: VKitResponseError,
+  VKIT_REDIRECT: VKitResponseError,
+  VKIT_CLOSED: VKitClosedError,
+})

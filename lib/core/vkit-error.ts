@@ -1,29 +1,8 @@
+import { readErrorJson, type RefusedBy, type VKitErrorCode, type VKitErrorJSON } from './error-json.js'
 import { ownProperties } from './own-properties.js'
 import { sanitizeCause, type SanitizedCause } from './sanitize-cause.js'
 
-/** The `code` of a `VKitError`. It changes only in a major version. */
-export type VKitErrorCode =
-  | 'VKIT_CONFIG'
-  | 'VKIT_INVALID_ARGUMENT'
-  | 'VKIT_INVALID_REQUEST'
-  | 'VKIT_UNAUTHENTICATED'
-  | 'VKIT_FORBIDDEN'
-  | 'VKIT_RATE_LIMITED'
-  | 'VKIT_UNAVAILABLE'
-  | 'VKIT_CONNECTION'
-  | 'VKIT_TLS'
-  | 'VKIT_TIMEOUT'
-  | 'VKIT_INVALID_RESPONSE'
-  | 'VKIT_IDENTITY_MISMATCH'
-  | 'VKIT_REDIRECT'
-  | 'VKIT_CLOSED'
-
-/**
- * Why the client refused to send a request. `key`: the last mint for this identity and these scopes failed, and its
- * backoff or `Retry-After` has not ended. `secret`: the gateway does not accept the app secret. `circuit`: the gateway
- * fails for everyone. `overload`: the queue is too long.
- */
-export type RefusedBy = 'key' | 'secret' | 'circuit' | 'overload'
+export type { RefusedBy, VKitErrorCode, VKitErrorJSON } from './error-json.js'
 
 /** The details of an error. An error itself has this shape, so it can be copied. */
 export interface VKitErrorDetails {
@@ -45,26 +24,13 @@ export interface VKitErrorDetails {
   readonly cause?: SanitizedCause | undefined
 }
 
-/** The JSON form of a `VKitError`. */
-export interface VKitErrorJSON {
-  /** The class of the error. */
-  readonly name: string
-  /** The code of the error. */
-  readonly code: VKitErrorCode
-  /** A human-readable text; it can change in any version. */
-  readonly message: string
-  /** Whether the same call may succeed later. */
-  readonly retryable: boolean
-  /** The number of attempts for this call; 0 if the client sent no request. */
-  readonly attempts: number
-  /** The HTTP status of the response. */
-  readonly status?: number
-  /** The gateway's ID of the failed request. */
-  readonly requestId?: string
-  /** The milliseconds to wait before a retry. */
-  readonly retryAfterMs?: number
-  /** Why the client refused to send a request, if it did. */
-  readonly refusedBy?: RefusedBy
+type VKitErrorClass = new (message: string, details?: VKitErrorDetails) => VKitError
+
+const classes = new Map<string, VKitErrorClass>()
+
+/** Sets the class of each code, for `VKitError.from`, which cannot import the classes: they import this file. */
+export function registerClasses(classOfCode: Readonly<Record<VKitErrorCode, VKitErrorClass>>): void {
+  for (const [code, errorClass] of Object.entries(classOfCode)) classes.set(code, errorClass)
 }
 
 const brandOf = (name: string): symbol => Symbol.for(`@video-io/videokit-nodejs/${name}`)
@@ -138,9 +104,26 @@ export abstract class VKitError extends Error {
     return value instanceof VKitError
   }
 
+  /**
+   * Returns the error again of which `value` is the JSON form: of the class of its `code`, with all its properties.
+   *
+   * Send `error.toJSON()` to another thread, process or job, because a copy of the error itself loses its class and its
+   * code. An error of any copy of this package is accepted too. `stack` is that of this call, and `cause` is missing.
+   *
+   * @throws VKitArgumentError if `value` is anything else, because a guessed `retryable` could make the caller retry
+   * what can never succeed
+   */
+  static from(value: unknown): VKitError {
+    const { message, ...details } = readErrorJson(value, classes, problem =>
+      createError(`VKitError.from needs the result of error.toJSON(): ${problem}.`, { code: 'VKIT_INVALID_ARGUMENT' }),
+    )
+    return createError(message, details)
+  }
+
   /** Returns the JSON form, without `stack` and `cause`. */
   toJSON(): VKitErrorJSON {
-    const { name, code, message, retryable, attempts, status, requestId, retryAfterMs, refusedBy } = this
+    const { name, message } = this
+    const { code, retryable, attempts, status, requestId, retryAfterMs, refusedBy } = ownProperties<VKitError>(this)
     return {
       name,
       code,
@@ -153,6 +136,12 @@ export abstract class VKitError extends Error {
       ...(refusedBy !== undefined && { refusedBy }),
     }
   }
+}
+
+function createError(message: string, details: VKitErrorDetails & { readonly code: VKitErrorCode }): VKitError {
+  const errorClass = classes.get(details.code)
+  if (!errorClass) throw new Error('The classes of the errors are not loaded.')
+  return new errorClass(message, details)
 }
 
 /** Copies an error for one of several callers that share a failure, so that none sees the changes of another. */

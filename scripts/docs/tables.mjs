@@ -20,7 +20,7 @@ export async function errorTable() {
     ])
   })
   const documented = new Set(rows.map(([, code]) => code))
-  const codes = declaration('lib/core/vkit-error.ts', 'VKitErrorCode').type.types.map(
+  const codes = declaration('lib/core/error-json.ts', 'VKitErrorCode').type.types.map(
     type => `\`${type.literal.text}\``,
   )
   const missing = codes.filter(code => !documented.has(code))
