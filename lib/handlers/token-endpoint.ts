@@ -4,6 +4,8 @@ import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
 import { inheritedProperty, ownProperties } from '../core/own-properties.js'
 import { PEEK } from '../core/peek.js'
 import { VKitError } from '../core/vkit-error.js'
+import { hasMethods } from '../options/checks.js'
+import { remainingSeconds } from '../token/expiry.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
 
@@ -28,6 +30,14 @@ export interface TokenHandlerOptions<Req> {
    * the error goes to `next`. Errors that it throws are ignored.
    */
   readonly onError?: ((error: unknown, request: Req) => void) | undefined
+  /**
+   * Adds `expiresIn` to the response: the whole seconds, a number, until the token expires. Like `expires_in` of OAuth
+   * (RFC 6749 section 5.1), it lets a device with a wrong clock know when to request a new token. It is missing if
+   * `expiresAt` is not readable. Default: false, because some apps accept only strings.
+   */
+  readonly expiresIn?: boolean | undefined
+  /** The clock for `expiresIn`, for tests. Pass the `FakeClock` of the client. Default: the clock of the machine. */
+  readonly clock?: { now(): number } | undefined
 }
 
 export interface EndpointResponse {
@@ -70,9 +80,14 @@ const OPTION_NAMES: readonly string[] = [
   'authenticate',
   'scopes',
   'onError',
+  'expiresIn',
+  'clock',
 ] satisfies (keyof TokenHandlerOptions<never>)[]
 /** The maximum of a random `Retry-After`, which spreads the retries of clients that failed at the same time. */
 const LONGEST_RETRY_AFTER_S = 5
+
+/** Looked up at each call, so that a test can replace and restore it at any time. */
+const systemTime = { now: (): number => Date.now() }
 
 /** The part that all handlers share: it authenticates a request and creates the response, for any kind of server. */
 export class TokenEndpoint<Req extends { readonly method?: string | undefined }> {
@@ -82,8 +97,8 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
   constructor(vkit: TokenSource, options: TokenHandlerOptions<Req>) {
     checkArguments(vkit, options)
     this.#vkit = vkit
-    const { authenticate, scopes, onError } = ownProperties<TokenHandlerOptions<Req>>(options)
-    this.#options = { authenticate, scopes: scopes && [...scopes], onError }
+    const { authenticate, scopes, onError, expiresIn, clock } = ownProperties<TokenHandlerOptions<Req>>(options)
+    this.#options = { authenticate, scopes: scopes && [...scopes], onError, expiresIn, clock }
   }
 
   /** Responds to a request; never rejects. If the client disconnects, it stops waiting, but the token is still cached. */
@@ -104,11 +119,11 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
     try {
       const { identity, scopes } = this.#resolveUser(user)
       const cached = connection.isClosed() ? undefined : this.#peek(identity, scopes)
-      if (cached) return { response: tokenResponse(cached) }
+      if (cached) return { response: this.#toResponse(cached) }
       connection.beforeWait()
       signal = connection.makeSignal()
       // getSessionToken checks the identity and the scopes, and its errors name the problem.
-      return { response: tokenResponse(await this.#vkit.getSessionToken(identity as string, { scopes, signal })) }
+      return { response: this.#toResponse(await this.#vkit.getSessionToken(identity as string, { scopes, signal })) }
     } catch (error) {
       if (signal?.aborted && error === signal.reason) return {}
       return { response: toErrorResponse(error), failure: { error, fromAuthenticate: false } }
@@ -119,6 +134,16 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
   report(error: unknown, request: Req, fallback: (error: unknown) => void = printError): void {
     const { onError = fallback } = this.#options
     callListener(() => onError(error, request))
+  }
+
+  /** Contains only the documented members, each a string by default, because iOS decodes them strictly. */
+  #toResponse(token: SessionToken): EndpointResponse {
+    const { sessionToken, expiresAt, identity } = token
+    const { clock = systemTime } = this.#options
+    // JSON omits a member that is undefined.
+    const expiresIn = this.#options.expiresIn ? remainingSeconds(token, clock.now()) : undefined
+    const body = JSON.stringify({ sessionToken, expiresAt, identity, expiresIn })
+    return { status: 200, headers: JSON_HEADERS, body }
   }
 
   #resolveUser(user: NonNullable<EndUser>): { identity: unknown; scopes?: readonly Scope[] | undefined } {
@@ -159,7 +184,8 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (unknown !== undefined) {
     throw new VKitConfigError(`A token handler has no option "${unknown}". Known options: ${OPTION_NAMES.join(', ')}.`)
   }
-  const { authenticate, scopes, onError } = ownProperties(options as Record<keyof TokenHandlerOptions<never>, unknown>)
+  const own = ownProperties(options as Record<keyof TokenHandlerOptions<never>, unknown>)
+  const { authenticate, scopes, onError, expiresIn, clock } = own
   if (typeof authenticate !== 'function') {
     throw new VKitConfigError('A token handler needs authenticate, a function that returns the user of a request.')
   }
@@ -167,11 +193,10 @@ function checkArguments(vkit: unknown, options: unknown): void {
     throw new VKitConfigError('scopes must be an array of strings.')
   }
   if (onError !== undefined && typeof onError !== 'function') throw new VKitConfigError('onError must be a function.')
-}
-
-/** Contains only the documented members, each a string, because iOS decodes them strictly. */
-function tokenResponse({ sessionToken, expiresAt, identity }: SessionToken): EndpointResponse {
-  return { status: 200, headers: JSON_HEADERS, body: JSON.stringify({ sessionToken, expiresAt, identity }) }
+  if (expiresIn !== undefined && typeof expiresIn !== 'boolean') {
+    throw new VKitConfigError('expiresIn must be true or false: the gateway determines how long a token is valid.')
+  }
+  if (clock !== undefined && !hasMethods(clock, ['now'])) throw new VKitConfigError('clock must have the method now.')
 }
 
 /** Contains only a code and `Retry-After`, never text from the gateway. */

@@ -1,6 +1,7 @@
 import { decodeJwt } from 'jose/jwt/decode'
 import { utcMs } from '../core/dates.js'
 import { readOwn } from '../core/own-properties.js'
+import type { SessionToken } from './session-token.js'
 
 const RFC_3339 = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/
 const MAX_EPOCH_MS = 253_402_300_800_000 // The year 10000, which RFC 3339 cannot represent.
@@ -44,4 +45,15 @@ export function readJwtExpiry(token: string): number | undefined {
   } catch {
     return undefined // Opaque tokens are valid too.
   }
+}
+
+/**
+ * Returns the whole seconds until a token expires: at `expiresAt` or, if the token is a JWT, at its `exp`, if that is
+ * earlier. Returns undefined if `expiresAt` cannot be read.
+ */
+export function remainingSeconds({ sessionToken, expiresAt }: SessionToken, nowMs: number): number | undefined {
+  const expiresMs = parseExpiry(expiresAt)
+  if (expiresMs === undefined) return undefined
+  const earliestMs = Math.min(expiresMs, readJwtExpiry(sessionToken) ?? Infinity)
+  return Math.max(0, Math.floor((earliestMs - nowMs) / 1000))
 }

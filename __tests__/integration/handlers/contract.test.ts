@@ -1,16 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import type { EndUser, TokenSource } from '../../../lib/handlers/index.js'
-import {
-  VKitError,
-  type Scope,
-  type SessionToken,
-  type VKitClient,
-  type VKitClientOptions,
-} from '../../../lib/index.js'
+import { VKitError, type SessionToken, type VKitClient, type VKitClientOptions } from '../../../lib/index.js'
 import { FakeClock, type GatewayEmulator, type GatewayFault } from '../../../lib/testing/index.js'
 import { reasonOf } from '../../support/failure.js'
 import { afterThisTest, makeClient, startGateway } from '../../support/gateway.js'
-import { SERVERS, type Reply, type RunningServer, type Server } from './servers.js'
+import { SERVERS, type Reply, type RunningServer, type Server, type Setup } from './servers.js'
 
 /** A thousand connections are slow on a busy machine. */
 jest.setTimeout(30_000)
@@ -25,7 +19,7 @@ const ALICE = { headers: { authorization: 'Bearer alice' } }
 
 interface TestOptions {
   readonly authenticate?: (authorization: string | undefined) => unknown
-  readonly scopes?: readonly Scope[]
+  readonly options?: Setup['options']
   readonly client?: VKitClientOptions
   /** Wraps the client that the handler uses. */
   readonly between?: (vkit: VKitClient) => TokenSource
@@ -39,7 +33,8 @@ interface World extends RunningServer {
 }
 
 async function setUp(server: Server, options: TestOptions = {}): Promise<World> {
-  const gateway = await startGateway()
+  const { clock } = options.client ?? {}
+  const gateway = await startGateway(clock && { clock })
   const vkit = makeClient(gateway, { maxRetries: 0, ...options.client })
   const reported: unknown[] = []
   const reportedToApp: unknown[] = []
@@ -47,7 +42,7 @@ async function setUp(server: Server, options: TestOptions = {}): Promise<World> 
   const running = await server.start({
     vkit: options.between?.(vkit) ?? vkit,
     authenticate: (options.authenticate as typeof byHeader | undefined) ?? byHeader,
-    ...(options.scopes && { scopes: options.scopes }),
+    ...(options.options && { options: options.options }),
     onError: error => void reported.push(error),
     appHook: error => void reportedToApp.push(error),
   })
@@ -93,6 +88,22 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
       expect(gateway.requests[0]?.body).toEqual({ identity: 'user-alice', scopes: [] })
     })
 
+    it('receives expiresIn too, the remaining seconds at the time of the response, if the option is set', async () => {
+      const clock = new FakeClock()
+      const { send, gateway } = await setUp(server, { client: { clock }, options: { expiresIn: true, clock } })
+      const [first, later] = [await send(ALICE), await clock.advance(600_500).then(() => send(ALICE))]
+
+      const token = JSON.parse(first.text) as SessionToken
+      expect(token).toEqual({
+        sessionToken: expect.any(String),
+        expiresAt: '2030-01-01T01:00:00.000Z',
+        identity: 'user-alice',
+        expiresIn: 3600,
+      })
+      expect(JSON.parse(later.text)).toEqual({ ...token, expiresIn: 2999 })
+      expect(gateway.requests).toHaveLength(1)
+    })
+
     it('is the one that authenticate returns, whatever the request contains', async () => {
       const { send, gateway } = await setUp(server)
       const claims = JSON.stringify({ identity: 'user-admin', userId: 'user-admin', user: { id: 'user-admin' } })
@@ -113,7 +124,7 @@ describe.each(SERVERS)('the token endpoint on $name', server => {
     })
 
     it('receives the scopes from authenticate, or else those of the options', async () => {
-      const { send, gateway } = await setUp(server, { scopes: ['videos.read'] })
+      const { send, gateway } = await setUp(server, { options: { scopes: ['videos.read'] } })
       for (const user of ['alice', 'bob', 'carol']) await send({ headers: { authorization: `Bearer ${user}` } })
       expect(gateway.requests.map(request => request.body)).toEqual([
         { identity: 'user-alice', scopes: ['videos.read'] },

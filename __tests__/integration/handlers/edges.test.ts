@@ -55,6 +55,8 @@ describe('a token handler', () => {
     ['a misspelt option', working, { authenticate, scope: ['videos.read'] }],
     ['a string as scopes', working, { authenticate, scopes: 'videos.read' }],
     ['an onError that is not a function', working, { authenticate, onError: true }],
+    ['a lifetime as expiresIn', working, { authenticate, expiresIn: 3600 }],
+    ['a clock without now', working, { authenticate, clock: {} }],
   ])('cannot be created with %s', (_, vkit, options) => {
     const given = [vkit as TokenSource, options as TokenHandlerOptions<unknown>] as const
     expect(() => createTokenHandler(...given)).toThrow(VKitConfigError)
@@ -95,6 +97,24 @@ describe('a token handler', () => {
     } finally {
       Reflect.deleteProperty(Object.prototype, 'scopes')
     }
+  })
+
+  it('sends no expiresIn because of a polluted prototype', async () => {
+    Object.defineProperty(Object.prototype, 'expiresIn', { value: true, configurable: true })
+    try {
+      const handler = createFetchTokenHandler(working, { authenticate })
+      const response = await handler(new Request('http://localhost/token'))
+      expect(Object.keys((await response.json()) as object)).toEqual(['sessionToken', 'expiresAt', 'identity'])
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'expiresIn')
+    }
+  })
+
+  it('sends no expiresIn if expiresAt is not readable', async () => {
+    const source: TokenSource = { getSessionToken: () => Promise.resolve({ ...TOKEN, expiresAt: 'soon' }) }
+    const handler = createFetchTokenHandler(source, { authenticate, expiresIn: true })
+    const response = await handler(new Request('http://localhost/token'))
+    expect(await response.json()).toEqual({ sessionToken: 'T0KEN', expiresAt: 'soon', identity: 'user' })
   })
 
   it('calls nothing from a polluted prototype', async () => {

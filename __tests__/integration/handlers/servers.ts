@@ -11,13 +11,12 @@ import {
   type TokenHandlerOptions,
   type TokenSource,
 } from '../../../lib/handlers/index.js'
-import type { Scope } from '../../../lib/index.js'
 
 /** The endpoint that a test needs, described the same way for every framework. */
 export interface Setup {
   readonly vkit: TokenSource
   readonly authenticate: (authorization: string | undefined) => EndUser | Promise<EndUser>
-  readonly scopes?: readonly Scope[]
+  readonly options?: Pick<TokenHandlerOptions<never>, 'scopes' | 'expiresIn' | 'clock'>
   readonly onError: (error: unknown) => void
   /** The framework's own error hook, for handlers that use one. */
   readonly appHook: (error: unknown) => void
@@ -73,8 +72,8 @@ export const SERVERS: readonly Server[] = [
 ]
 
 function optionsOf<Req>(setup: Setup, headerOf: (request: Req) => string | undefined): TokenHandlerOptions<Req> {
-  const { authenticate, scopes, onError } = setup
-  return { authenticate: request => authenticate(headerOf(request)), scopes, onError }
+  const { authenticate, options, onError } = setup
+  return { ...options, authenticate: request => authenticate(headerOf(request)), onError }
 }
 
 async function startExpress(framework: typeof express, setup: Setup): Promise<RunningServer> {

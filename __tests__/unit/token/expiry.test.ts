@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { parseExpiry } from '../../../lib/token/expiry.js'
+import { makeJwt } from '../../../lib/testing/emulator-jwt.js'
+import { parseExpiry, remainingSeconds } from '../../../lib/token/expiry.js'
 
 const at = (text: string): number => new Date(text).getTime()
 
@@ -87,5 +88,21 @@ describe('parseExpiry', () => {
         expect(ms === undefined || Number.isSafeInteger(ms)).toBe(true)
       }),
     )
+  })
+})
+
+describe('remainingSeconds', () => {
+  const now = at('2030-01-01T00:00:00Z')
+  const jwt = (claims: object): string => makeJwt(claims, 'any key')
+
+  it.each<[string, string, string, number | undefined]>([
+    ['is a whole number, rounded down', 'T0KEN', '2030-01-01T00:01:00.999Z', 60],
+    ['is never negative', 'T0KEN', '2029-12-31T23:59:59Z', 0],
+    ['ends at the exp of a JWT, if that is earlier', jwt({ exp: now / 1000 + 30 }), '2030-01-01T00:01:00Z', 30],
+    ['ends at expiresAt, if that is earlier', jwt({ exp: now / 1000 + 90 }), '2030-01-01T00:01:00Z', 60],
+    ['reads epoch seconds', jwt({}), String(now / 1000 + 60), 60],
+    ['is unknown if expiresAt is not readable', jwt({ exp: now / 1000 + 30 }), 'soon', undefined],
+  ])('%s', (_, sessionToken, expiresAt, seconds) => {
+    expect(remainingSeconds({ sessionToken, expiresAt, identity: 'user', scopes: [] }, now)).toBe(seconds)
   })
 })
