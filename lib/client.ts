@@ -70,8 +70,14 @@ export interface ClientStats {
   readonly failingKeys: number
 }
 
-/** The method that a token endpoint calls: of a `VKitClient`, or of your own object. */
-export type TokenSource = Pick<VKitClient, 'getSessionToken'>
+/**
+ * The method of a `VKitClient` that a token endpoint calls. Any object with this method can take the place of a client: an
+ * object that wraps one, or in your unit tests `{ getSessionToken: async () => token }`.
+ */
+export interface TokenSource {
+  /** Returns a session token of one user. It must return a promise, because callers may use `then` and `catch`. */
+  getSessionToken(identity: string, options?: GetSessionTokenOptions | readonly Scope[]): Promise<SessionToken>
+}
 
 /**
  * Gets session tokens of Video.io for your users.
@@ -84,7 +90,7 @@ export type TokenSource = Pick<VKitClient, 'getSessionToken'>
  * const { sessionToken, expiresAt, identity } = await vkit.getSessionToken('END_USER_ID')
  * ```
  */
-export class VKitClient {
+export class VKitClient implements TokenSource {
   readonly #options: ResolvedOptions
   readonly #events: Events
   readonly #transport: GotTransport

@@ -1,9 +1,12 @@
-// Compiled by `npm run typecheck`, never run: it checks how `authenticate` is typed if the app writes no type.
+// Compiled by `npm run typecheck`, never run: it checks how `authenticate` is typed if the app writes no type, and what
+// can take the place of a client.
+import { jest } from '@jest/globals'
 import express from 'express'
 import fastify from 'fastify'
 import http from 'node:http'
 import http2 from 'node:http2'
 import { createFetchTokenHandler, createTokenHandler, type TokenSource } from '../../../lib/handlers/index.js'
+import type { SessionToken, VKitClient } from '../../../lib/index.js'
 
 declare const vkit: TokenSource
 
@@ -55,3 +58,40 @@ createFetchTokenHandler(vkit, { authenticate: () => false })
 createTokenHandler(vkit, {})
 // @ts-expect-error authenticate is required
 createTokenHandler(vkit)
+
+const token: SessionToken = { sessionToken: 'T', expiresAt: '2030-01-01T00:00:00Z', identity: 'user', scopes: [] }
+declare const client: VKitClient
+
+class Tenant implements TokenSource {
+  async getSessionToken(identity: string): Promise<SessionToken> {
+    return client.getSessionToken(`tenant-1/${identity}`)
+  }
+}
+
+/** What an app may pass instead of a client. */
+const sources: TokenSource[] = [
+  client,
+  new Tenant(),
+  { getSessionToken: async () => Promise.resolve(token) },
+  { getSessionToken: async identity => Promise.resolve({ ...token, identity: identity.trim() }) },
+  { getSessionToken: async (identity: string, options?: object) => client.getSessionToken(identity, options) },
+  { getSessionToken: async (identity: string, scopes?: string[]) => client.getSessionToken(identity, scopes) },
+  { getSessionToken: jest.fn(async () => Promise.resolve(token)) },
+  { getSessionToken: jest.fn<TokenSource['getSessionToken']>().mockResolvedValue(token) },
+  { getSessionToken: jest.fn<VKitClient['getSessionToken']>().mockRejectedValue(new Error('down')) },
+]
+for (const source of sources) {
+  void source.getSessionToken('user')
+  void source.getSessionToken('user', ['videos.read'])
+  void source.getSessionToken('user', { scopes: ['videos.read'], deadlineMs: 1_000 })
+}
+const stub = { getSessionToken: async () => Promise.resolve({ ...token, more: true }) }
+createTokenHandler(stub, { authenticate: () => 'user' })
+createFetchTokenHandler(stub, { authenticate: () => 'user', expiresIn: true })
+
+// @ts-expect-error callers may use then and catch
+createTokenHandler({ getSessionToken: () => token }, { authenticate: () => 'user' })
+// @ts-expect-error not a token
+createTokenHandler({ getSessionToken: async () => Promise.resolve('T') }, { authenticate: () => 'user' })
+// @ts-expect-error an identity is a string
+void sources[0]?.getSessionToken(1)

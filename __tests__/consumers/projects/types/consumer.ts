@@ -31,6 +31,21 @@ export const handlers = (vkit: TokenSource): object[] => [
   createFetchTokenHandler(vkit, { authenticate: req => req.headers.get('x-user') }),
 ]
 
+const token: SessionToken = { sessionToken: 'token', expiresAt: '2030-01-01T00:00:00Z', identity, scopes: [] }
+class OwnSource implements TokenSource {
+  async getSessionToken(user: string): Promise<SessionToken> {
+    return { ...token, identity: user }
+  }
+}
+export const ownSources: TokenSource[] = [
+  { getSessionToken: async () => token },
+  { getSessionToken: async user => ({ ...token, identity: user.trim() }) },
+  new OwnSource(),
+]
+export const ownHandlers = [...ownSources.map(handlers), handlers({ getSessionToken: async () => token })]
+// @ts-expect-error -- not a promise
+export const syncSource: TokenSource = { getSessionToken: () => token }
+
 // Declarations that could not be read would be `any`, to which everything can be assigned.
 // @ts-expect-error -- `authenticate` is missing
 export const incomplete = (vkit: VKitClient): object => createTokenHandler(vkit, {})
@@ -46,7 +61,7 @@ export function explain(error: unknown): VKitErrorCode | number | undefined {
     const code: 'VKIT_RATE_LIMITED' = error.code
     return error.retryAfterMs ?? code
   }
-  if (VKitError.is(error)) return error.code
+  if (VKitError.is(error)) return VKitError.from(error.toJSON()).code
   return undefined
 }
 
