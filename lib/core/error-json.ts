@@ -81,7 +81,7 @@ export function readErrorJson(
 ): ErrorMembers {
   const members = readMembers(value, makeError)
   const { code, refusedBy } = members
-  if (typeof code !== 'string') throw makeError('it has no code, which is what a copied error loses')
+  if (typeof code !== 'string') throw makeError('the value has no code, as if the error itself had been copied')
   if (!known.has(code)) {
     // Other text may be anything, such as the secret.
     const shown = /^VKIT_[A-Z_]{1,32}$/.test(code) ? `code ${code}` : 'code'
@@ -97,7 +97,7 @@ export function readErrorJson(
 
 /** Reads each own member once, because a getter may return another value, or throw. */
 function readMembers(value: unknown, makeError: (problem: string) => Error): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) throw makeError(`it is ${describeType(value)}`)
+  if (typeof value !== 'object' || value === null) throw makeError(`the value is ${describeType(value)}`)
   try {
     return Object.fromEntries(NAMES.map(name => [name, readOwn(value, name)]))
   } catch {

@@ -102,11 +102,11 @@ describe('VKitError.from', () => {
   })
 
   it.each<[string, unknown]>([
-    ['it is of type undefined', undefined],
-    ['it is null', null],
-    ['it is of type string', JSON.stringify(JSON_FORM)],
-    ['it has no code, which is what a copied error loses', structuredClone(new VKitServerError('down'))],
-    ['it has no code, which is what a copied error loses', Object.create(JSON_FORM)],
+    ['the value is of type undefined', undefined],
+    ['the value is null', null],
+    ['the value is of type string', JSON.stringify(JSON_FORM)],
+    ['the value has no code, as if the error itself had been copied', structuredClone(new VKitServerError('down'))],
+    ['the value has no code, as if the error itself had been copied', Object.create(JSON_FORM)],
     [
       'its code VKIT_TOMORROW is unknown; it may come from a newer version of this package',
       { ...JSON_FORM, code: 'VKIT_TOMORROW' },
@@ -129,7 +129,7 @@ describe('VKitError.from', () => {
   it('accepts any value without another error', () => {
     fc.assert(
       fc.property(fc.anything({ withNullPrototype: true, withBigInt: true }), value => {
-        expect(problemOf(value)).toMatch(/^it (?:is|has no code)/)
+        expect(problemOf(value)).toMatch(/^the value (?:is|has no code)/)
       }),
     )
   })
