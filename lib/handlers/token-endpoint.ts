@@ -160,8 +160,8 @@ export class TokenEndpoint<Req extends { readonly method?: string | undefined }>
 
   /** Returns the cached token, if the call need not wait and the method is that of our client. */
   #peek(identity: unknown, scopes: unknown): SessionToken | undefined {
-    const { [PEEK]: peek } = this.#vkit.getSessionToken as Peekable
-    return peek?.(this.#vkit, identity, scopes)
+    const { getSessionToken } = this.#vkit as { readonly getSessionToken: Peekable }
+    return getSessionToken[PEEK]?.(this.#vkit, identity, scopes)
   }
 }
 
