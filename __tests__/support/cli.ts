@@ -98,3 +98,13 @@ export async function makeFolder(): Promise<string> {
   afterThisTest(() => rm(folder, { recursive: true, force: true }))
   return folder
 }
+
+/** Returns an environment in which these modules run before `vkit`. */
+export function preload(...sources: readonly string[]): Record<string, string> {
+  return { NODE_OPTIONS: sources.map(each => `--import=data:text/javascript,${encodeURIComponent(each)}`).join(' ') }
+}
+
+/** A module for `preload` that makes `vkit` see another platform. */
+export function platform(name: NodeJS.Platform): string {
+  return `Object.defineProperty(process, 'platform', { value: '${name}' })`
+}

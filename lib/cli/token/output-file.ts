@@ -89,7 +89,7 @@ export class TokenFile {
   static async resume(path: string, options: ResumeOptions): Promise<{ file: TokenFile; resumed?: Resumed }> {
     let fd: number
     try {
-      fd = openSync(path, constants.O_RDWR | constants.O_APPEND)
+      fd = openSync(path, constants.O_RDWR)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { file: TokenFile.create(path) }
       throw fileError('Cannot open the output file', error)
@@ -97,11 +97,13 @@ export class TokenFile {
     try {
       const stat = fstatSync(fd)
       if (!stat.isFile()) throw new CommandError('--resume requires --out to be a regular file.', EXIT.usage)
-      const isExposed = isOpenToOthers(stat)
-      return { file: new TokenFile(path, fd), resumed: { ...(await readDone(fd, options)), isExposed } }
+      const resumed = { ...(await readDone(fd, options)), isExposed: isOpenToOthers(stat) }
+      // Windows does not truncate a file that is open for appending, so there are two descriptors.
+      return { file: new TokenFile(path, openSync(path, constants.O_WRONLY | constants.O_APPEND)), resumed }
     } catch (error) {
-      closeSync(fd)
       throw error instanceof CommandError ? error : fileError('Cannot read the output file', error)
+    } finally {
+      closeSync(fd)
     }
   }
 
@@ -136,10 +138,11 @@ export class TokenFile {
   }
 }
 
-function writeAll(fd: number, text: string): void {
+/** Writes at `position`, or where the descriptor writes. */
+function writeAll(fd: number, text: string, position?: number): void {
   const bytes = Buffer.from(text)
   for (let written = 0; written < bytes.length;) {
-    const more = writeSync(fd, bytes, written)
+    const more = writeSync(fd, bytes, written, null, position === undefined ? null : position + written)
     if (more === 0) throw Object.assign(new Error('nothing was written'), { code: 'ENOSPC' })
     written += more
   }
@@ -161,7 +164,7 @@ async function readDone(
     }
     if (JSON.stringify(token.scopes) !== JSON.stringify(scopes)) throw otherScopes(line.number)
     // The line lacks only its line feed.
-    if (!line.isEnded) writeAll(fd, '\n')
+    if (!line.isEnded) writeAll(fd, '\n', line.end)
     done.add(token.identity)
     tokens++
     if (Date.parse(token.expiresAt) <= now) expired++
