@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
 import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { envFor, makeFolder, preload, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
+import { envFor, makeFolder, platform, preload, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
 import { afterThisTest, startGateway } from '../support/gateway.js'
 import { describeWith, itWith, posix } from '../support/needs.js'
 import type { GatewayEmulator } from '../../lib/testing/index.js'
@@ -251,29 +251,85 @@ describe('vkit token --resume', () => {
     expect(parse((await run.result).stdout)).toHaveLength(5)
   })
 
-  itWith(posix, 'ends on Ctrl-C if the list comes from a named pipe that stays open', async () => {
-    const { gateway, afterRequests } = await startCountedGateway()
-    const fifo = path.join(await makeFolder(), 'users')
-    execFileSync('mkfifo', [fifo])
-    const run = startCli(['token', '--from', fifo], envFor(gateway))
-    const writer = await open(fifo, 'w') // Waits for a reader.
-    afterThisTest(() => writer.close())
-    await writer.write(users(5))
-    await afterRequests(5)
-    run.child.kill('SIGINT')
-    const { code, stdout } = await run.result
-    expect(code).toBe(130)
-    expect(parse(stdout)).toHaveLength(5)
-  })
+  describeWith(posix, 'a named pipe', () => {
+    async function makePipe(): Promise<string> {
+      const pipe = path.join(await makeFolder(), 'users')
+      execFileSync('mkfifo', [pipe])
+      return pipe
+    }
 
-  itWith(posix, 'reads a named pipe to its end', async () => {
-    const { gateway } = await startCountedGateway()
-    const fifo = path.join(await makeFolder(), 'users')
-    execFileSync('mkfifo', [fifo])
-    const run = startCli(['token', '--from', fifo], envFor(gateway))
-    await writeFile(fifo, users(5))
-    expect(await run.result).toMatchObject({ code: 0 })
-    expect(gateway.mints).toBe(5)
+    /** Starts a run whose list stays open, and interrupts it after five tokens. */
+    async function interruptAfterFive(name: NodeJS.Platform): Promise<CliRun> {
+      const { gateway, afterRequests } = await startCountedGateway()
+      const pipe = await makePipe()
+      const run = startCli(['token', '--from', pipe], { ...envFor(gateway), ...preload(platform(name)) })
+      const writer = await open(pipe, 'w') // Waits for a reader.
+      afterThisTest(() => writer.close())
+      await writer.write(users(5))
+      await afterRequests(5)
+      run.child.kill('SIGINT')
+      return run
+    }
+
+    it.each<NodeJS.Platform>(['linux', 'darwin'])('that stays open ends on Ctrl-C (%s)', async name => {
+      const { code, stdout } = await (await interruptAfterFive(name)).result
+      expect(code).toBe(130)
+      expect(parse(stdout)).toHaveLength(5)
+    })
+
+    it.each<NodeJS.Platform>(['linux', 'darwin'])('without a writer ends on Ctrl-C (%s)', async name => {
+      const pipe = await makePipe()
+      const interruptWhenOpen = `
+        import fs from 'node:fs'
+        import module from 'node:module'
+        const { openSync } = fs
+        fs.openSync = (path, ...args) => {
+          if (path === '${pipe}') setImmediate(() => process.kill(process.pid, 'SIGINT'))
+          return openSync(path, ...args)
+        }
+        module.syncBuiltinESMExports()`
+      const env = { ...envFor(await startGateway()), ...preload(platform(name), interruptWhenOpen) }
+      expect((await runCli(['token', '--from', pipe], { env })).code).toBe(130)
+    })
+
+    it.each<NodeJS.Platform>(['linux', 'darwin'])('is read to its end (%s)', async name => {
+      const { gateway } = await startCountedGateway()
+      const pipe = await makePipe()
+      const run = startCli(['token', '--from', pipe], { ...envFor(gateway), ...preload(platform(name)) })
+      await writeFile(pipe, users(5_000))
+      expect(await run.result).toMatchObject({ code: 0 })
+      expect(gateway.mints).toBe(5_000)
+    })
+
+    it('that blocks a thread does not keep the process after a second Ctrl-C', async () => {
+      const run = await interruptAfterFive('win32') // Opens the pipe like a file.
+      while (!run.stderr().includes('again')) await once(run.child.stderr ?? run.child, 'data')
+      run.child.kill('SIGINT')
+      expect(await once(run.child, 'exit')).toEqual([null, 'SIGINT'])
+    })
+
+    it('that is always readable is read no further after Ctrl-C', async () => {
+      const gateway = await startGateway()
+      const pipe = await makePipe()
+      const line = `${Buffer.from('{"alg":"HS256"}').toString('base64url')}.${'x'.repeat(75)}.x\n`
+      const file = path.join(await makeFolder(), 'users')
+      await writeFile(file, line.repeat(80_000))
+      const writer = spawn('sh', ['-c', `cat '${file}' > '${pipe}'`])
+      const ended = once(writer, 'exit')
+      const interruptAtLine2000 = `
+        const { write } = process.stderr
+        let lines = 0
+        process.stderr.write = function (...args) {
+          if (++lines === 2000) process.kill(process.pid, 'SIGINT')
+          return write.apply(this, args)
+        }`
+      const env = { ...envFor(gateway), ...preload(interruptAtLine2000) }
+      const { code, stderr } = await startCli(['token', '--from', pipe], env).result
+      await ended
+      expect(code).toBe(130)
+      // The rest of this chunk, and the chunk that was read meanwhile.
+      expect(stderr.split('failed:').length).toBeLessThan(2_000 + (3 * 65_536) / line.length)
+    })
   })
 
   describeWith(posix, 'an endless list', () => {
@@ -301,6 +357,22 @@ describe('vkit token --resume', () => {
       write()
       expect((await run.result).code).toBe(130)
     })
+  })
+
+  it('ends on Ctrl-Break of Windows as on Ctrl-C', async () => {
+    const setup = await setUp(users(N))
+    const breakAtFirstRequest = `
+      import channel from 'node:diagnostics_channel'
+      const onRequest = () => {
+        channel.unsubscribe('http.client.request.start', onRequest)
+        process.emit('SIGBREAK')
+      }
+      channel.subscribe('http.client.request.start', onRequest)`
+    const { code, stderr } = await runCli(setup.args, { env: { ...setup.env, ...preload(breakAtFirstRequest) } })
+    expect(code).toBe(130)
+    expect(stderr).toContain('--resume')
+    expect(setup.gateway.mints).toBeLessThan(N)
+    expect(await setup.lines()).toHaveLength(setup.gateway.mints)
   })
 
   itWith(posix, 'starts no further identity from the command line after Ctrl-C', async () => {
@@ -334,7 +406,8 @@ describe('vkit token --resume', () => {
     await runCli(setup.args, { env: setup.env })
     const lines = (await readFile(setup.out, 'utf8')).split(/(?<=\n)/)
     await writeFile(setup.out, [...lines.slice(0, 5), cut(lines[5] ?? '')].join(''))
-    expect(await resume(setup)).toMatchObject({ code: 0 })
+    const env = { ...setup.env, ...preload(TRUNCATE_OF_WINDOWS) }
+    expect(await resume({ ...setup, env })).toMatchObject({ code: 0 })
     expectAll(await setup.lines(), 10)
     expect(setup.gateway.mints).toBe(15)
   })
@@ -377,8 +450,7 @@ describe('vkit token --resume', () => {
     setup.gateway.failNext({ status: 403 })
     expect((await runCli(setup.args, { env: setup.env })).code).toBe(1)
     expect(await setup.lines()).toHaveLength(9)
-    const env = { ...setup.env, ...preload(TRUNCATE_OF_WINDOWS) }
-    expect(await resume({ ...setup, env })).toMatchObject({ code: 0 })
+    expect(await resume(setup)).toMatchObject({ code: 0 })
     expectAll(await setup.lines(), 10)
   })
 

@@ -1,6 +1,9 @@
 import type { VKitError, VKitErrorCode } from '../core/vkit-error.js'
 
-/** Exit codes, documented in `vkit --help` and the guide. Signals have their own: 130 for Ctrl-C, 143 for SIGTERM. */
+/** The signals that end a run, and their exit codes. On Windows, SIGBREAK is Ctrl-Break, and SIGTERM never arrives. */
+export const SIGNALS = { SIGINT: 130, SIGBREAK: 130, SIGTERM: 143, SIGHUP: 129 } as const
+
+/** Exit codes, documented in `vkit --help` and the guide. Signals have their own. */
 export const EXIT = {
   ok: 0,
   /** Some identities or a check of the doctor failed. */

@@ -1,4 +1,5 @@
-const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
+import { endProcess } from './end-process.js'
+import { SIGNALS } from './exit-codes.js'
 
 /** How long a run waits for tokens in flight after Ctrl-C. */
 const GRACE_MS = 5_000
@@ -45,11 +46,11 @@ export class Interruption {
 
   /** Ends the run immediately, without a signal. */
   abort(exitCode: number): void {
-    this.#exitCode ??= exitCode
+    const code = (this.#exitCode ??= exitCode)
     this.#stop.abort()
     this.#abort.abort()
     // A reader that stops reading the output would keep the process alive forever.
-    setTimeout(() => process.exit(this.#exitCode), LAST_WRITE_MS).unref()
+    setTimeout(() => void endProcess(code), LAST_WRITE_MS).unref()
   }
 
   /** Removes the signal listeners. The deadline of an interrupted run continues, because output may be pending. */

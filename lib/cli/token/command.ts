@@ -188,7 +188,7 @@ class TokenRun {
       return until(stopSignal, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
     }
     const source = openList(from)
-    const total = Progress.isVisible && source.isFile ? await countLines(source, stopSignal) : undefined
+    const total = Progress.isVisible && source.kind === 'file' ? await countLines(source, stopSignal) : undefined
     this.#progress = new Progress(this.#tally, total)
     return listIdentities(source, {
       done: this.#done,

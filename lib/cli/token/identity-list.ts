@@ -1,10 +1,11 @@
 import { constants, createReadStream, fstatSync, openSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { looksLikeSecret } from '../arguments.js'
 import { fileError } from '../exit-codes.js'
 import type { IdentitySet } from './identity-set.js'
-import { readBytes, readLines, textOf, type Line } from './lines.js'
+import { readBytes, readLines, readNamedPipe, textOf, type Line } from './lines.js'
 
 export interface IdentityListOptions {
   /** Identities that the list must skip. The list adds its own. */
@@ -20,32 +21,30 @@ export interface IdentityListOptions {
 /** The source that `--from` names. */
 export interface ListSource {
   readonly fd: number
-  /** Whether the source can be read twice. */
-  readonly isFile: boolean
-  /** Whether to wait for input without blocking a thread. */
-  readonly isPipe: boolean
+  /** `file` can be read twice. `pipe` and `named-pipe` are waited for without blocking a thread. */
+  readonly kind: 'file' | 'pipe' | 'named-pipe' | 'other'
 }
 
 export function openList(path: string): ListSource {
   try {
-    const isPipe = path !== '-' && isLinuxPipe(path)
-    const fd = path === '-' ? 0 : openSync(path, constants.O_RDONLY | (isPipe ? constants.O_NONBLOCK : 0))
+    const pipe = path === '-' ? undefined : pipeKind(path)
+    // A blocked `open` or `read` of a pipe would keep a thread, and so the process, until a writer writes.
+    const fd = path === '-' ? 0 : openSync(path, constants.O_RDONLY | (pipe ? constants.O_NONBLOCK : 0))
     const stat = fstatSync(fd)
     if (stat.isDirectory()) throw Object.assign(new Error('directory'), { code: 'EISDIR' })
-    return { fd, isFile: stat.isFile() && path !== '-', isPipe }
+    return { fd, kind: pipe ?? (stat.isFile() && path !== '-' ? 'file' : 'other') }
   } catch (error) {
     throw fileError('Cannot read the list of identities', error)
   }
 }
 
 /**
- * Whether `path` is a named pipe, such as the `<(…)` of a shell, on Linux.
- *
- * A blocked `open` or `read` of a pipe would keep a thread, and so the process, until a writer writes. On other systems,
- * a pipe without a writer looks like a pipe that has ended.
+ * Returns `pipe` if `path` is a pipe whose end the event loop reports. On Linux, these are all pipes. On macOS, these are
+ * the pipes of a shell (`<(…)`), but not named pipes, because `kqueue` never reports their end.
  */
-function isLinuxPipe(path: string): boolean {
-  return process.platform === 'linux' && statSync(path).isFIFO()
+function pipeKind(path: string): 'pipe' | 'named-pipe' | undefined {
+  if (process.platform === 'win32' || !statSync(path).isFIFO()) return undefined
+  return process.platform === 'linux' || path.startsWith('/dev/fd/') ? 'pipe' : 'named-pipe'
 }
 
 /** Counts the lines of a file that are not empty. If `signal` aborts, it returns the count so far. */
@@ -72,11 +71,11 @@ export async function* listIdentities(
 ): AsyncGenerator<string, void, undefined> {
   const isAborted = (): boolean => signal.aborted
   if (isAborted()) return
-  const stream = openStream(source)
+  const stream = openStream(source, signal)
   const end = (): void => void stream.destroy()
   signal.addEventListener('abort', end)
   try {
-    for await (const line of readLines(stream as AsyncIterable<Buffer>)) {
+    for await (const line of readLines(inTurns(stream))) {
       if (isAborted()) return
       const text = textOf(line)
       if (text === '') continue
@@ -93,9 +92,19 @@ export async function* listIdentities(
   }
 }
 
-function openStream({ fd, isFile, isPipe }: ListSource): Readable {
+function openStream({ fd, kind }: ListSource, signal: AbortSignal): Readable {
   if (fd === 0) return process.stdin
-  return isPipe ? new Socket({ fd, writable: false }) : createReadStream('', { fd, ...(isFile && { start: 0 }) })
+  if (kind === 'pipe') return new Socket({ fd, writable: false })
+  if (kind === 'named-pipe') return Readable.from(readNamedPipe(fd, signal))
+  return createReadStream('', { fd, ...(kind === 'file' && { start: 0 }) })
+}
+
+/** Yields one chunk per turn of the event loop, which otherwise reads megabytes of a pipe before it handles a signal. */
+async function* inTurns(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, void, undefined> {
+  for await (const chunk of stream) {
+    yield chunk
+    await setImmediate()
+  }
 }
 
 const NOT_UTF8 = 'it is not UTF-8'

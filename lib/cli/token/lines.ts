@@ -1,4 +1,5 @@
-import { read } from 'node:fs'
+import { closeSync, read } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 const readAt = promisify(read)
@@ -19,6 +20,7 @@ export interface Line {
 export const MAX_LINE_BYTES = 256 * 1024
 const LINE_FEED = 0x0a
 const CHUNK_BYTES = 64 * 1024
+const POLL_MS = 50
 
 /**
  * Yields the bytes of a regular file from its start, whatever the position of the descriptor. The descriptor stays open.
@@ -32,6 +34,36 @@ export async function* readBytes(fd: number): AsyncGenerator<Buffer, void, undef
     if (bytesRead === 0) return
     position += bytesRead
     yield buffer.subarray(0, bytesRead)
+  }
+}
+
+/**
+ * Yields the bytes of a named pipe until its writers have closed it, and closes the descriptor. It is opened with
+ * `O_NONBLOCK`, and polled. It ends when `signal` aborts.
+ */
+export async function* readNamedPipe(fd: number, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  try {
+    for (let hadWriter = false; !signal.aborted;) {
+      const chunk = await tryRead(fd)
+      if (chunk?.length) yield chunk
+      // A pipe that no writer has opened yet reads like one that has ended.
+      else if (chunk && hadWriter) return
+      else await setTimeout(POLL_MS, undefined, { signal })
+      hadWriter ||= chunk?.length !== 0
+    }
+  } finally {
+    closeSync(fd)
+  }
+}
+
+/** Returns no bytes if the pipe has no writer, and undefined if its writer has written nothing yet. */
+async function tryRead(fd: number): Promise<Buffer | undefined> {
+  try {
+    const { bytesRead, buffer } = await readAt(fd, { buffer: Buffer.alloc(CHUNK_BYTES), position: null })
+    return buffer.subarray(0, bytesRead)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
+    throw error
   }
 }
 
