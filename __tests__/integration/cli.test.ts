@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import manifest from '../../package.json' with { type: 'json' }
 import { VKitClient } from '../../lib/index.js'
 import type { GatewayFault } from '../../lib/testing/index.js'
-import { bundlePath, envFor, makeFolder, runCli, startCli, useCli } from '../support/cli.js'
+import { bundlePath, envFor, makeFolder, platform, preload, runCli, startCli, useCli } from '../support/cli.js'
 import { startGateway } from '../support/gateway.js'
 import { describeWith, itWith, posix } from '../support/needs.js'
 
@@ -259,7 +259,7 @@ describeWith(posix, 'vkit emulator', () => {
   async function started(
     args: string[],
     env = {},
-  ): Promise<{ url: string; secret: string; log: () => string; end: () => Promise<number | null> }> {
+  ): Promise<{ text: string; url: string; secret: string; log: () => string; end: () => Promise<number | null> }> {
     const { child, result, stderr } = startCli(['emulator', '--port', '0', ...args], env)
     const text = await new Promise<string>(resolve => {
       let seen = ''
@@ -273,6 +273,7 @@ describeWith(posix, 'vkit emulator', () => {
       })
     })
     return {
+      text,
       url: /VKIT_BASE_URL=(\S+)/.exec(text)?.[1] ?? '',
       secret: /VKIT_APP_SECRET=(\S+)/.exec(text)?.[1] ?? '',
       log: stderr,
@@ -303,6 +304,12 @@ describeWith(posix, 'vkit emulator', () => {
     }
     expect(codes).toEqual(['VKIT_RATE_LIMITED', 'VKIT_RATE_LIMITED', 'VKIT_INVALID_REQUEST', undefined])
     expect(await end()).toBe(0)
+  })
+
+  it('prints the settings for the shells of Windows', async () => {
+    const { text, end } = await started([], { VKIT_APP_SECRET: SECRET, ...preload(platform('win32')) })
+    expect(text).toMatch(/^# PowerShell\n\$env:VKIT_BASE_URL = '(http:\/\/\S+)'\n\nrem cmd\nset "VKIT_BASE_URL=\1"\n$/)
+    await end()
   })
 
   it('accepts the secret from the environment, and does not print it', async () => {

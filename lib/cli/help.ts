@@ -25,7 +25,7 @@ Exit codes
   0  success                          5  the gateway is unreachable or unavailable
   1  some operations failed           6  a file cannot be read or written
   2  usage error                      7  doctor: warnings, no failures
-  3  no app secret, or an invalid one 130  interrupted by Ctrl-C (143: SIGTERM, 129: SIGHUP)
+  3  no app secret, or an invalid one 130  interrupted by Ctrl-C or Ctrl-Break (143: SIGTERM, 129: SIGHUP)
   4  the gateway refused the secret   141  the reader of the output closed the pipe`,
 
   token: `vkit token <identity>... – print one session token per line
@@ -35,7 +35,8 @@ Options
   --scope <scope>        scope of the tokens, such as videos.read; repeatable
   --json                 print one JSON object per line: identity, sessionToken, expiresAt, scopes (implied by --from)
   --from <file>          read identities from this file, one per line
-  --out <file>           write to this new file, one JSON object per line; only you can read it
+  --out <file>           write to this new file, one JSON object per line. Only you can read it;
+                         on Windows, it has the permissions of its folder
   --resume               continue the file of --out, and mint only the missing tokens
   --concurrency <n>      mints in flight at a time, 1 to 1000 (default: 16)
   --on-outage <mode>     wait: wait until the gateway recovers (default with --from); fail: fail immediately

@@ -8,6 +8,7 @@ import { Interruption } from '../interruption.js'
 import { findSecret } from '../secret.js'
 import { count, paint, printInfo, printWarning, quote, writeLine } from '../terminal.js'
 import { FaultRules } from './fault-rules.js'
+import { shellLines } from './shell-lines.js'
 
 const FLAGS = {
   help: COMMON_FLAGS.help,
@@ -64,8 +65,11 @@ function throwPortError(error: NodeJS.ErrnoException): never {
 
 function printSettings(emulator: GatewayEmulator, createdSecret: boolean): void {
   printInfo('The emulator is running. Set this in your application:', '')
-  const secretLine = createdSecret ? `export VKIT_APP_SECRET=${emulator.appSecret}\n` : ''
-  process.stdout.write(`export VKIT_BASE_URL=${emulator.url}\n${secretLine}`)
+  const variables = {
+    VKIT_BASE_URL: emulator.url,
+    ...(createdSecret && { VKIT_APP_SECRET: emulator.appSecret }),
+  }
+  process.stdout.write(`${shellLines(variables, process.platform, environment()).join('\n')}\n`)
   if (!createdSecret) printInfo('(It accepts the app secret that you provided.)')
   printInfo('', 'Press Ctrl-C to stop.', '')
 }
