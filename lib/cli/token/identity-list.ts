@@ -40,11 +40,11 @@ export function openList(path: string): ListSource {
 
 /**
  * Returns `pipe` if `path` is a pipe whose end the event loop reports. On Linux, these are all pipes. On macOS, these are
- * the pipes of a shell (`<(…)`), but not named pipes, because `kqueue` never reports their end.
+ * those below `/dev`, such as the `<(…)` of a shell, but not named pipes, because `kqueue` never reports their end.
  */
 function pipeKind(path: string): 'pipe' | 'named-pipe' | undefined {
   if (process.platform === 'win32' || !statSync(path).isFIFO()) return undefined
-  return process.platform === 'linux' || path.startsWith('/dev/fd/') ? 'pipe' : 'named-pipe'
+  return process.platform === 'linux' || path.startsWith('/dev/') ? 'pipe' : 'named-pipe'
 }
 
 /** Counts the lines of a file that are not empty. If `signal` aborts, it returns the count so far. */
