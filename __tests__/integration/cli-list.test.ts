@@ -296,9 +296,33 @@ describe('vkit token --resume', () => {
       const { gateway } = await startCountedGateway()
       const pipe = await makePipe()
       const run = startCli(['token', '--from', pipe], { ...envFor(gateway), ...preload(platform(name)) })
-      await writeFile(pipe, users(5_000))
+      await writeFile(pipe, users(500))
       expect(await run.result).toMatchObject({ code: 0 })
-      expect(gateway.mints).toBe(5_000)
+      expect(gateway.mints).toBe(500)
+    })
+
+    it('that no writer has opened yet has not ended (darwin)', async () => {
+      const { gateway } = await startCountedGateway()
+      const pipe = await makePipe()
+      const reportEmptyRead = `
+        import fs from 'node:fs'
+        import module from 'node:module'
+        const { read } = fs
+        const reportingRead = (fd, options, done) =>
+          read(fd, options, (error, bytesRead, buffer) => {
+            if (bytesRead === 0) process.stderr.write('empty read')
+            done(error, bytesRead, buffer)
+          })
+        fs.read = Object.defineProperties(reportingRead, Object.getOwnPropertyDescriptors(read))
+        module.syncBuiltinESMExports()`
+      const env = { ...envFor(gateway), ...preload(platform('darwin'), reportEmptyRead) }
+      const run = startCli(['token', '--from', pipe], env)
+      while (!run.stderr().includes('empty read')) await once(run.child.stderr ?? run.child, 'data')
+      const writer = await open(pipe, 'r+') // Does not wait for a reader.
+      await writer.write(users(5))
+      await writer.close()
+      expect(await run.result).toMatchObject({ code: 0 })
+      expect(gateway.mints).toBe(5)
     })
 
     it('that blocks a thread does not keep the process after a second Ctrl-C', async () => {
