@@ -46,11 +46,13 @@ const gotWithoutComments = {
   renderChunk: (code, { name }) => (name === 'got' ? transform(code) : null),
 }
 
-/** Exports of Node's modules replace these globals. In Jest's jsdom, they are missing or behave as in a browser. */
+/** These replace globals. In Jest's jsdom, globals are missing or behave as in a browser; fake timers replace them. */
 const nodeGlobals = inject({
-  ...from('node:timers', ['clearInterval', 'clearTimeout', 'setImmediate', 'setInterval', 'setTimeout']),
+  ...from(path.resolve('scripts/node-globals.mjs'), [
+    'AbortController',
+    ...['clearInterval', 'clearTimeout', 'setImmediate', 'setInterval', 'setTimeout'],
+  ]),
   ...from('node:util', ['TextDecoder', 'TextEncoder']),
-  ...from(path.resolve('scripts/abort-controller.mjs'), ['AbortController']),
 })
 
 const licences = license({
@@ -108,6 +110,7 @@ async function bundle({ input, output, plugins = [] }) {
       jose: ['jose/jwt/decode'],
       jwe: ['lib/store/jwe.ts'],
       errors: ['errors', 'nearest-name', 'server-only'].map(name => `lib/core/${name}.ts`),
+      globals: ['scripts/node-globals.mjs', 'lib/core/call-listener.ts', 'lib/core/peek.ts'],
     },
     hoistTransitiveImports: false,
     minifyInternalExports: false,

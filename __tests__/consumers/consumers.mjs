@@ -40,7 +40,7 @@ export const PROJECTS = {
   },
   interceptors: { packages: { nock: '14.0.17', msw: '2.15.0' } },
   vitest: { packages: { vitest: '4.1.12' } },
-  mocha: { packages: { mocha: '12.0.3' } },
+  mocha: { packages: { mocha: '12.0.3', sinon: '22.1.0' } },
   bundlers: {
     packages: {
       esbuild: '0.28.2',

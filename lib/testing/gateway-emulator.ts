@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
 import { checkMembers, checkValue } from './check-members.js'
 import { checkFault, FaultScript, type GatewayFault } from './emulator-fault.js'
 import { encode, merge, readBody, errorResponse, sendHalf, type EmulatorResponse } from './emulator-http.js'
@@ -14,6 +13,9 @@ import {
   type RecordedRequest,
 } from './emulator-options.js'
 import { normalResponse } from './emulator-session.js'
+
+/** Not `Date` itself, which fake timers replace. */
+const wallClock = { now: () => Date.now() }
 
 /**
  * An emulator of the Video.io gateway, for tests and for development without an account. It is a real HTTP server on a
@@ -47,7 +49,7 @@ export class GatewayEmulator {
   /** Does not listen before `start()`. @throws TypeError if an option is unknown, or its value is invalid */
   constructor(options: GatewayEmulatorOptions = {}) {
     this.#options = checkMembers('GatewayEmulator', options, OPTION_CHECKS)
-    const { clock = Date, port = 0, lifetimeMs = DEFAULT_LIFETIME_MS, appSecret } = this.#options
+    const { clock = wallClock, port = 0, lifetimeMs = DEFAULT_LIFETIME_MS, appSecret } = this.#options
     this.#clock = clock
     this.#port = port
     this.#lifetimeMs = lifetimeMs
@@ -185,7 +187,7 @@ export class GatewayEmulator {
   }
 
   async #respond(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
-    if (fault.delayMs !== undefined) await wait(fault.delayMs, undefined, { ref: false })
+    if (fault.delayMs !== undefined) await wait(fault.delayMs)
     // The client or stop() may have closed the connection during the delay.
     if (res.destroyed) return
     if (fault.silence === true) return
@@ -224,4 +226,8 @@ export class GatewayEmulator {
     }
     res.writeHead(status, all as http.OutgoingHttpHeaders).end(status === 204 || status === 304 ? undefined : bytes)
   }
+}
+
+function wait(ms: number): Promise<void> {
+  return new Promise(resolve => void setTimeout(resolve, ms).unref())
 }
