@@ -122,7 +122,7 @@ export const CONSUMERS = [
   { name: 'Yarn PnP, import', project: 'yarn pnp', args: [PNP, PNP_ESM, 'mint.mjs'] },
   { name: 'Yarn PnP, ./handlers, both copies', project: 'yarn pnp', args: [PNP, PNP_ESM, 'handlers.mjs'] },
   ...['jest 29', 'jest 30'].flatMap(jest => [
-    { name: `${jest}, CommonJS`, project: jest, args: [JEST, 'mint.test.js'], quick: true },
+    { name: `${jest}, CommonJS`, project: jest, args: [JEST, '.test.js'], quick: true },
     { name: `${jest}, ESM`, project: jest, args: JEST_ESM, quick: true },
     { name: `${jest}, jsdom`, project: jest, args: [JEST, '--env=jsdom', 'mint.test.js'], quick: true },
     { name: `${jest}, jsdom, ESM`, project: jest, args: [...JEST_ESM, '--env=jsdom'], quick: true },

@@ -45,7 +45,7 @@ export async function makeProject(folder, { files, packages = {}, tarball, manag
   await writeFile(path.join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }))
   await (manager ? installWith(manager, folder) : installWithNpm(folder))
   if (!files) return
-  for (const shared of ['use-sdk.cjs', 'use-fake-timers.cjs']) {
+  for (const shared of ['use-sdk.cjs', 'use-fake-timers.cjs', 'use-automock.cjs']) {
     await cp(path.join(here, 'projects', shared), path.join(folder, shared))
   }
   await cp(path.join(here, 'projects', files), folder, { recursive: true })

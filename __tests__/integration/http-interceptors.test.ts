@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import nock from 'nock'
 import https from 'node:https'
+import { getGlobalDispatcher, MockAgent, setGlobalDispatcher } from 'undici'
 import { VKitClient, type VKitClientOptions, type VKitError } from '../../lib/index.js'
 import { assertNoSecret } from '../../lib/testing/index.js'
 import { makeCertificate } from '../support/certificates.js'
@@ -186,5 +187,24 @@ describe('msw', () => {
     server.use(http.post(`${gateway.url}/v1/sessions`, () => passthrough()))
     expect(await failureOf(makeClientOf(gateway).getSessionToken('user'))).toMatchObject({ code: 'VKIT_TLS' })
     expect(gateway.requests).toEqual([])
+  })
+})
+
+describe('tools that see only fetch', () => {
+  it('see no request: the MockAgent of undici, and a stub of fetch', async () => {
+    const before = getGlobalDispatcher()
+    const agent = new MockAgent()
+    agent.disableNetConnect()
+    setGlobalDispatcher(agent)
+    const fetch = jest.spyOn(globalThis, 'fetch').mockRejectedValue(new Error('stubbed'))
+    try {
+      const gateway = await startGateway()
+      expect(await makeClientOf(gateway).getSessionToken('user')).toHaveProperty('identity', 'user')
+      expect([gateway.mints, fetch.mock.calls]).toEqual([1, []])
+    } finally {
+      fetch.mockRestore()
+      setGlobalDispatcher(before)
+      await agent.close()
+    }
   })
 })

@@ -9,8 +9,8 @@ const ROOT = process.cwd().replaceAll(sep, '/')
 /** A folder beside lib/, from which the blocks resolve installed packages. Nothing is written to it. */
 const FOLDER = path.join(ROOT, '__blocks__')
 
-/** Whether an error is about a missing type, which JavaScript cannot declare. */
-const NEEDS_A_TYPE = (code: number): boolean => code >= 7005 && code <= 7053
+/** Whether an error is about a missing type, which JavaScript cannot declare, also of what a spread (2698) copies. */
+const NEEDS_A_TYPE = (code: number): boolean => (code >= 7005 && code <= 7053) || code === 2698
 
 export const LANGUAGES = new Set(['js', 'javascript', 'mjs', 'cjs', 'ts', 'typescript', 'mts', 'cts'])
 
@@ -28,6 +28,7 @@ export function nameOf(block: CodeBlock): string {
 /** Compiles all blocks in one program against lib/. Returns the errors of each block. */
 export function compileBlocks(blocks: readonly CodeBlock[]): Map<CodeBlock, string[]> {
   const sources = new Map(blocks.map(block => [path.join(FOLDER, nameOf(block)), block.code]))
+  sources.set(path.join(FOLDER, 'globals.d.ts'), "declare const jest: (typeof import('@jest/globals'))['jest']\n")
   const program = ts.createProgram([...sources.keys()], readOptions(), makeHost(sources))
   return new Map(
     blocks.map(block => {
@@ -52,11 +53,7 @@ function readOptions(): ts.CompilerOptions {
     noUnusedLocals: false,
     noUnusedParameters: false,
     noPropertyAccessFromIndexSignature: false,
-    paths: {
-      ...Object.fromEntries(entryPoints().map(({ specifier, source }) => [specifier, [path.join(ROOT, source)]])),
-      // The latest Vitest needs a newer Node than this project, and Jest has the functions that the pages use.
-      vitest: [path.join(ROOT, 'node_modules/@jest/globals/build/index.d.ts')],
-    },
+    paths: Object.fromEntries(entryPoints().map(({ specifier, source }) => [specifier, [path.join(ROOT, source)]])),
   }
 }
 

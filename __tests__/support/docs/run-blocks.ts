@@ -8,6 +8,7 @@ import type { CodeBlock, ExpectedResponse } from './markdown.js'
 
 const RUNNER = path.resolve('__tests__/support/docs/runner/main.mjs')
 const JEST = path.resolve('node_modules/jest/bin/jest.js')
+const VITEST = path.resolve('node_modules/vitest/vitest.mjs')
 
 export interface RunOutcome {
   readonly ok: boolean
@@ -21,9 +22,10 @@ export interface RunnableFile {
 }
 
 /** Returns the test framework that runs the block, or undefined if the block runs as a separate program. */
-function frameworkOf({ code }: CodeBlock): 'jest' | 'node:test' | undefined {
-  if (/(?:from |require\()['"](?:@jest\/globals|vitest)['"]/.test(code)) return 'jest'
-  return /from ['"]node:test['"]/.test(code) ? 'node:test' : undefined
+function frameworkOf({ code }: CodeBlock): 'jest' | 'vitest' | 'node:test' | undefined {
+  if (/(?:from |require\()['"]@jest\/globals['"]/.test(code)) return 'jest'
+  if (/from ['"]vitest['"]/.test(code)) return 'vitest'
+  return /(?:from |require\()['"]node:test['"]/.test(code) ? 'node:test' : undefined
 }
 
 /** Runs each block in `folder`, where the package is installed, with a separate emulator. */
@@ -73,7 +75,14 @@ async function runTestFile(block: CodeBlock, folder: string): Promise<RunOutcome
   }
   writeFileSync(path.join(own, 'package.json'), JSON.stringify({ ...(isModule && { type: 'module' }), jest }))
   writeFileSync(path.join(own, 'example.test.js'), runnable(block))
-  if (frameworkOf(block) === 'node:test') return run(process.execPath, ['--test', 'example.test.js'], own)
+  const framework = frameworkOf(block)
+  if (framework === 'node:test') return run(process.execPath, ['--test', 'example.test.js'], own)
+  if (framework === 'vitest') {
+    // As with Jest: by default, Vitest neither runs nor transforms files below a node_modules folder.
+    const test = '{ exclude: [], server: { deps: { inline: [/example.test/] } } }'
+    writeFileSync(path.join(own, 'vitest.config.js'), `export default { test: ${test} }`)
+    return run(process.execPath, [VITEST, 'run'], own)
+  }
   const flags = isModule ? ['--experimental-vm-modules'] : []
   return run(process.execPath, [...flags, JEST, '--no-cache'], own)
 }
@@ -89,12 +98,10 @@ function jsExtensionOf(block: CodeBlock): string {
 }
 
 function runnable(block: CodeBlock): string {
-  // See compile-blocks.ts.
-  const code = block.code.replace("from 'vitest'", "from '@jest/globals'")
-  if (!extensionOf(block).endsWith('ts')) return code
+  if (!extensionOf(block).endsWith('ts')) return block.code
   const module = extensionOf(block) === '.cts' ? ts.ModuleKind.CommonJS : ts.ModuleKind.ESNext
   const compilerOptions = { module, target: ts.ScriptTarget.ES2022 }
-  return ts.transpileModule(code, { compilerOptions }).outputText
+  return ts.transpileModule(block.code, { compilerOptions }).outputText
 }
 
 async function run(command: string, args: readonly string[], cwd: string): Promise<RunOutcome> {
