@@ -115,6 +115,13 @@ export const CONSUMERS = [
   ...permission('Node 22', '--permission'),
   ...permission('Node 24', '--permission'),
   ...permission('Node 26', '--permission', '--allow-net'),
+  {
+    name: 'Node 26, no --allow-net',
+    project: 'node',
+    args: ['--permission', '--allow-fs-read=.', 'no-net.mjs'],
+    runtime: 'Node 26',
+    mints: false,
+  },
   { name: 'pnpm, require', project: 'pnpm', args: ['mint.cjs'] },
   { name: 'pnpm, import', project: 'pnpm', args: ['mint.mjs'] },
   { name: 'pnpm, ./handlers, both copies', project: 'pnpm', args: ['handlers.mjs'] },

@@ -1,53 +1,8 @@
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { build } from 'esbuild'
-import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import type { GatewayEmulator } from '../../lib/testing/index.js'
+import { describe, expect, it } from '@jest/globals'
 import { startGateway } from '../support/gateway.js'
+import { runScript, useScripts } from '../support/script.js'
 
-let folder: string
-
-beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'videokit-process-'))
-  await build({
-    entryPoints: { videokit: 'lib/index.ts' },
-    outdir: folder,
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    // got contains CommonJS code, which calls `require`.
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-    logLevel: 'warning',
-  })
-})
-
-afterAll(() => rm(folder, { recursive: true, force: true }))
-
-interface End {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-/** Runs `script`, which can use `VKitClient`, in its own process, and waits until that process ends. */
-async function run(gateway: GatewayEmulator, script: string): Promise<End> {
-  const file = path.join(folder, 'script.mjs')
-  await writeFile(file, `import { VKitClient } from './videokit.mjs'\n${script}`)
-  const env = { PATH: process.env['PATH'], VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
-  const child = spawn(process.execPath, [file], { env })
-  const read = async (stream: AsyncIterable<Buffer>): Promise<string> => {
-    const chunks: Buffer[] = []
-    for await (const chunk of stream) chunks.push(chunk)
-    return Buffer.concat(chunks).toString()
-  }
-  const code = new Promise<number | null>(resolve => child.once('close', resolve))
-  const [out, err] = await Promise.all([read(child.stdout), read(child.stderr)])
-  return { code: await code, out, err }
-}
+useScripts()
 
 /** A client whose tokens are stale after the first millisecond. */
 const EAGER = `new VKitClient({ cache: { refreshAhead: 0.000001, minValidityMs: 0 } })`
@@ -56,7 +11,7 @@ const UNTIL_STALE = `const stale = performance.now() + 20; while (performance.no
 describe('a process', () => {
   it('ends when it has its token, even if the client is not closed', async () => {
     const gateway = await startGateway()
-    const end = await run(
+    const end = await runScript(
       gateway,
       `const { identity } = await new VKitClient().getSessionToken('user'); console.log(identity)`,
     )
@@ -65,7 +20,7 @@ describe('a process', () => {
 
   it('ends after warmUp, although the connection stays open', async () => {
     const gateway = await startGateway()
-    const end = await run(gateway, `await new VKitClient().warmUp(); console.log('warm')`)
+    const end = await runScript(gateway, `await new VKitClient().warmUp(); console.log('warm')`)
     expect(end).toEqual({ code: 0, out: 'warm\n', err: '' })
     expect(gateway.requests).toEqual([])
   })
@@ -73,7 +28,7 @@ describe('a process', () => {
   it('does not end with exit code 13 while warmUp waits for the secret', async () => {
     const gateway = await startGateway()
     // Any event that does not keep the process alive would do: how long it takes does not matter.
-    const end = await run(
+    const end = await runScript(
       gateway,
       `const appSecret = () => new Promise(resolve => setTimeout(resolve, 100, 'secret').unref())
        await new VKitClient({ appSecret }).warmUp(); console.log('warm')`,
@@ -84,7 +39,7 @@ describe('a process', () => {
   it('does not end with exit code 13 while a caller waits for a slow mint', async () => {
     const gateway = await startGateway()
     gateway.failNext({ delayMs: 400 })
-    const end = await run(
+    const end = await runScript(
       gateway,
       `const { identity } = await new VKitClient().getSessionToken('user'); console.log(identity)`,
     )
@@ -94,7 +49,7 @@ describe('a process', () => {
   it('does not end while a caller waits for a retry', async () => {
     const gateway = await startGateway()
     gateway.failNext({ status: 503 }, 2)
-    const end = await run(
+    const end = await runScript(
       gateway,
       `const { identity } = await new VKitClient().getSessionToken('user'); console.log(identity)`,
     )
@@ -105,7 +60,7 @@ describe('a process', () => {
     const gateway = await startGateway()
     gateway.failNext({})
     gateway.fail({ silence: true })
-    const end = await run(
+    const end = await runScript(
       gateway,
       `const client = ${EAGER}
        await client.getSessionToken('user')
@@ -124,7 +79,7 @@ describe('a process', () => {
     const gateway = await startGateway()
     gateway.failNext({})
     gateway.fail({ status: 401 })
-    const end = await run(
+    const end = await runScript(
       gateway,
       `const client = new VKitClient({
          cache: { refreshAhead: 0.000001, minValidityMs: 0 },

@@ -119,7 +119,8 @@ export class VKitServerError extends VKitError {
  * `VKIT_CONNECTION`: the connection failed (DNS, refused, reset, interrupted), or the HTTP client could not be loaded.
  * `VKIT_TLS`: the certificate or the handshake cannot be trusted, or an `agent` opened an insecure connection.
  *
- * `VKIT_CONNECTION`: retry later. If the error persists, check DNS, firewall, proxy and the limit of open files.
+ * `VKIT_CONNECTION`: retry later. If the error persists, check DNS, firewall, proxy and the limit of open files. If it is
+ * not retryable, start Node with the permission that the message names.
  * `VKIT_TLS`: read the message and the code in `cause`. Behind a proxy that intercepts TLS, pass an `agent` that trusts
  * the proxy's CA.
  */

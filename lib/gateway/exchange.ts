@@ -67,7 +67,8 @@ export class Exchange {
       .on('response', (response: http.IncomingMessage) => (this.#response = response))
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       .on('end', () => this.#onEnd())
-      .on('error', ({ cause }) => this.#onError(cause))
+      // got wraps all errors except those of a write.
+      .on('error', (error: Error) => this.#onError(error.cause ?? error))
     this.#stopWatching = deadline.onAbort(() => this.#abort(deadline.reason as Error))
     this.#stopTimer = callAfter(clock, timeoutMs, () => this.#abort(this.#timeoutError()))
   }

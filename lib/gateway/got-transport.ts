@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.js'
 import { VKitConnectionError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { ownProperties } from '../core/own-properties.js'
+import { permissionFlag } from '../core/permission-flag.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { VKitError } from '../core/vkit-error.js'
 import {
@@ -154,9 +155,17 @@ function toOwnError(error: unknown, { url }: Connection, { deadline, secret }: I
   return error instanceof VKitError || deadline.aborted ? error : networkError(error, placeOf(url, secret))
 }
 
-/** Throws a retryable error: the cause is local, such as too many open files, and may be gone at the next call. */
+/**
+ * Throws a retryable error: the cause is local, such as too many open files, and may be gone at the next call. A missing
+ * permission of the process stays missing.
+ */
 function throwLoadError(error: unknown): never {
   const cause = sanitizeCause(error)
+  const flag = permissionFlag(error, '--allow-fs-read')
+  if (flag !== undefined) {
+    const message = `Node's permission model does not let the HTTP client (got) load: start Node with ${flag} for the folder of this package.`
+    throw new VKitConnectionError(message, { cause, retryable: false })
+  }
   const code = cause?.code ?? cause?.name ?? 'no code'
   throw new VKitConnectionError(`The HTTP client (got) could not be loaded (${code}).`, { cause })
 }

@@ -7,6 +7,7 @@ import {
   VKitResponseError,
   VKitServerError,
 } from '../core/errors.js'
+import { permissionFlag } from '../core/permission-flag.js'
 import { sanitizeCause, type SanitizedCause } from '../core/sanitize-cause.js'
 import { portOf } from '../core/url-parts.js'
 import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
@@ -36,9 +37,15 @@ export function networkError(error: unknown, place: string, isCertificateRejecte
   if (isCertificateRejected || TLS_CODE.test(code)) {
     return new VKitConnectionError(`No secure connection to ${place} (${code}).`, { code: 'VKIT_TLS', cause })
   }
-  const why = cause && interceptionMessage(cause)
+  const why = denialMessage(error) ?? (cause && interceptionMessage(cause))
   if (why !== undefined) return new VKitConnectionError(`POST ${place}: ${why} (${code}).`, { cause, retryable: false })
   return new VKitConnectionError(`The connection to ${place} failed (${code}).`, { cause })
+}
+
+/** Describes what Node's permission model denied. */
+function denialMessage(error: unknown): string | undefined {
+  const flag = permissionFlag(error, '--allow-net')
+  return flag && `Node's permission model does not allow the connection: start Node with ${flag}`
 }
 
 /** Describes what an HTTP test tool did, without its own message: nock's contains the headers, and so the secret. */
