@@ -39,6 +39,7 @@ export const PROJECTS = {
     },
   },
   interceptors: { packages: { nock: '14.0.17', msw: '2.15.0' } },
+  proxy: { packages: { 'node-forge': '1.4.3' } },
   vitest: { packages: { vitest: '4.1.12' } },
   mocha: { packages: { mocha: '12.0.3', sinon: '22.1.0' } },
   bundlers: {
@@ -122,6 +123,13 @@ export const CONSUMERS = [
     runtime: 'Node 26',
     mints: false,
   },
+  ...['Node 22', 'Node 24', 'Node 26'].map(runtime => ({
+    name: `${runtime}, proxy of the environment`,
+    project: 'proxy',
+    args: ['env-proxy.mjs'],
+    runtime,
+    mints: false,
+  })),
   { name: 'pnpm, require', project: 'pnpm', args: ['mint.cjs'] },
   { name: 'pnpm, import', project: 'pnpm', args: ['mint.mjs'] },
   { name: 'pnpm, ./handlers, both copies', project: 'pnpm', args: ['handlers.mjs'] },

@@ -19,6 +19,7 @@ async function setUp(load: typeof loadGot) {
     clock,
     events,
     agents: {},
+    proxyEnv: () => undefined,
     timeoutMs: 5_000,
     maxConnections: 50,
     maxRetries: 0,

@@ -2,9 +2,11 @@ import http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Got, Options } from 'got'
+import { VKitConfigError } from '../core/errors.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { hostOf, portOf } from '../core/url-parts.js'
 import { VERSION } from '../core/version.js'
+import { ProxyAgent, type ProxyEnv } from './proxy-agent.js'
 import { SecureSockets } from './secure-socket.js'
 
 /**
@@ -64,15 +66,38 @@ export function makeConnection(
   return { url, agent, callersAgent, sockets: new SecureSockets() }
 }
 
-export function makeAgent({ protocol }: URL): http.Agent {
-  const agent =
-    protocol === 'https:' ? new https.Agent({ ...AGENT_OPTIONS, minVersion: 'TLSv1.2' }) : new http.Agent(AGENT_OPTIONS)
+export interface AgentSettings {
+  /** Where an https agent finds its proxy; undefined if it must not use one. */
+  readonly proxyEnv: ProxyEnv | undefined
+  /** The timeout of one exchange. */
+  readonly timeoutMs: number
+}
+
+/** @throws VKitConfigError if the URL of the proxy is invalid */
+export function makeAgent({ protocol }: URL, settings: AgentSettings): http.Agent {
+  // Without TLS, a proxy would read the secret, so no setting of Node may send it there.
+  const agent = protocol === 'https:' ? makeSecureAgent(settings) : new http.Agent({ ...AGENT_OPTIONS, ...NO_PROXY })
   agent.on('free', (socket: Socket) => {
     // One listener for all requests of a socket, because adding and removing it each time costs more.
     if (!isIdle.has(socket)) socket.on('data', destroyIfIdle)
     isIdle.set(socket, true)
   })
   return agent
+}
+
+const NO_PROXY = { proxyEnv: null }
+/** Our own timer ends an exchange first. */
+const LATER_MS = 1_000
+
+function makeSecureAgent({ proxyEnv, timeoutMs }: AgentSettings): https.Agent {
+  const options = { ...AGENT_OPTIONS, minVersion: 'TLSv1.2' } as const
+  if (!proxyEnv) return new https.Agent({ ...options, ...NO_PROXY })
+  try {
+    return new ProxyAgent({ ...options, proxyEnv, tunnelTimeoutMs: timeoutMs + LATER_MS })
+  } catch (error) {
+    // Node's message contains the URL, which may contain a password.
+    throw new VKitConfigError('HTTPS_PROXY is not a valid URL of a proxy.', { cause: sanitizeCause(error) })
+  }
 }
 
 /** Whether no request uses a socket of our own agents, from its first time without one. */

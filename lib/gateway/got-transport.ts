@@ -20,6 +20,7 @@ import {
 import { Exchange } from './exchange.js'
 import { IdleConnection, type IdleConnectionRequest } from './idle-connection.js'
 import { loadGot } from './load-got.js'
+import type { ProxyEnv } from './proxy-agent.js'
 import { networkError, placeOf } from './response-errors.js'
 import { parseResponse, type GatewayResponse, type RawResponse } from './response.js'
 import type { ExchangeRequest, Transport } from './transport.js'
@@ -33,6 +34,8 @@ export interface GotTransportOptions {
   readonly timeoutMs: number
   readonly maxConnections: number
   readonly agents: Agents
+  /** Where our own https agent finds its proxy, if it uses one; read at the first call. */
+  readonly proxyEnv: () => ProxyEnv | undefined
   readonly clock: Clock
   readonly events: Events
   /** Default: `loadGot`. */
@@ -108,7 +111,8 @@ export class GotTransport implements Transport {
   async #makeConnection(url: URL): Promise<Connection> {
     try {
       const { got, Options } = await this.#loadGot().catch(throwLoadError)
-      const makeOwnAgent = (): http.Agent => (this.#ownAgent ??= makeAgent(url))
+      const { timeoutMs, proxyEnv } = this.#options
+      const makeOwnAgent = (): http.Agent => (this.#ownAgent ??= makeAgent(url, { timeoutMs, proxyEnv: proxyEnv() }))
       const shared = makeConnection(url, this.#options.agents, makeOwnAgent)
       return { ...shared, got, template: makeTemplate(Options, shared) }
     } catch (error) {

@@ -12,6 +12,7 @@ import { sanitizeCause, type SanitizedCause } from '../core/sanitize-cause.js'
 import { portOf } from '../core/url-parts.js'
 import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
 import { containsSecret } from '../secret/redact.js'
+import { ProxyError } from './proxy-agent.js'
 
 /** OpenSSL's codes for an invalid certificate, and Node's and OpenSSL's codes for a failed handshake. */
 const TLS_CODE =
@@ -25,6 +26,19 @@ export function placeOf(url: URL, secret: string): string {
 
 /** Returns the typed error for a failed connection to `place`. Of Node's error, only the name and code are included. */
 export function networkError(error: unknown, place: string, isCertificateRejected = false): VKitError {
+  if (error instanceof ProxyError) return proxyError(error, place)
+  return connectionError(error, place, isCertificateRejected)
+}
+
+function proxyError(error: ProxyError, place: string): VKitError {
+  const { status } = error
+  if (typeof status !== 'number') return connectionError(error, 'the proxy in HTTPS_PROXY')
+  // A retry sends the same credentials, and a proxy may lock them after a few failures.
+  const details = { cause: sanitizeCause(error), retryable: status !== 407 }
+  return new VKitConnectionError(`The proxy in HTTPS_PROXY refused the connection to ${place} (${status}).`, details)
+}
+
+function connectionError(error: unknown, place: string, isCertificateRejected = false): VKitError {
   const cause = sanitizeCause(error)
   const code = cause?.code ?? (isCertificateRejected ? 'certificate rejected' : cause?.name) ?? 'no code'
   if (code === 'HPE_HEADER_OVERFLOW') {

@@ -21,7 +21,7 @@ import {
   readMember,
   readOptions,
 } from './checks.js'
-import { environment } from './environment.js'
+import { environment, proxyEnvironment, type Environment } from './environment.js'
 import type { CacheOptions, VKitClientOptions } from './types.js'
 
 const DEFAULT_BASE_URL = 'https://gateway.video.io'
@@ -40,6 +40,7 @@ export interface ResolvedOptions {
   readonly minValidityMs: number | undefined
   readonly store: TokenStore | undefined
   readonly agents: Agents
+  readonly proxyEnv: () => Environment | undefined
   readonly onEvent: VKitEventListener | undefined
   readonly clock: Clock
   readonly random: Random
@@ -67,6 +68,7 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     minValidityMs: optionalDuration(cache.minValidityMs, 'cache.minValidityMs', config),
     store: resolveStore(cache.store),
     agents: resolveAgents(options.agent),
+    proxyEnv: proxyEnvironment,
     onEvent: options.onEvent === undefined ? undefined : functionOption(options.onEvent, 'onEvent'),
     clock: resolveClock(options.clock),
     // Looked up at each call, so that a test can replace and restore it at any time.

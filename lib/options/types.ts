@@ -58,8 +58,8 @@ export interface VKitClientOptions {
   readonly cache?: false | CacheOptions | undefined
   /**
    * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs. The client does not close them. It rejects an
-   * agent that does not check certificates, and does not read the proxy variables of the environment. Default: agents
-   * of the client, with kept-alive connections.
+   * agent that does not check certificates. Without `https`, the client uses `HTTPS_PROXY` if Node does
+   * (`NODE_USE_ENV_PROXY=1`). Default: agents of the client, with kept-alive connections.
    */
   readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
   /** Receives events, which never contain a secret, a token or an identity. Errors that it throws are ignored. */

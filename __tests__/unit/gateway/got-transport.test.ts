@@ -18,6 +18,7 @@ import { respondWithToken, startRecordingServer, type RecordingServer } from '..
 
 const SECRET = 'sk-THE-APP-SECRET'
 const BODY = '{"identity":"user","scopes":[]}'
+const proxyEnv = (): undefined => undefined
 const TOKEN = { sessionToken: 'token-of-user', expiresAt: '2099-01-01T00:00:00Z', identity: 'user' }
 
 interface Setup {
@@ -31,7 +32,15 @@ async function setUp(clock: Clock = systemClock): Promise<Setup> {
   const server = await startRecordingServer()
   const events = new Events()
   const endpoint = (): URL => new URL(`http://127.0.0.1:${server.port}/v1/sessions`)
-  const transport = new GotTransport({ endpoint, timeoutMs: 5_000, maxConnections: 50, agents: {}, clock, events })
+  const transport = new GotTransport({
+    endpoint,
+    timeoutMs: 5_000,
+    maxConnections: 50,
+    agents: {},
+    proxyEnv,
+    clock,
+    events,
+  })
   const deadline = new Deadline(systemClock, 60_000, () => new Error('the deadline'))
   afterThisTest(async () => {
     deadline.clear()
@@ -120,6 +129,7 @@ describe('one exchange', () => {
       timeoutMs: 5_000,
       maxConnections: 400,
       agents,
+      proxyEnv,
       clock: systemClock,
       events: new Events(),
     }

@@ -1,7 +1,7 @@
 import { VKitClient } from '../../client.js'
 import { VKitError, type VKitErrorCode } from '../../core/vkit-error.js'
 import { resolveClientOptions } from '../../options/client-options.js'
-import { environment } from '../../options/environment.js'
+import { environment, proxyEnvironment } from '../../options/environment.js'
 import { COMMON_FLAGS, parseFlags } from '../arguments.js'
 import { CommandError, usageError } from '../exit-codes.js'
 import { findSecret, type FoundSecret } from '../secret.js'
@@ -29,12 +29,12 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
     if (!values.json) found.forEach(printFinding)
   }
 
-  add(checkNode(), checkProxy(environment()), ...checkExposure(environment(), process.report))
+  add(checkNode(), checkProxy(environment(), proxyEnvironment()), ...checkExposure(environment(), process.report))
   const { secret, finding } = await locateSecret(values['secret-file'])
   add(finding)
   const { url, finding: configuration } = checkConfiguration(values['base-url'])
   add(configuration)
-  if (url) add(...(await checkNetwork(url)))
+  if (url) add(...(await checkNetwork(url, proxyEnvironment())))
   // NODE_DEBUG is one of the failures: with it, Node would print the secret.
   const canMint = url && !findings.some(({ severity }) => severity === 'failure')
   if (secret && canMint && !values['no-mint']) {

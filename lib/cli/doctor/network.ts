@@ -1,23 +1,37 @@
 import { lookup } from 'node:dns/promises'
 import http from 'node:http'
 import https from 'node:https'
-import { isIP } from 'node:net'
-import tls from 'node:tls'
-import { hostOf, portOf } from '../../core/url-parts.js'
+import type tls from 'node:tls'
+import { hostOf } from '../../core/url-parts.js'
+import { makeAgent } from '../../gateway/connection.js'
+import { ProxyError } from '../../gateway/proxy-agent.js'
+import type { Environment } from '../../options/environment.js'
 import type { Finding } from './report.js'
-import { withTimeout } from './with-timeout.js'
+import { TIMEOUT_MS, withTimeout } from './with-timeout.js'
 
 const SKEW_WARNING_MS = 5_000
 const SKEW_FAILURE_MS = 300_000
 const EXPIRES_SOON_MS = 14 * 86_400_000
 
-/** Checks DNS, TLS, one request without the secret, and the clock by its response. A failed check ends the list. */
-export async function checkNetwork(url: URL): Promise<Finding[]> {
-  const dns = await checkDns(url)
-  if (dns.severity === 'failure') return [dns]
-  const secure = await checkTls(url)
-  if (secure.severity === 'failure') return [dns, secure]
-  return [dns, secure, ...(await checkReachable(url))]
+/**
+ * Checks DNS, TLS, one request without the secret, and the clock by its response. A failed check ends the list.
+ *
+ * With `proxyEnv`, the connections are made as those of the client: through its proxy.
+ */
+export async function checkNetwork(url: URL, proxyEnv?: Environment): Promise<Finding[]> {
+  const agent = makeAgent(url, { proxyEnv, timeoutMs: TIMEOUT_MS })
+  try {
+    const isDirect = proxyEnv === undefined || url.protocol === 'http:'
+    const dns: Finding = isDirect
+      ? await checkDns(url)
+      : { check: 'dns', severity: 'note', found: 'not checked: with a proxy, the proxy resolves names' }
+    if (dns.severity === 'failure') return [dns]
+    const secure = await checkTls(url, agent)
+    if (secure.severity === 'failure') return [dns, secure]
+    return [dns, secure, ...(await checkReachable(url, agent))]
+  } finally {
+    agent.destroy()
+  }
 }
 
 async function checkDns(url: URL): Promise<Finding> {
@@ -37,15 +51,16 @@ async function checkDns(url: URL): Promise<Finding> {
   }
 }
 
-async function checkTls(url: URL): Promise<Finding> {
+async function checkTls(url: URL, agent: http.Agent): Promise<Finding> {
   const check = 'tls'
   if (url.protocol !== 'https:') return { check, severity: 'note', found: 'not used: the gateway address is local' }
   const host = hostOf(url)
-  // TLS has no server name for an IP address: Node checks the certificate against `host`.
-  const servername = isIP(host) ? {} : { servername: host }
-  const socket = tls.connect({ host, port: Number(portOf(url)), ...servername, rejectUnauthorized: true })
+  // The request gets a connection, and is never sent. Explicit, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
+  const request = https.request(url, { agent, rejectUnauthorized: true })
   try {
-    await withTimeout(onceEvent(socket, 'secureConnect'))
+    const [socket] = (await withTimeout(onceEvent(request, 'socket'))) as [tls.TLSSocket]
+    // Through a proxy, the handshake is over.
+    if (!socket.authorized) await withTimeout(onceEvent(socket, 'secureConnect'))
     const { valid_to: validTo, issuer } = socket.getPeerCertificate()
     const isOld = Date.parse(validTo) - Date.now() < EXPIRES_SOON_MS
     const found = `${socket.getProtocol() ?? ''}, certificate by ${String(issuer.O ?? issuer.CN)}, valid until ${validTo}`
@@ -53,6 +68,7 @@ async function checkTls(url: URL): Promise<Finding> {
       ? { check, severity: 'warning', found, advice: 'The certificate expires soon.' }
       : { check, severity: 'ok', found }
   } catch (error) {
+    if (error instanceof ProxyError) return { check, severity: 'failure', ...describeProxyError(error, host) }
     return {
       check,
       severity: 'failure',
@@ -60,7 +76,15 @@ async function checkTls(url: URL): Promise<Finding> {
       advice: tlsAdvice(codeOf(error)),
     }
   } finally {
-    socket.destroy()
+    request.destroy()
+  }
+}
+
+function describeProxyError(error: ProxyError, host: string): Pick<Finding, 'found' | 'advice'> {
+  const why = typeof error.status === 'number' ? error.status : codeOf(error)
+  return {
+    found: `the proxy in HTTPS_PROXY opened no tunnel to ${host} (${why})`,
+    advice: 'Check HTTPS_PROXY, its user and password, and whether the proxy allows this host.',
   }
 }
 
@@ -72,10 +96,10 @@ function tlsAdvice(code: string): string {
 }
 
 /** Sends a request without the secret. Every status below 500 shows that the gateway is reachable. */
-async function checkReachable(url: URL): Promise<Finding[]> {
+async function checkReachable(url: URL, agent: http.Agent): Promise<Finding[]> {
   const sentAt = Date.now()
   const startedAt = performance.now()
-  const request = (url.protocol === 'https:' ? https : http).request(url, { method: 'GET', agent: false })
+  const request = (url.protocol === 'https:' ? https : http).request(url, { agent })
   try {
     const [response] = (await withTimeout(onceEvent(request.end(), 'response'))) as [http.IncomingMessage]
     const respondedAt = Date.now()

@@ -55,16 +55,20 @@ function decodeClaims(secret: string): ReturnType<typeof decodeJwt> | undefined 
   }
 }
 
-/** Warns about proxy variables, because the SDK does not read them. */
-export function checkProxy(environment: Environment): Finding {
+/** Warns about proxy variables that are not used. `used` are those that Node and the SDK use for https, if any. */
+export function checkProxy(environment: Environment, used?: Environment): Finding {
+  const check = 'proxy'
+  const isForHttps = used !== undefined && Boolean(used['https_proxy'] || used['HTTPS_PROXY'])
+  if (isForHttps) return { check, severity: 'ok', found: 'HTTPS_PROXY is used for https, because Node uses it' }
   const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']
   const set = names.filter(name => environment[name])
-  if (set.length === 0) return { check: 'proxy', severity: 'ok', found: 'no proxy variables set' }
+  if (set.length === 0) return { check, severity: 'ok', found: 'no proxy variables set' }
   return {
-    check: 'proxy',
+    check,
     severity: 'warning',
     found: `${set.join(', ')} set, but not used: requests are sent directly`,
-    advice: 'If the gateway is reachable only through the proxy, pass an agent to VKitClient: { agent: { https } }.',
+    advice:
+      'If the gateway is reachable only through the proxy, set NODE_USE_ENV_PROXY=1 (Node 22.21, 24.5 or newer), or pass an agent to VKitClient: { agent: { https } }.',
   }
 }
 

@@ -1,5 +1,5 @@
 /** The limit for each step of a check. */
-const TIMEOUT_MS = 5_000
+export const TIMEOUT_MS = 5_000
 
 /** Rejects with a `TimeoutError` if `work` does not settle in time. */
 export function withTimeout<T>(work: T | PromiseLike<T>): Promise<T> {

@@ -1,0 +1,58 @@
+import type http from 'node:http'
+import https from 'node:https'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+/** Where Node's agents read their proxy: `HTTPS_PROXY` and `NO_PROXY`, in upper or lower case. */
+export type ProxyEnv = Readonly<Record<string, string | undefined>>
+
+export interface ProxyAgentOptions extends https.AgentOptions {
+  readonly proxyEnv: ProxyEnv
+  /** How long the proxy may take to open a tunnel. */
+  readonly tunnelTimeoutMs: number
+}
+
+type OnConnection = (error: Error | null, socket: Duplex) => void
+
+/** An agent that reaches the gateway through the proxy of `proxyEnv`: Node sends CONNECT, and then uses TLS as usual. */
+export class ProxyAgent extends https.Agent {
+  readonly #tunnelTimeoutMs: number
+  /** The connections to the proxy, and those to hosts in `NO_PROXY`. */
+  readonly #open = new Set<Socket>()
+
+  constructor({ tunnelTimeoutMs, ...options }: ProxyAgentOptions) {
+    super(options)
+    this.#tunnelTimeoutMs = tunnelTimeoutMs
+  }
+
+  /** Calls `onConnection` only for a connection through the proxy. */
+  override createConnection(options: http.ClientRequestArgs, onConnection: OnConnection): Socket {
+    // No request has this socket before the tunnel is open, so none could end the wait for a silent proxy.
+    const limited = { ...options, timeout: this.#tunnelTimeoutMs }
+    const socket = super.createConnection(limited, (error, failed) => {
+      // Otherwise, the proxy opened the tunnel, and the handshake with the gateway failed.
+      onConnection(error && failed === socket ? new ProxyError(error) : error, failed)
+    }) as Socket
+    this.#open.add(socket.once('close', () => this.#open.delete(socket)))
+    return socket.unref() // See process-hold.ts.
+  }
+
+  /** Also closes the connections whose tunnel is not open yet. */
+  override destroy(): void {
+    super.destroy()
+    for (const socket of this.#open) socket.destroy()
+  }
+}
+
+/** The proxy opened no tunnel. Node's own message contains the address of the proxy. */
+export class ProxyError extends Error {
+  readonly code: unknown
+  /** The status of the proxy's response. */
+  readonly status: unknown
+
+  constructor({ code, statusCode }: Error & { readonly code?: unknown; readonly statusCode?: unknown }) {
+    super('no tunnel')
+    this.code = code
+    this.status = statusCode
+  }
+}
