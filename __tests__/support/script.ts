@@ -50,6 +50,8 @@ export interface ScriptOptions {
   readonly env?: Record<string, string>
   /** Options of Node. */
   readonly args?: readonly string[]
+  /** Whether no process reads the standard error of the process, so that each write to it fails. */
+  readonly isStderrClosed?: boolean
 }
 
 /** Runs `script`, which can use `VKitClient`, in its own process, and waits until that process ends. */
@@ -58,12 +60,13 @@ export async function runScript(gateway: GatewayEmulator, script: string, option
   await writeFile(file, `import { VKitClient } from './videokit.mjs'\n${script}`)
   const env = { PATH: process.env['PATH'], VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
   const child = spawn(process.execPath, [...(options.args ?? []), file], { env: { ...env, ...options.env } })
+  if (options.isStderrClosed) child.stderr.destroy()
   const read = async (stream: AsyncIterable<Buffer>): Promise<string> => {
     const chunks: Buffer[] = []
     for await (const chunk of stream) chunks.push(chunk)
     return Buffer.concat(chunks).toString()
   }
   const code = new Promise<number | null>(resolve => child.once('close', resolve))
-  const [out, err] = await Promise.all([read(child.stdout), read(child.stderr)])
+  const [out, err] = await Promise.all([read(child.stdout), options.isStderrClosed ? '' : read(child.stderr)])
   return { code: await code, out, err }
 }

@@ -21,6 +21,7 @@ import {
   readMember,
   readOptions,
 } from './checks.js'
+import { withDebugLog } from './debug.js'
 import { environment, proxyEnvironment, type Environment } from './environment.js'
 import type { CacheOptions, VKitClientOptions } from './types.js'
 
@@ -54,6 +55,8 @@ export function resolveClientOptions(given: VKitClientOptions | undefined): Reso
 
 function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
   const options = readOptions<VKitClientOptions>(given ?? {}, CLIENT_KEYS, config)
+  const clock = resolveClock(options.clock)
+  const onEvent = options.onEvent === undefined ? undefined : functionOption(options.onEvent, 'onEvent')
   const cache = options.cache === false ? {} : readOptions<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config)
   return Object.freeze({
     secret: resolveSecret(options.appSecret, () => environment()['VKIT_APP_SECRET']),
@@ -69,8 +72,8 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     store: resolveStore(cache.store),
     agents: resolveAgents(options.agent),
     proxyEnv: proxyEnvironment,
-    onEvent: options.onEvent === undefined ? undefined : functionOption(options.onEvent, 'onEvent'),
-    clock: resolveClock(options.clock),
+    onEvent: withDebugLog(environment()['VKIT_DEBUG'], onEvent, clock),
+    clock,
     // Looked up at each call, so that a test can replace and restore it at any time.
     random: () => Math.random(),
   })

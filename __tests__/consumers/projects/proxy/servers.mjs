@@ -13,7 +13,10 @@ export function makeCertificate(hosts) {
   })
   const certificate = forge.pki.createCertificate()
   certificate.publicKey = forge.pki.publicKeyFromPem(publicKey)
-  certificate.validity = { notBefore: new Date(Date.now() - 3_600_000), notAfter: new Date(Date.now() + 30 * 86_400_000) }
+  certificate.validity = {
+    notBefore: new Date(Date.now() - 3_600_000),
+    notAfter: new Date(Date.now() + 30 * 86_400_000),
+  }
   const name = [{ name: 'commonName', value: 'videokit test' }]
   certificate.setSubject(name)
   certificate.setIssuer(name)

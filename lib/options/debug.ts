@@ -1,0 +1,78 @@
+import type { Clock } from '../core/clock.js'
+import { formatEvent, writeLine } from '../core/event-log.js'
+import type { VKitEvent, VKitEventListener, VKitEventType } from '../core/events.js'
+import { nearestName } from '../core/nearest-name.js'
+
+const EVENTS: Readonly<Record<VKitEventType, true>> = {
+  hit: true,
+  miss: true,
+  coalesced: true,
+  refresh: true,
+  mint: true,
+  retry: true,
+  resend: true,
+  failure: true,
+  'served-while-failing': true,
+  'short-lived': true,
+  'unreadable-expiry': true,
+  'expiry-mismatch': true,
+  'clock-skew': true,
+  eviction: true,
+  invalidation: true,
+  'secret-rotation': true,
+  'key-backoff': true,
+  'secret-backoff': true,
+  overload: true,
+  'circuit-open': true,
+  'circuit-close': true,
+  'store-failure': true,
+  'store-pause': true,
+  'store-resume': true,
+  'store-hit': true,
+}
+const ALL = new Set(['1', 'true', '*'])
+const NONE = new Set(['', '0', 'false'])
+
+/**
+ * Returns a listener that writes the events of `VKIT_DEBUG` to standard error, and then calls `onEvent`; without such
+ * events, `onEvent` itself.
+ *
+ * `1`, `true` or `*` means all events, and otherwise a comma-separated list of their types. Unknown ones cause one warning.
+ */
+export function withDebugLog(
+  setting: string | undefined,
+  onEvent: VKitEventListener | undefined,
+  clock: Clock,
+): VKitEventListener | undefined {
+  const names = (setting ?? '').split(',').map(name => name.trim().toLowerCase())
+  const isAll = names.some(name => ALL.has(name))
+  const unknown = names.filter(name => !ALL.has(name) && !NONE.has(name) && !Object.hasOwn(EVENTS, name))
+  if (unknown.length > 0) writeLine(unknownEvents(unknown))
+  const types = new Set(isAll ? Object.keys(EVENTS) : names.filter(name => Object.hasOwn(EVENTS, name)))
+  if (types.size === 0) return onEvent
+  return event => {
+    if (types.has(event.type)) log(event, clock)
+    // Returned, because the caller handles the rejection of an async listener.
+    return onEvent?.(event)
+  }
+}
+
+function log(event: VKitEvent, clock: Clock): void {
+  try {
+    writeLine(formatEvent(event, clock.now()))
+  } catch {
+    // The caller's clock may return any number.
+  }
+}
+
+function unknownEvents(names: readonly string[]): string {
+  // A longer text may be a secret in the wrong variable.
+  const shown = names
+    .filter(name => /^[\w-]{1,32}$/.test(name))
+    .map(name => {
+      const nearest = nearestName(name, Object.keys(EVENTS))
+      return nearest === undefined ? name : `${name} (did you mean ${nearest}?)`
+    })
+  const list = shown.length > 0 ? `: ${shown.join(', ')}` : ''
+  return `videokit: VKIT_DEBUG contains unknown events${list}. Use 1 for all events, or a list such as mint,retry,failure.`
+}
