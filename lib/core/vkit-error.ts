@@ -81,6 +81,8 @@ export abstract class VKitError extends Error {
 
   static {
     brand(this, 'VKitError')
+    // The automocks of Jest and Vitest make every function return undefined, but keep what has the tag of a primitive.
+    Object.defineProperty(Reflect.get(this, 'is'), Symbol.toStringTag, { value: 'Boolean' })
   }
 
   /** For subclasses. To test your error handling, create an error of a subclass: `new VKitServerError('down')`. */
@@ -101,7 +103,8 @@ export abstract class VKitError extends Error {
 
   /** Returns whether `value` is an error of this SDK, from any copy of the package. */
   static is(value: unknown): value is VKitError {
-    return value instanceof VKitError
+    // Vitest's automock of an error has our brand, but no code.
+    return value instanceof VKitError && typeof value.code === 'string'
   }
 
   /**
