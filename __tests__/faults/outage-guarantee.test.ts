@@ -12,6 +12,7 @@ import { seededRandom } from '../support/random.js'
 const SECOND_MS = 1_000
 const MINUTE_MS = 60 * SECOND_MS
 const HOUR_MS = 60 * MINUTE_MS
+const TIMEOUT_MS = 5 * SECOND_MS
 const DEADLINE_MS = 15 * SECOND_MS
 const CALL: TokenCall = { mode: 'default', deadlineMs: DEADLINE_MS }
 const WINDOW_MS = 10 * SECOND_MS
@@ -48,7 +49,7 @@ class SimulatedGateway implements Transport {
     this.requestsAt.push(this.#clock.monotonic())
     if (this.isDown && failure === 'refused') throw new VKitConnectionError('refused')
     if (this.isDown) {
-      await this.#clock.sleep(5 * SECOND_MS)
+      await this.#clock.sleep(TIMEOUT_MS)
       throw new VKitTimeoutError('timeout')
     }
     this.successesAt.push(this.#clock.monotonic())
@@ -90,8 +91,7 @@ function simulate(plan: Plan): Simulation {
   const secret = new SecretSource({ rotates: false, read: () => Promise.resolve('the-app-secret') })
   const minter = new TokenMinter({
     secret,
-    maxRetries: 2,
-    timeoutMs: 5 * SECOND_MS,
+    timeoutMs: TIMEOUT_MS,
     transport: gateway,
     clock,
     events,
@@ -104,6 +104,8 @@ function simulate(plan: Plan): Simulation {
     refreshAhead: REFRESH_AHEAD,
     minValidityMs: undefined,
     deadlineMs: DEADLINE_MS,
+    timeoutMs: TIMEOUT_MS,
+    maxRetries: 2,
     clock,
     events,
     random,

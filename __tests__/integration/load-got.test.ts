@@ -22,7 +22,6 @@ async function setUp(load: typeof loadGot) {
     proxyEnv: () => undefined,
     timeoutMs: 5_000,
     maxConnections: 50,
-    maxRetries: 0,
     random: seededRandom(),
   }
   const endpoint = (): URL => new URL('/v1/sessions', gateway.url)
@@ -33,7 +32,10 @@ async function setUp(load: typeof loadGot) {
   const mint = (identity = 'user'): ReturnType<TokenMinter['mint']> => {
     const deadline = new Deadline(clock, 15_000, () => new Error('late'))
     return minter
-      .mint({ identity, scopes: [] }, { deadline, priority: new MintPriority('call') })
+      .mint(
+        { identity, scopes: [] },
+        { deadline, priority: new MintPriority('call'), limits: { timeoutMs: 5_000, maxRetries: 0 } },
+      )
       .finally(() => deadline.clear())
   }
   return { gateway, minter, mint, recorded }

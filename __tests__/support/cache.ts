@@ -6,7 +6,7 @@ import type { MintPriority } from '../../lib/gateway/mint-priority.js'
 import type { MintOptions } from '../../lib/gateway/token-minter.js'
 import { FakeClock } from '../../lib/testing/index.js'
 import type { MintedToken, SessionToken } from '../../lib/token/session-token.js'
-import type { Scope, TokenCall, TokenRequest } from '../../lib/token/token-request.js'
+import type { AttemptLimits, Scope, TokenCall, TokenRequest } from '../../lib/token/token-request.js'
 import { seededRandom } from './random.js'
 
 /** A mint that the cache requested. If `manual` is set, the test settles it. */
@@ -14,6 +14,7 @@ export interface RequestedMint {
   readonly request: TokenRequest
   readonly deadline: Deadline
   readonly priority: MintPriority
+  readonly limits: AttemptLimits
   /** Reports to the cache that the request was sent. */
   readonly send: () => void
   readonly succeed: (lifetimeMs?: number) => void
@@ -43,6 +44,8 @@ export class CacheHarness {
       maxEntries: 10_000,
       refreshAhead: 0.5,
       deadlineMs: 15_000,
+      timeoutMs: 5_000,
+      maxRetries: 2,
       random: seededRandom(),
       clock: this.clock,
       events: new Events(event => void this.events.push(event)),
@@ -70,7 +73,10 @@ export class CacheHarness {
     await this.clock.advance(0)
   }
 
-  #mint(request: TokenRequest, { deadline, priority, onSent = () => undefined }: MintOptions): Promise<MintedToken> {
+  #mint(
+    request: TokenRequest,
+    { deadline, priority, limits, onSent = () => undefined }: MintOptions,
+  ): Promise<MintedToken> {
     return new Promise((resolve, reject) => {
       const start = instant(this.clock)
       const token = (lifetimeMs: number): SessionToken => ({
@@ -82,6 +88,7 @@ export class CacheHarness {
         request,
         deadline,
         priority,
+        limits,
         send: onSent,
         succeed: (ms = this.lifetimeMs) => resolve({ token: token(ms), lifetime: { start, ms } }),
         succeedUncacheably: () => resolve({ token: token(0) }),

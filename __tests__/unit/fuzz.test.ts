@@ -383,13 +383,15 @@ describe('the arguments of a call', () => {
       signal: orAnything(new AbortController().signal),
       cache: orAnything('default', 'reload', 'no-store'),
       deadlineMs: orAnything(1_000),
+      timeoutMs: orAnything(1_000),
+      maxRetries: orAnything(0),
       minValidityMs: orAnything(0),
     },
     { requiredKeys: [] },
   )
   const identities = fc.oneof(fc.string({ minLength: 1, unit: 'binary' }), anything)
   const resolve = (identity: unknown, given: unknown): { request: TokenRequest; call: TokenCall } => {
-    const call = resolveCall(given, { caching: true, deadlineMs: 15_000 })
+    const call = resolveCall(given, { caching: true, deadlineMs: 15_000, timeoutMs: 5_000, maxRetries: 2 })
     return { request: resolveRequest(identity, call.scopes), call }
   }
 
@@ -410,6 +412,8 @@ describe('the arguments of a call', () => {
         expect(request.scopes).toEqual([...new Set(request.scopes)].sort())
         expect(JSON.parse(JSON.stringify(request))).toEqual(request)
         expect(call.deadlineMs).toBeGreaterThan(0)
+        if (call.limits) expect(call.limits.timeoutMs).toBeGreaterThan(0)
+        if (call.limits) expect(call.limits.maxRetries).toBeGreaterThanOrEqual(0)
       }),
       { numRuns: 200 },
     )

@@ -88,6 +88,11 @@ export class CachedToken {
     this.#refresh = { nextAt: NEVER, failures: this.#refresh?.failures ?? 0 }
   }
 
+  /** Records that the refresh ended and showed nothing. The next one need not wait. */
+  endRefresh(now: Instant): void {
+    this.#refresh = { nextAt: now, failures: this.#refresh?.failures ?? 0 }
+  }
+
   /** Records a failed refresh. The next one waits, with full jitter, and at least for `retryAfterMs`. */
   recordFailure(now: Instant, error?: VKitError): void {
     const failures = this.#refresh?.failures ?? 0

@@ -4,14 +4,16 @@ import { VKitTimeoutError } from '../core/errors.js'
 import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'
+import { MintLimits } from '../gateway/mint-limits.js'
 import { MintPriority, type PriorityLevel } from '../gateway/mint-priority.js'
-import type { TokenRequest } from '../token/token-request.js'
+import type { AttemptLimits, TokenRequest } from '../token/token-request.js'
 
 /** Work that callers wait for. */
 export interface Flight {
   readonly request: TokenRequest
   readonly deadline: Deadline
   readonly priority: MintPriority
+  readonly limits: MintLimits
   /** False once the flight is forgotten: its result then goes only to callers that already wait, and is not cached. */
   readonly isCurrent: () => boolean
   /** Whether its request has been sent. Until then, its result is as new as that of any later request. */
@@ -20,10 +22,15 @@ export interface Flight {
   mustMint: boolean
 }
 
-/** The options of a new flight. */
-export interface FlightOptions extends Pick<Flight, 'request' | 'mustMint'> {
-  readonly deadlineMs: number
+/** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
+export interface FlightDemand {
   readonly priority: PriorityLevel
+  readonly limits: AttemptLimits
+}
+
+/** The options of a new flight. */
+export interface FlightOptions extends Pick<Flight, 'request' | 'mustMint'>, FlightDemand {
+  readonly deadlineMs: number
 }
 
 /** How a flight ended. Its callers share it, so each of them throws a copy of the error: see `resultOf`. */
@@ -65,9 +72,10 @@ export class Flights<T> {
   }
 
   /** Joins the flight of this key, if there is one. */
-  join(key: string, priority: PriorityLevel): SharedFlight<T> | undefined {
+  join(key: string, { priority, limits }: FlightDemand): SharedFlight<T> | undefined {
     const running = this.get(key)
     running?.priority.raise(priority)
+    running?.limits.raise(limits)
     return running
   }
 
@@ -144,11 +152,12 @@ export class Flights<T> {
     return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token within ${ms} ms.`))
   }
 
-  #makeFlight({ request, deadlineMs, priority, mustMint }: FlightOptions): Flight {
+  #makeFlight({ request, deadlineMs, priority, limits, mustMint }: FlightOptions): Flight {
     return {
       request,
       deadline: this.#startDeadline(deadlineMs),
       priority: new MintPriority(priority),
+      limits: new MintLimits(limits),
       isCurrent: () => false,
       isSent: false,
       mustMint,

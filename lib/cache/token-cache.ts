@@ -6,12 +6,13 @@ import { VKitError } from '../core/vkit-error.js'
 import type { MintOptions } from '../gateway/token-minter.js'
 import type { SharedStore } from '../store/shared-store.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
-import type { Scope, TokenCall, TokenRequest } from '../token/token-request.js'
+import type { AttemptLimits, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import { KeyMemo, keyOf, plainKeyOf } from './cache-key.js'
 import { Flights, resultOf, type Flight, type SharedFlight } from './flights.js'
 import { TokenEntries, type TokenEntriesOptions } from './token-entries.js'
 
-export interface TokenCacheOptions extends TokenEntriesOptions {
+/** Its `AttemptLimits` are those of a call that sets no others. */
+export interface TokenCacheOptions extends TokenEntriesOptions, AttemptLimits {
   readonly mint: (request: TokenRequest, options: MintOptions) => Promise<MintedToken>
   /** The median duration of recent mints; undefined if it is not known. */
   readonly medianMintMs: () => number | undefined
@@ -231,33 +232,35 @@ export class TokenCache {
         this.#emitFailure(error)
         throw error
       })
-    const options = { request, deadlineMs: call.deadlineMs, priority: 'call', mustMint: true } as const
+    const { deadlineMs, limits = this.#options } = call
+    const options = { request, deadlineMs, priority: 'call', limits, mustMint: true } as const
     return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)
   }
 
   #join(key: string, request: TokenRequest, call: FlightCall): SharedFlight<MintedToken> {
+    const { limits = this.#options } = call
     const priority = call.isRefresh ? 'refresh' : call.isBulk ? 'bulk' : 'call'
-    const running = this.#flights.join(key, priority)
+    const running = this.#flights.join(key, { priority, limits })
     if (running) return running
     this.#entries.peek(key)?.markRefreshing()
     // A short deadline of the first caller must not end the wait of callers that join.
     const deadlineMs = Math.max(this.#options.deadlineMs, call.deadlineMs)
-    const options = { request, deadlineMs, priority, mustMint: call.mode === 'reload' } as const
+    const options = { request, deadlineMs, priority, limits, mustMint: call.mode === 'reload' } as const
     return this.#flights.start(key, options, flight => this.#load(key, flight, call.minValidityMs))
   }
 
   async #load(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken> {
     const { mint, sharedStore } = this.#options
-    const { request, deadline, priority, isCurrent } = flight
+    const { request, deadline, priority, limits, isCurrent } = flight
     try {
       const stored = flight.mustMint ? undefined : await this.#findStored(key, flight, minValidityMs)
       if (stored) return stored
-      const minted = await mint(request, { deadline, priority, onSent: () => (flight.isSent = true) })
+      const minted = await mint(request, { deadline, priority, limits, onSent: () => (flight.isSent = true) })
       if (isCurrent() && this.#entries.set(key, minted)) sharedStore?.write(request, minted)
       return minted
     } catch (error) {
       this.#emitFailure(error, priority.level === 'refresh')
-      if (isCurrent()) this.#recordFailure(key, request, error)
+      if (isCurrent()) this.#recordFailure(key, flight, error)
       throw error
     }
   }
@@ -281,11 +284,18 @@ export class TokenCache {
     this.#events.emit({ type: 'failure', code, retryable, attempts, background })
   }
 
-  #recordFailure(key: string, request: TokenRequest, error: unknown): void {
+  #recordFailure(key: string, flight: Flight, error: unknown): void {
+    if (this.#isCutOff(flight, error)) return this.#entries.endRefresh(key)
     const isRevoked = this.#entries.recordFailure(key, error)
     if (!isRevoked) return
-    void this.#options.sharedStore?.remove(request)
+    void this.#options.sharedStore?.remove(flight.request)
     this.#events.emit({ type: 'eviction', reason: 'refused' })
+  }
+
+  /** Whether a call's own short timeout caused a failure, which says nothing about the next refresh. */
+  #isCutOff({ deadline, limits }: Flight, error: unknown): boolean {
+    const isShort = limits.timeoutMs < this.#options.timeoutMs
+    return isShort && error instanceof VKitTimeoutError && error.attempts > 0 && !deadline.aborted
   }
 
   /** Returns the token. Emits an event if it is valid for less than the call requested: another would not be better. */

@@ -82,6 +82,11 @@ export class TokenEntries {
     return true
   }
 
+  /** Records that the refresh in flight showed nothing: the next access may start another. */
+  endRefresh(key: string): void {
+    this.peek(key)?.endRefresh(instant(this.#clock))
+  }
+
   meetsMinValidity({ token, lifetime }: MintedToken, minValidityMs?: number): boolean {
     return !lifetime || new CachedToken(token, lifetime, this.#options).isServable(instant(this.#clock), minValidityMs)
   }

@@ -150,9 +150,9 @@ export class Admission {
     })
   }
 
-  #recordOutcome(attempt: AdmittedAttempt, { kind }: AttemptOutcome): void {
+  #recordOutcome(attempt: AdmittedAttempt, outcome: AttemptOutcome): void {
     const { key, sentAt, isProbe } = attempt
-    switch (kind) {
+    switch (outcome.kind) {
       case 'success':
         this.#latency.record(this.#options.clock.monotonic() - sentAt)
         this.#failures.forget(key)
@@ -166,7 +166,7 @@ export class Admission {
         // It says nothing about the gateway, and if it affects all users, it says nothing about one of them either.
         return this.#recordTrouble(attempt)
       case 'cut-off':
-        if (this.#isLongCutOff(sentAt)) return this.#recordFailure(attempt)
+        if (this.#isLongCutOff(sentAt, outcome.timeoutMs)) return this.#recordFailure(attempt)
         if (isProbe) this.#circuit.releaseProbe(key)
         return
       case 'not-sent':
@@ -194,8 +194,9 @@ export class Admission {
     for (const callback of this.#onCircuitOpen) callback()
   }
 
-  #isLongCutOff(sentAt: number): boolean {
-    const inFlightMs = this.#options.clock.monotonic() - sentAt
+  #isLongCutOff(sentAt: number, timeoutMs = Infinity): boolean {
+    // If this process was busy, a short timeout fires late, and the gateway had no more time.
+    const inFlightMs = Math.min(timeoutMs, this.#options.clock.monotonic() - sentAt)
     return inFlightMs >= Math.max(MIN_CUT_OFF_MS, MIN_CUT_OFF_MEDIANS * (this.medianMs ?? 0))
   }
 

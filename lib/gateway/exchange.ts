@@ -12,16 +12,11 @@ import type { ExchangeRequest } from './transport.js'
 
 const MAX_BODY_BYTES = 64 * 1024
 
-export interface Timeout {
-  readonly timeoutMs: number
-  readonly clock: Clock
-}
-
 /** One request and its response. */
 export class Exchange {
   readonly #connection: Connection
   readonly #request: ExchangeRequest
-  readonly #timeout: Timeout
+  readonly #clock: Clock
   #opened: http.ClientRequest | undefined
   #stream: Request | undefined
   #hasSocket = false
@@ -35,10 +30,10 @@ export class Exchange {
   #stopTimer: (() => void) | undefined
   #stopWatching: (() => void) | undefined
 
-  constructor(connection: Connection, request: ExchangeRequest, timeout: Timeout) {
+  constructor(connection: Connection, request: ExchangeRequest, clock: Clock) {
     this.#connection = connection
     this.#request = request
-    this.#timeout = timeout
+    this.#clock = clock
   }
 
   /**
@@ -57,8 +52,7 @@ export class Exchange {
 
   #start(): void {
     const { got, template } = this.#connection
-    const { deadline } = this.#request
-    const { timeoutMs, clock } = this.#timeout
+    const { deadline, timeoutMs } = this.#request
     // All requests share one template, because got copies it before it returns.
     template.request = (_, options) => this.#open(options)
     const stream = (this.#stream = got(undefined, undefined, template) as Request)
@@ -70,7 +64,7 @@ export class Exchange {
       // got wraps all errors except those of a write.
       .on('error', (error: Error) => this.#onError(error.cause ?? error))
     this.#stopWatching = deadline.onAbort(() => this.#abort(deadline.reason as Error))
-    this.#stopTimer = callAfter(clock, timeoutMs, () => this.#abort(this.#timeoutError()))
+    this.#stopTimer = callAfter(this.#clock, timeoutMs, () => this.#abort(this.#timeoutError()))
   }
 
   /** Opens the request; got sends headers and body when the body is written to its stream. */
@@ -150,7 +144,7 @@ export class Exchange {
   }
 
   #timeoutError(): VKitTimeoutError {
-    return new VKitTimeoutError(`No complete response from ${this.#place()} within ${this.#timeout.timeoutMs} ms.`)
+    return new VKitTimeoutError(`No complete response from ${this.#place()} within ${this.#request.timeoutMs} ms.`)
   }
 
   #place(): string {

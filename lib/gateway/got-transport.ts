@@ -30,7 +30,7 @@ const MAX_HEADER_BYTES = 16 * 1024
 export interface GotTransportOptions {
   /** The URL that mints sessions; a function, because the environment is read at the first call. */
   readonly endpoint: () => URL
-  /** The timeout of one exchange, including the connection. */
+  /** The timeout of `preconnect`. */
   readonly timeoutMs: number
   readonly maxConnections: number
   readonly agents: Agents
@@ -124,12 +124,13 @@ export class GotTransport implements Transport {
 
   /** Sends the request, and once more if its kept-alive connection was closed. */
   #send(connection: Connection, request: ExchangeRequest): Promise<RawResponse> {
-    return new Exchange(connection, request, this.#options).run().catch((error: unknown) => {
+    const { clock } = this.#options
+    return new Exchange(connection, request, clock).run().catch((error: unknown) => {
       if (!(error instanceof StaleSocketError)) throw error
       // The other idle sockets are at least as old as the one that the server closed.
       dropIdleSockets(connection)
       this.#options.events.emit({ type: 'resend' })
-      return new Exchange(connection, request, this.#options).run()
+      return new Exchange(connection, request, clock).run()
     })
   }
 }

@@ -1,13 +1,12 @@
 import type http from 'node:http'
 import type { Socket } from 'node:net'
 import type { Request } from 'got'
-import { callAfter } from '../core/clock.js'
+import { callAfter, type Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import { ownProperties } from '../core/own-properties.js'
 import { hostOf } from '../core/url-parts.js'
 import { openRequest, takeSocket, type Connection } from './connection.js'
-import type { Timeout } from './exchange.js'
 import { networkError, placeOf } from './response-errors.js'
 import { isCertificateRejected } from './secure-socket.js'
 
@@ -15,6 +14,12 @@ import { isCertificateRejected } from './secure-socket.js'
 export interface IdleConnectionRequest {
   readonly secret: string
   readonly deadline: Deadline
+}
+
+/** The time limit of opening it. */
+interface Timeout {
+  readonly timeoutMs: number
+  readonly clock: Clock
 }
 
 /**

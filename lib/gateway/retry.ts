@@ -33,8 +33,6 @@ export class RetryBudget {
 }
 
 export interface RetryPolicy {
-  /** Attempts after the first; 0 means exactly one attempt. */
-  readonly maxRetries: number
   readonly budget: RetryBudget
   /** Called before each retry. */
   readonly mayRetry: () => boolean
@@ -45,11 +43,18 @@ export interface RetryPolicy {
   readonly random: Random
 }
 
+/** How long one task may be retried. */
+export interface RetryLimits {
+  /** Returns the number of attempts after the first. Called after each failure, because it may rise. */
+  readonly maxRetries: () => number
+  readonly deadline: Deadline
+}
+
 /**
  * Runs `attempt` until it succeeds, fails in a way that a retry cannot fix, or the next retry does not fit the
- * deadline.
+ * limits.
  */
-export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, deadline: Deadline): Promise<T> {
+export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, limits: RetryLimits): Promise<T> {
   let first: Promise<T> | undefined = attempt()
   try {
     const result = await first
@@ -64,19 +69,18 @@ export async function retry<T>(attempt: () => Promise<T>, policy: RetryPolicy, d
         return failed ?? attempt()
       },
       policy,
-      deadline,
+      limits,
     )
   }
 }
 
-async function retryFailed<T>(attempt: () => Promise<T>, policy: RetryPolicy, deadline: Deadline): Promise<T> {
+async function retryFailed<T>(attempt: () => Promise<T>, policy: RetryPolicy, limits: RetryLimits): Promise<T> {
   let next: PlannedRetry | undefined
   const result = await pRetry(attempt, {
     ...DEFAULTS,
-    retries: policy.maxRetries,
     onFailedAttempt: async context => {
-      next = planRetry(context, policy, deadline)
-      if (next) await waitForRetry(next, policy, deadline)
+      next = planRetry(context, policy, limits)
+      if (next) await waitForRetry(next, policy, limits.deadline)
     },
     shouldRetry: () => next !== undefined,
   })
@@ -85,11 +89,13 @@ async function retryFailed<T>(attempt: () => Promise<T>, policy: RetryPolicy, de
 }
 
 /**
- * p-retry's own defaults, except that p-retry does not wait itself: its timers do not use the injected clock.
+ * p-retry's own defaults, except that p-retry neither waits itself nor counts the retries: its timers do not use the
+ * injected clock, and its limit is fixed.
  *
  * They are explicit, because p-retry would read a missing option from `Object.prototype`, which may have any property.
  */
 const DEFAULTS = {
+  retries: Infinity,
   minTimeout: 0,
   maxTimeout: Infinity,
   factor: 2,
@@ -110,12 +116,12 @@ interface PlannedRetry {
 
 /** Plans the next retry and spends its cost from the budget. Returns undefined if there must be no retry. */
 function planRetry(
-  { error, attemptNumber: attempt, retriesLeft }: RetryContext,
+  { error, attemptNumber: attempt }: RetryContext,
   { budget, mayRetry, random }: RetryPolicy,
-  deadline: Deadline,
+  { maxRetries, deadline }: RetryLimits,
 ): PlannedRetry | undefined {
   if (!(error instanceof VKitError) || !error.retryable || error.refusedBy !== undefined) return undefined
-  if (deadline.aborted || retriesLeft === 0 || !mayRetry()) return undefined
+  if (deadline.aborted || attempt > maxRetries() || !mayRetry()) return undefined
   const delayMs = delayBeforeRetry(error, attempt, random)
   return delayMs < deadline.remainingMs() && budget.spend() ? { attempt, delayMs, code: error.code } : undefined
 }

@@ -1,14 +1,14 @@
 import type { Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
-import { VKitAuthenticationError } from '../core/errors.js'
+import { VKitAuthenticationError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, type Instant } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
 import { copyError, VKitError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import type { MintedToken } from '../token/session-token.js'
-import type { TokenRequest } from '../token/token-request.js'
+import type { AttemptLimits, TokenRequest } from '../token/token-request.js'
 import { Admission, type AdmissionStats } from './admission.js'
 import { outcomeOf, type AttemptOutcome } from './attempt-outcome.js'
 import { CheckedSecret } from './checked-secret.js'
@@ -20,8 +20,7 @@ import type { Transport } from './transport.js'
 
 export interface TokenMinterOptions {
   readonly secret: SecretSource
-  readonly maxRetries: number
-  /** The timeout of one attempt. */
+  /** The client's timeout of one attempt. A shorter one of a mint shows little about the gateway. */
   readonly timeoutMs: number
   readonly transport: Transport
   readonly clock: Clock
@@ -33,6 +32,8 @@ export interface TokenMinterOptions {
 export interface MintOptions {
   readonly deadline: Deadline
   readonly priority: MintPriority
+  /** Read before each attempt and each retry, because they may rise. */
+  readonly limits: AttemptLimits
   /** Called when a request has a connection. */
   readonly onSent?: (() => void) | undefined
 }
@@ -47,6 +48,10 @@ interface Mint extends MintOptions {
   attempts: number
   /** Whether the last attempt failed before it could be sent. */
   isUnsent: boolean
+  /** Whether a timeout shorter than the client's ended the last attempt. */
+  isCutOff: boolean
+  /** Retries in addition to the limit, for callers whose longer timeout came too late for an attempt. */
+  extraRetries: number
 }
 
 /** Gets a token from the gateway: admission, then the secret, then attempts, then the parsed response. */
@@ -60,9 +65,9 @@ export class TokenMinter {
     this.#options = options
     this.#secret = new CheckedSecret(options)
     this.#admission = new Admission({ ...options, maxConnections: () => options.transport.maxConnections })
-    const { maxRetries, clock, events, random } = options
+    const { clock, events, random } = options
     this.#retryPolicy = {
-      ...{ maxRetries, clock, events, random },
+      ...{ clock, events, random },
       budget: new RetryBudget(),
       mayRetry: () => this.#admission.mayRetry,
       onCircuitOpen: callback => this.#admission.onCircuitOpen(callback),
@@ -84,7 +89,7 @@ export class TokenMinter {
    * @throws VKitError: `attempts` is the number of requests sent, and `refusedBy` shows why none was sent.
    * `deadline.reason` if the deadline ends first.
    */
-  async mint(request: TokenRequest, { deadline, priority, onSent }: MintOptions): Promise<MintedToken> {
+  async mint(request: TokenRequest, { deadline, priority, limits, onSent }: MintOptions): Promise<MintedToken> {
     deadline.throwIfAborted()
     const { identity, scopes } = request
     const body = `{"identity":${plainJson(identity)},"scopes":${plainJson(scopes)}}`
@@ -92,7 +97,10 @@ export class TokenMinter {
     this.#admission.check(body)
     const read = this.#secret.read(deadline)
     const secret = typeof read === 'string' ? read : await read
-    const mint: Mint = { deadline, priority, onSent, request, body, secret, attempts: 0, isUnsent: false }
+    const mint: Mint = {
+      ...{ deadline, priority, limits, onSent, request, body, secret },
+      ...{ attempts: 0, extraRetries: 0, isUnsent: false, isCutOff: false },
+    }
     try {
       return await this.#mintWithRetries(mint)
     } catch (error) {
@@ -109,28 +117,34 @@ export class TokenMinter {
   #mintWithRetries(mint: Mint): Promise<MintedToken> {
     const { clock, events } = this.#options
     const started = clock.monotonic()
-    return retry(() => this.#attempt(mint), this.#retryPolicy, mint.deadline).then(minted => {
+    const maxRetries = (): number => mint.limits.maxRetries + mint.extraRetries
+    const limits = { maxRetries, deadline: mint.deadline }
+    return retry(() => this.#attempt(mint), this.#retryPolicy, limits).then(minted => {
       events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts: mint.attempts })
       return minted
     })
   }
 
   async #attempt(mint: Mint): Promise<MintedToken> {
-    const { body, deadline, priority, secret } = mint
+    const { body, deadline, priority, secret, limits } = mint
     const admission = this.#admission.admit({ key: body, deadline, priority })
     const admitted = admission instanceof Promise ? await admission : admission
+    const { timeoutMs } = limits
     try {
       // The gateway may have refused the secret while the attempt waited for a slot.
       this.#secret.check(secret)
       const start = instant(this.#options.clock)
-      const minted = this.#parse(await this.#exchange(mint), mint, start)
+      const minted = this.#parse(await this.#exchange(mint, timeoutMs), mint, start)
       mint.attempts++
       // The gateway may accept with this secret what it refused with the previous one.
       if (this.#secret.recordAccepted(secret)) this.#admission.forgetUnauthenticated()
       this.#admission.end(admitted, { kind: 'success' })
       return minted
     } catch (error) {
-      const outcome: AttemptOutcome = mint.isUnsent ? { kind: 'not-sent' } : outcomeOf(error, deadline)
+      const shortMs = timeoutMs < this.#options.timeoutMs ? timeoutMs : undefined
+      const outcome: AttemptOutcome = mint.isUnsent ? { kind: 'not-sent' } : outcomeOf(error, deadline, shortMs)
+      mint.isCutOff = outcome.kind === 'cut-off'
+      if (error instanceof VKitTimeoutError && timeoutMs < limits.timeoutMs) mint.extraRetries++
       if (outcome.kind !== 'not-sent') mint.attempts++
       if (error instanceof VKitAuthenticationError && outcome.kind === 'refusal') {
         this.#secret.recordRefused(secret, admitted, error)
@@ -140,11 +154,11 @@ export class TokenMinter {
     }
   }
 
-  #exchange(mint: Mint): Promise<GatewayResponse> {
+  #exchange(mint: Mint, timeoutMs: number): Promise<GatewayResponse> {
     const { secret, body, deadline, onSent } = mint
     mint.isUnsent = false
     const onNotSent = (): void => void (mint.isUnsent = true)
-    return this.#options.transport.exchange({ secret, body, deadline, onDispatch: onSent, onNotSent })
+    return this.#options.transport.exchange({ secret, body, deadline, timeoutMs, onDispatch: onSent, onNotSent })
   }
 
   #parse(response: GatewayResponse, { request }: Mint, start: Instant): MintedToken {
@@ -161,10 +175,11 @@ export class TokenMinter {
   }
 
   /** Returns the error for the caller. Records the failure if it is the mint's own. */
-  #toFailure({ body, secret, deadline, attempts, isUnsent }: Mint, error: unknown): unknown {
+  #toFailure({ body, secret, deadline, attempts, isUnsent, isCutOff }: Mint, error: unknown): unknown {
     if (!(error instanceof VKitError)) return error
     const isSecretRefused = error instanceof VKitAuthenticationError && this.#secret.isRefused(secret)
-    const isLocal = deadline.aborted || isUnsent || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
+    const isEndedByCaller = deadline.aborted || isCutOff
+    const isLocal = isEndedByCaller || isUnsent || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
     if (!isLocal && !isSecretRefused) this.#admission.recordFailedMint(body, error)
     return copyError(error, { attempts })
   }

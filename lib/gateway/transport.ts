@@ -6,6 +6,8 @@ export interface ExchangeRequest {
   /** JSON text. */
   readonly body: string
   readonly deadline: Deadline
+  /** The timeout of the exchange, including the connection. */
+  readonly timeoutMs: number
   /** Called when the request has a socket. From then on, it waits for the gateway. */
   readonly onDispatch?: (() => void) | undefined
   /** Called if the request fails unsent: the HTTP client did not load, or the caller's agent had no free connection. */

@@ -1,12 +1,13 @@
 import { describeType } from '../core/describe-type.js'
 import { copyText } from '../core/copy-text.js'
 import { isUnsetText } from '../core/unset-text.js'
-import type { CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
+import type { AttemptLimits, CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import {
   argument,
   checkOptionsObject,
   duration,
   guardGetters,
+  integer,
   isIterable,
   knownKeys,
   optionalDuration,
@@ -32,7 +33,7 @@ export interface ResolvedCall extends TokenCall {
   readonly scopes: unknown
 }
 
-type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'>
+type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'> & AttemptLimits
 
 /** @throws VKitArgumentError */
 export function resolveCall(given: unknown, defaults: CallDefaults): ResolvedCall {
@@ -43,9 +44,11 @@ function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCal
   const mode = defaults.caching ? 'default' : 'no-store'
   // For a string, the error of its scopes suggests an array, not an object.
   if (given === undefined || Array.isArray(given) || typeof given === 'string') {
-    return { scopes: given, mode, signal: undefined, deadlineMs: defaults.deadlineMs, minValidityMs: undefined }
+    const { deadlineMs } = defaults
+    return { scopes: given, mode, signal: undefined, deadlineMs, minValidityMs: undefined, limits: undefined }
   }
-  const { scopes, signal, cache, deadlineMs, minValidityMs } = readCallOptions(given ?? {})
+  const options = readCallOptions(given ?? {})
+  const { scopes, signal, cache, deadlineMs, minValidityMs } = options
   if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
   if (cache !== undefined && !isCacheMode(cache)) throw argument("cache must be 'default', 'reload' or 'no-store'")
   return {
@@ -54,6 +57,16 @@ function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCal
     signal,
     deadlineMs: duration(deadlineMs ?? defaults.deadlineMs, 'deadlineMs', argument),
     minValidityMs: optionalDuration(minValidityMs, 'minValidityMs', argument),
+    limits: resolveLimits(options, defaults),
+  }
+}
+
+/** Returns undefined if the call has the limits of the client, because an object would cost each hit. */
+function resolveLimits({ timeoutMs, maxRetries }: CallOptions, defaults: AttemptLimits): AttemptLimits | undefined {
+  if (timeoutMs === undefined && maxRetries === undefined) return undefined
+  return {
+    timeoutMs: duration(timeoutMs ?? defaults.timeoutMs, 'timeoutMs', argument),
+    maxRetries: integer(maxRetries ?? defaults.maxRetries, { name: 'maxRetries', min: 0, makeError: argument }),
   }
 }
 
@@ -61,7 +74,7 @@ function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCal
 function readCallOptions(given: object): CallOptions {
   checkOptionsObject(given, CALL_KEYS, argument)
   const options = given as CallOptions
-  let scopes, signal, cache, deadlineMs, minValidityMs
+  let scopes, signal, cache, deadlineMs, timeoutMs, maxRetries, minValidityMs
   for (const key in given) {
     if (!Object.hasOwn(given, key)) continue
     const name = key as keyof CallOptions
@@ -78,6 +91,12 @@ function readCallOptions(given: object): CallOptions {
       case 'deadlineMs':
         deadlineMs = options.deadlineMs
         break
+      case 'timeoutMs':
+        timeoutMs = options.timeoutMs
+        break
+      case 'maxRetries':
+        maxRetries = options.maxRetries
+        break
       case 'minValidityMs':
         minValidityMs = options.minValidityMs
         break
@@ -85,7 +104,7 @@ function readCallOptions(given: object): CallOptions {
         throw unknownOption(name satisfies never, CALL_KEYS, argument)
     }
   }
-  return { scopes, signal, cache, deadlineMs, minValidityMs }
+  return { scopes, signal, cache, deadlineMs, timeoutMs, maxRetries, minValidityMs }
 }
 
 type CallOptions = Readonly<Partial<Record<keyof GetSessionTokenOptions, unknown>>>
@@ -168,6 +187,8 @@ const CALL_KEYS = knownKeys('', [
   'scopes',
   'signal',
   'deadlineMs',
+  'timeoutMs',
+  'maxRetries',
   'minValidityMs',
   'cache',
 ] satisfies (keyof GetSessionTokenOptions)[])

@@ -90,9 +90,15 @@ export function optionalDuration(value: unknown, name: string, makeError: MakeEr
   throw makeError(`${name} must be a number of milliseconds, 0 or more`)
 }
 
-export function integer(value: unknown, name: string, min: number): number {
+interface Count {
+  readonly name: string
+  readonly min: number
+  readonly makeError?: MakeError
+}
+
+export function integer(value: unknown, { name, min, makeError = config }: Count): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= MAX_COUNT) return value
-  throw config(`${name} must be a whole number from ${min} to ${MAX_COUNT}`)
+  throw makeError(`${name} must be a whole number from ${min} to ${MAX_COUNT}`)
 }
 
 export function fraction(value: unknown, name: string): number {

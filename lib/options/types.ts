@@ -76,6 +76,16 @@ export interface GetSessionTokenOptions {
   readonly signal?: AbortSignal | undefined
   /** The time limit of this call. Default: `deadlineMs` of the client. */
   readonly deadlineMs?: number | undefined
+  /**
+   * The time limit of one attempt. If several calls wait for one mint, the largest of their values applies, from the next
+   * attempt on. Default: `timeoutMs` of the client.
+   */
+  readonly timeoutMs?: number | undefined
+  /**
+   * The maximum number of retries; 0 means one attempt. If several calls wait for one mint, the largest of their values
+   * applies. Default: `maxRetries` of the client.
+   */
+  readonly maxRetries?: number | undefined
   /** The minimum remaining validity of the token, if possible. Default: `cache.minValidityMs` of the client. */
   readonly minValidityMs?: number | undefined
   /**

@@ -23,11 +23,21 @@ export interface TokenRequest {
 /** How a call uses the cache, with the names of `fetch`. */
 export type CacheMode = 'default' | 'reload' | 'no-store'
 
+/** The limits of the attempts of a mint. */
+export interface AttemptLimits {
+  /** The timeout of one attempt. */
+  readonly timeoutMs: number
+  /** Attempts after the first; 0 means exactly one attempt. */
+  readonly maxRetries: number
+}
+
 /** The validated options of one call. */
 export interface TokenCall {
   readonly mode: CacheMode
   readonly deadlineMs: number
   readonly minValidityMs?: number | undefined
+  /** Undefined: the limits of the client. */
+  readonly limits?: AttemptLimits | undefined
   readonly signal?: AbortSignal | undefined
   /** Whether the call is one of a batch, which must not delay other calls. */
   readonly isBulk?: boolean

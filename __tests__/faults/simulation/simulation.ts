@@ -63,7 +63,6 @@ export class Simulation {
     const transport: Transport = { maxConnections: 400, exchange: request => this.#exchange(request) }
     this.minter = new TokenMinter({
       secret,
-      maxRetries: 2,
       timeoutMs: TIMEOUT_MS,
       transport,
       clock,
@@ -76,6 +75,8 @@ export class Simulation {
       maxEntries: 10_000,
       refreshAhead: 0.5,
       deadlineMs: DEADLINE_MS,
+      timeoutMs: TIMEOUT_MS,
+      maxRetries: 2,
       clock,
       events,
       random,

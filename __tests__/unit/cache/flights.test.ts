@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { getEventListeners } from 'node:events'
-import { VKitAuthenticationError, VKitServerError } from '../../../lib/core/errors.js'
+import { VKitAuthenticationError, VKitServerError, VKitTimeoutError } from '../../../lib/core/errors.js'
 import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { instant } from '../../../lib/core/instant.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
@@ -71,6 +71,44 @@ describe('a flight', () => {
     expect([h.mints.length, h.mints[1]?.priority.level]).toEqual([2, 'call'])
     h.mints[1]?.succeed()
     await joined
+  })
+
+  it('has the highest limits of its callers, and those of the client for a caller who sets none', async () => {
+    const h = manual()
+    const calls = [
+      h.get('one', { limits: { timeoutMs: 100, maxRetries: 0 } }),
+      h.get('two', { limits: { timeoutMs: 100, maxRetries: 0 } }),
+      h.get('three'),
+      h.get('four', { mode: 'no-store', limits: { timeoutMs: 100, maxRetries: 0 } }),
+    ]
+    await h.settle()
+    calls.push(h.get('two', { limits: { timeoutMs: 50, maxRetries: 7 } }), h.get('one'))
+    expect(h.mints.map(({ limits: { timeoutMs, maxRetries } }) => [timeoutMs, maxRetries])).toEqual([
+      [100, 0],
+      [5_000, 2],
+      [100, 7],
+      [5_000, 2],
+    ])
+    for (const mint of h.mints) mint.succeed()
+    await Promise.all(calls)
+  })
+
+  it('that a short timeout ended does not delay the next refresh of its token', async () => {
+    const h = manual()
+    const first = h.get()
+    await h.settle()
+    h.mints[0]?.succeed()
+    const old = await first
+    await h.clock.advance(0.95 * h.lifetimeMs)
+    const limits = { timeoutMs: 100, maxRetries: 0 }
+    const call = h.get('user', { minValidityMs: h.lifetimeMs - 1, limits })
+    await h.settle()
+    h.mints[1]?.fail(new VKitTimeoutError('slow', { attempts: 1 }))
+    expect(await call).toBe(old)
+    expect(await h.get()).toBe(old)
+    await h.settle()
+    expect(h.mints[2]?.limits).toMatchObject({ timeoutMs: 5_000, maxRetries: 2 })
+    h.mints[2]?.succeed()
   })
 
   it('is shared per identity and scopes', async () => {

@@ -78,6 +78,11 @@ describe('an attempt that its caller ended', () => {
     },
   )
 
+  it("with a timeout shorter than the client's is cut off", () => {
+    expect(outcomeOf(new VKitTimeoutError('slow'), makeDeadline(), 200)).toEqual({ kind: 'cut-off', timeoutMs: 200 })
+    expect(outcomeOf(new VKitServerError('down', { status: 503 }), makeDeadline(), 200).kind).toBe('failure')
+  })
+
   it('is a failure of the gateway if that failure came first', () => {
     const deadline = makeDeadline()
     deadline.cancel(new Error('the caller left'))

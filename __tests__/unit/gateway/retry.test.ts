@@ -40,7 +40,6 @@ async function run({
   const outcome = retry(
     attempt,
     {
-      maxRetries,
       budget,
       mayRetry: () => mayRetry,
       onCircuitOpen,
@@ -48,7 +47,7 @@ async function run({
       events: new Events(),
       random: seededRandom(),
     },
-    deadline,
+    { maxRetries: () => maxRetries, deadline },
   ).catch((error: unknown) => error)
   await clock.advance(deadlineMs)
   return { outcome: await outcome, attemptsAt }

@@ -17,11 +17,13 @@ import type { ExchangeRequest, Transport } from '../../../lib/gateway/transport.
 import { SecretSource } from '../../../lib/secret/secret-source.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
+import type { AttemptLimits } from '../../../lib/token/token-request.js'
 import { failureOf } from '../../support/failure.js'
 import { recordEvents } from '../../support/gateway.js'
 import { seededRandom } from '../../support/random.js'
 
 const DEADLINE_MS = 15_000
+const TIMEOUT_MS = 5_000
 
 type Reply = (request: ExchangeRequest) => Promise<GatewayResponse>
 
@@ -61,10 +63,11 @@ function setUp({
   })
   const events = new Events(onEvent)
   const random = seededRandom()
-  const minter = new TokenMinter({ secret, maxRetries, timeoutMs: 5_000, transport, clock, events, random })
-  const mint = (identity = 'user', ms = DEADLINE_MS): Promise<MintedToken> => {
+  const minter = new TokenMinter({ secret, timeoutMs: TIMEOUT_MS, transport, clock, events, random })
+  const ofClient = { timeoutMs: TIMEOUT_MS, maxRetries }
+  const mint = (identity = 'user', ms = DEADLINE_MS, limits: AttemptLimits = ofClient): Promise<MintedToken> => {
     const deadline = new Deadline(clock, ms, () => new VKitTimeoutError('late'))
-    return minter.mint({ identity, scopes: ['videos.read'] }, { deadline, priority: new MintPriority('call') })
+    return minter.mint({ identity, scopes: ['videos.read'] }, { deadline, priority: new MintPriority('call'), limits })
   }
   return { clock, types, requests, minter, mint, secretReads: () => reads }
 }
@@ -98,6 +101,68 @@ describe('a mint', () => {
     await clock.advance(5_000)
     await minted
     expect(types()).toEqual(['retry', 'mint'])
+  })
+})
+
+describe('the limits of a mint', () => {
+  const timeOut: Reply = async ({ timeoutMs }) => {
+    throw new VKitTimeoutError(`No response within ${timeoutMs} ms.`)
+  }
+
+  it('apply to each attempt, and to the number of attempts', async () => {
+    const { mint, requests } = setUp({ replies: [timeOut], maxRetries: 2 })
+    const failed = failureOf(mint('user', DEADLINE_MS, { timeoutMs: 200, maxRetries: 0 }))
+    expect(await failed).toMatchObject({ code: 'VKIT_TIMEOUT', attempts: 1, message: 'No response within 200 ms.' })
+    expect(requests.map(({ timeoutMs }) => timeoutMs)).toEqual([200])
+  })
+
+  it.each([
+    { timeoutMs: 200, then: 'is not remembered', refusals: 0 },
+    { timeoutMs: TIMEOUT_MS, then: 'is remembered', refusals: 1 },
+  ])('with a timeout of $timeoutMs ms: a failure $then', async ({ timeoutMs, refusals }) => {
+    const { mint, minter } = setUp({ replies: [timeOut, grant] })
+    await failureOf(mint('user', DEADLINE_MS, { timeoutMs, maxRetries: 0 }))
+    expect(minter.stats.failingKeys).toBe(refusals)
+  })
+
+  it('remember a failure that was not a short timeout', async () => {
+    const { clock, mint, minter } = setUp({ replies: [timeOut, refuse(new VKitServerError('down'))] })
+    const failed = failureOf(mint('user', DEADLINE_MS, { timeoutMs: 200, maxRetries: 1 }))
+    await clock.advance(100)
+    expect((await failed).code).toBe('VKIT_UNAVAILABLE')
+    expect(minter.stats.failingKeys).toBe(1)
+  })
+
+  it.each([
+    { timeoutMs: 999, busyMs: 4_000, circuit: 'closed' },
+    { timeoutMs: 1_000, busyMs: 0, circuit: 'open' },
+  ])(
+    'with a timeout of $timeoutMs ms leave the circuit of a silent gateway $circuit',
+    async ({ timeoutMs, busyMs, circuit }) => {
+      const silent: Reply = async request => {
+        await clock.sleep(request.timeoutMs + busyMs)
+        return timeOut(request)
+      }
+      const { clock, mint, minter } = setUp({ replies: [silent] })
+      const limits = { timeoutMs, maxRetries: 0 }
+      const calls = Array.from({ length: 45 }, (_, i) => failureOf(mint(`user${i}`, DEADLINE_MS, limits)))
+      await clock.advance(timeoutMs + busyMs)
+      await Promise.all(calls)
+      expect(minter.stats).toMatchObject({ circuit, concurrencyLimit: 50, failingKeys: 0 })
+    },
+  )
+
+  it('that rise during an attempt give the caller who joined another attempt', async () => {
+    const limits = { timeoutMs: 200, maxRetries: 0 }
+    const join: Reply = async request => {
+      limits.timeoutMs = TIMEOUT_MS
+      return timeOut(request)
+    }
+    const { clock, mint, requests } = setUp({ replies: [join, timeOut] })
+    const failed = failureOf(mint('user', DEADLINE_MS, limits))
+    await clock.advance(1_000)
+    expect(await failed).toMatchObject({ attempts: 2 })
+    expect(requests.map(({ timeoutMs }) => timeoutMs)).toEqual([200, TIMEOUT_MS])
   })
 })
 

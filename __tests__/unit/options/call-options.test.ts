@@ -4,7 +4,7 @@ import { describe, expect, it } from '@jest/globals'
 import { KeyMemo } from '../../../lib/cache/cache-key.js'
 import { resolveBatch, resolveCall, resolveInvalidation, resolveRequest } from '../../../lib/options/call-options.js'
 
-const defaults = { caching: true, deadlineMs: 15_000 }
+const defaults = { caching: true, deadlineMs: 15_000, timeoutMs: 5_000, maxRetries: 2 }
 
 describe('the options of a call', () => {
   it('default to those of the client', () => {
@@ -14,7 +14,16 @@ describe('the options of a call', () => {
       signal: undefined,
       deadlineMs: 15_000,
       minValidityMs: undefined,
+      limits: undefined,
     })
+  })
+
+  it.each([
+    [{ timeoutMs: 7_000 }, { timeoutMs: 7_000, maxRetries: 2 }],
+    [{ maxRetries: 0 }, { timeoutMs: 5_000, maxRetries: 0 }],
+    [{ timeoutMs: undefined, maxRetries: undefined }, undefined],
+  ])('may change the limits of the attempts: %j', (options, limits) => {
+    expect(resolveCall(options, defaults).limits).toEqual(limits)
   })
 
   it('may be only the scopes, which are sorted and deduplicated', () => {
@@ -50,6 +59,10 @@ describe('the options of a call', () => {
     ['a misspelled name', { deadline: 1 }, 'did you mean "deadlineMs"?'],
     ['a deadline of 0', { deadlineMs: 0 }, 'deadlineMs must be a number of milliseconds above 0'],
     ['a deadline above the maximum of a timer', { deadlineMs: 2 ** 31 }, 'at most 2147483647'],
+    ['a timeout of 0', { timeoutMs: 0 }, 'timeoutMs must be a number of milliseconds above 0'],
+    ['a timeout that is a string', { timeoutMs: '5' }, 'timeoutMs must be a number of milliseconds above 0'],
+    ['a negative number of retries', { maxRetries: -1 }, 'maxRetries must be a whole number from 0'],
+    ['half a retry', { maxRetries: 0.5 }, 'maxRetries must be a whole number from 0'],
     ['a negative validity', { minValidityMs: -1 }, 'minValidityMs must be a number of milliseconds, 0 or more'],
     ['an unknown cache mode', { cache: 'never' }, "cache must be 'default', 'reload' or 'no-store'"],
     ['a signal that is not an AbortSignal', { signal: {} }, 'signal must be an AbortSignal'],

@@ -62,6 +62,8 @@ function setUp(store: TokenStore, { clock = new FakeClock(), secret = (): string
     maxEntries: 100,
     refreshAhead: 0.5,
     deadlineMs: 15_000,
+    timeoutMs: 5_000,
+    maxRetries: 2,
     sharedStore,
     clock,
     events,
