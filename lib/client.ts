@@ -1,6 +1,7 @@
 import { TokenBatch } from './batch/token-batch.js'
 import { TokenCache } from './cache/token-cache.js'
 import { fromCaller } from './core/caller-stack.js'
+import { Drain } from './core/drain.js'
 import { VKitArgumentError, VKitClosedError } from './core/errors.js'
 import { Events } from './core/events.js'
 import { onAbort } from './core/on-abort.js'
@@ -15,6 +16,7 @@ import {
   copyScopes,
   resolveBatch,
   resolveCall,
+  resolveClose,
   resolveInvalidation,
   resolveRequest,
   resolveWarmUp,
@@ -22,6 +24,7 @@ import {
 } from './options/call-options.js'
 import { resolveClientOptions, type ResolvedOptions } from './options/client-options.js'
 import type {
+  CloseOptions,
   GetSessionTokenOptions,
   GetSessionTokensOptions,
   InvalidateOptions,
@@ -100,6 +103,8 @@ export class VKitClient implements TokenSource {
   readonly #defaultCall: ResolvedCall
   readonly #hold = new ProcessHold()
   readonly #closing = new AbortController()
+  readonly #draining = new AbortController()
+  #drain: Drain | undefined
   readonly #warmUp: WarmUp
 
   static {
@@ -152,6 +157,7 @@ export class VKitClient implements TokenSource {
       const cached = this.#cache.peek(identity, call.scopes, call)
       if (cached !== undefined) return cached
       const request = this.#resolveRequest(identity, call)
+      this.#assertOpen()
       const found = this.#cache.find(request, call)
       if (found !== undefined) return found
       this.#hold.begin()
@@ -181,6 +187,7 @@ export class VKitClient implements TokenSource {
     try {
       VKitClient.#assertClient(this, 'warmUp')
       call = resolveWarmUp(options)
+      this.#assertOpen()
       await this.#hold.during(this.#warmUp.run(call.signal))
     } catch (error) {
       throw isReason(error, call) ? error : atCaller(error, 'warmUp')
@@ -194,6 +201,10 @@ export class VKitClient implements TokenSource {
    * duplicate identity is minted once while its token is cached. With `cache: false`, the run uses its own cache of
    * 10,000 tokens. If an identity fails, its result is the error, and the run continues. In an outage the whole run
    * waits; a `Retry-After` of one identity delays only this identity. To end the run, break out of the loop.
+   *
+   * If the client is closed with `drainMs`, the run reads no more identities, and yields the results of those in flight.
+   * An identity that waits for a retry gets its last error. The run then rejects with `VKIT_CLOSED`, unless
+   * `identities` had ended. The drain waits for the loop to take these results.
    *
    * @throws VKitArgumentError if an option is invalid, VKitConfigError if no mint can succeed, VKitClosedError;
    * `signal.reason` if `signal` aborts; errors of `identities`, after the pending results
@@ -230,6 +241,7 @@ export class VKitClient implements TokenSource {
         return cache.get(request, { mode: 'default', deadlineMs, signal: cancel, isBulk: true })
       },
       signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],
+      draining: this.#draining.signal,
       clock,
       hold: this.#hold,
     })
@@ -253,6 +265,7 @@ export class VKitClient implements TokenSource {
     try {
       VKitClient.#assertClient(this, 'invalidate')
       const { request, sessionToken } = resolveInvalidation(identity, options)
+      this.#assertOpen()
       await this.#hold.during(this.#cache.invalidate(request, sessionToken))
     } catch (error) {
       throw atCaller(error, 'invalidate')
@@ -277,13 +290,51 @@ export class VKitClient implements TokenSource {
     }
   }
 
-  /** Removes all tokens, rejects pending calls with `VKIT_CLOSED`, and closes the connections. Later calls reject. */
-  async close(): Promise<void> {
-    VKitClient.#assertClient(this, 'close')
+  /**
+   * Removes all tokens, rejects pending calls with `VKIT_CLOSED`, and closes the connections. Later calls reject.
+   *
+   * With `drainMs`, the client first lets what is pending end, for at most that time: calls with their retries,
+   * refreshes in the background, and writes to the store. New calls reject with `VKIT_CLOSED` at once, even if their
+   * token is cached. The process stays alive until the returned promise resolves. If `close` is called again meanwhile,
+   * the earliest end applies; without `drainMs`, that is now.
+   *
+   * @throws VKitArgumentError if `drainMs` is missing or invalid
+   */
+  async close(options?: CloseOptions): Promise<void> {
+    try {
+      VKitClient.#assertClient(this, 'close')
+      if (options !== undefined) await this.#drainFor(resolveClose(options))
+    } catch (error) {
+      throw atCaller(error, 'close')
+    }
+    this.#drain?.end()
     this.#closing.abort(new VKitClosedError())
     this.#cache.close()
     this.#transport.close()
     // Before the caller closes the connection to the store.
+    await this.#sharedStore?.flush()
+  }
+
+  async #drainFor({ drainMs }: CloseOptions): Promise<void> {
+    if (this.#closing.signal.aborted) return
+    if (!this.#drain) {
+      this.#cache.hide()
+      // Runs take their hold before the drain looks for one.
+      this.#draining.abort(new VKitClosedError())
+      this.#drain = new Drain(this.#options.clock, this.#whenIdle())
+    }
+    await this.#drain.wait(drainMs)
+  }
+
+  /** @throws VKitClosedError during and after a drain; after any other `close`, the cache refuses the call. */
+  #assertOpen(): void {
+    if (this.#drain) throw new VKitClosedError()
+  }
+
+  /** Resolves when nothing is pending. Callers come first, because they start flights, and flights start writes. */
+  async #whenIdle(): Promise<void> {
+    await this.#hold.idle()
+    await this.#cache.idle()
     await this.#sharedStore?.flush()
   }
 

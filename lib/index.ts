@@ -25,6 +25,7 @@ export type { SanitizedCause } from './core/sanitize-cause.js'
 export type { StoreFailureReason, VKitEvent, VKitEventListener, VKitEventType } from './core/events.js'
 export type {
   CacheOptions,
+  CloseOptions,
   GetSessionTokenOptions,
   GetSessionTokensOptions,
   InvalidateOptions,

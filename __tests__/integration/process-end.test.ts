@@ -56,6 +56,22 @@ describe('a process', () => {
     expect(end).toEqual({ code: 0, out: 'user\n', err: '' })
   })
 
+  it('does not end while close drains a background refresh, and ends after it', async () => {
+    const gateway = await startGateway()
+    gateway.failNext({})
+    gateway.failNext({ delayMs: 400 })
+    const end = await run(
+      gateway,
+      `const client = ${EAGER}
+       await client.getSessionToken('user')
+       ${UNTIL_STALE}
+       await client.getSessionToken('user')
+       await client.close({ drainMs: 60_000 })
+       console.log(client.stats().mints)`,
+    )
+    expect(end).toEqual({ code: 0, out: '2\n', err: '' })
+  })
+
   it('ends while a background refresh waits for a silent gateway', async () => {
     const gateway = await startGateway()
     gateway.failNext({})

@@ -7,6 +7,7 @@ export class IdentitySource {
   readonly #onChange: () => void
   #isPulling = false
   #isExhausted = false
+  #isStopped = false
   #failure: { readonly reason: unknown } | undefined
 
   /** `onChange` is called when an asynchronous pull has ended. */
@@ -24,8 +25,14 @@ export class IdentitySource {
     return this.#isPulling
   }
 
+  /** Whether no identity comes any more. */
   get isExhausted(): boolean {
-    return this.#isExhausted
+    return this.#isExhausted || this.#isStopped
+  }
+
+  /** Whether `stop` was called before the end of the source. */
+  get isCutShort(): boolean {
+    return this.#isStopped && !this.#isExhausted
   }
 
   /** What the source threw, if anything. The source is then exhausted. */
@@ -35,7 +42,7 @@ export class IdentitySource {
 
   /** Pulls the next identity, unless a pull is pending or the source is exhausted. */
   pull(): void {
-    if (this.#isPulling || this.#isExhausted) return
+    if (this.#isPulling || this.isExhausted) return
     try {
       const step = this.#source.next()
       if (!isPromise(step)) return this.#receive(step)
@@ -52,6 +59,11 @@ export class IdentitySource {
     }
   }
 
+  /** Reads no more of the source, and ignores what a pending pull returns. */
+  stop(): void {
+    this.#isStopped = true
+  }
+
   /** Closes the source, as `for … of` does when it ends early. Rejects with what the source throws. */
   async close(): Promise<void> {
     if (this.#isExhausted) return
@@ -63,7 +75,7 @@ export class IdentitySource {
 
   #receive({ done, value }: IteratorResult<string, unknown>): void {
     if (done) this.#isExhausted = true
-    else this.#onIdentity(value)
+    else if (!this.#isStopped) this.#onIdentity(value)
   }
 
   #fail(reason: unknown): void {

@@ -17,11 +17,13 @@ export class OutagePolicy {
   /** Since when mints have failed with retryable errors, without a success. */
   #failingSince: number | undefined
   #successes = 0
+  #mayWait: boolean
   /** Until when the client refuses every mint. */
   #resumeAt = -Infinity
 
   constructor(options: OutagePolicyOptions) {
     this.#options = options
+    this.#mayWait = options.onOutage === 'wait'
   }
 
   get successes(): number {
@@ -46,6 +48,16 @@ export class OutagePolicy {
     this.#resumeAt = Math.max(this.#resumeAt, now + retryAfterMs)
   }
 
+  /** Whether a failure may be retried: `onOutage` is `wait`, and `stopWaiting` was not called. */
+  get mayWait(): boolean {
+    return this.#mayWait
+  }
+
+  /** Acts like `fail` from now on. */
+  stopWaiting(): void {
+    this.#mayWait = false
+  }
+
   /** Whether only one identity at a time is tried, as a probe for the end of an outage. */
   get isProbing(): boolean {
     return this.#failingSince !== undefined && this.canWait
@@ -53,8 +65,8 @@ export class OutagePolicy {
 
   /** Whether the run may wait for the end of an outage, and the outage is not longer than `maxOutageMs`. */
   get canWait(): boolean {
-    const { clock, onOutage, maxOutageMs } = this.#options
-    if (onOutage === 'fail') return false
+    const { clock, maxOutageMs } = this.#options
+    if (!this.#mayWait) return false
     const now = clock.monotonic()
     return Math.max(now, this.#resumeAt) - (this.#failingSince ?? now) <= maxOutageMs
   }

@@ -13,6 +13,8 @@ export interface TokenBatchOptions extends OutagePolicyOptions {
   readonly getToken: (identity: string, signal: AbortSignal) => Promise<SessionToken>
   /** Each signal ends the run with its reason. */
   readonly signals: readonly AbortSignal[]
+  /** If it aborts, the run yields the results of the identities in flight, and then rejects with its reason. */
+  readonly draining: AbortSignal
   readonly hold: ProcessHold
 }
 
@@ -62,6 +64,11 @@ export class TokenBatch {
   #inFlight = 0
   #source!: IdentitySource
   #fatal: { readonly reason: unknown } | undefined
+  /** Whether a drain dropped identities that were read and not started. */
+  #isCutShort = false
+  /** Called when a drain has nothing to wait for in this run. */
+  #onDrained: (() => void) | undefined
+  #isDrained = false
   /** When the run next checks what it can start. */
   #wakesAt = Infinity
   #wake: () => void = () => undefined
@@ -74,9 +81,10 @@ export class TokenBatch {
   async *run(
     identities: Iterable<string> | AsyncIterable<string>,
   ): AsyncGenerator<SessionTokenResult, void, undefined> {
-    const { signals, hold } = this.#options
-    for (const signal of signals) if (signal.aborted) throw signal.reason
+    const { signals, draining, hold } = this.#options
+    for (const signal of [...signals, draining]) if (signal.aborted) throw signal.reason
     const leave = signals.map(signal => onAbort(signal, () => this.#end(signal.reason)))
+    leave.push(onAbort(draining, () => this.#drain()))
     this.#source = new IdentitySource(identities, {
       onIdentity: identity => this.#queue.unshift(newWork(identity)),
       onChange: () => this.#wake(),
@@ -87,16 +95,20 @@ export class TokenBatch {
         if (this.#fatal) break
         const ready = this.#ready.shift()
         if (ready && this.#isStale(ready)) this.#queue.unshift(newWork(ready.result.identity))
-        else if (ready) yield ready.result
-        else if (this.#isDone()) break
+        else if (ready) {
+          this.#checkDrained()
+          yield ready.result
+        } else if (this.#isDone()) break
         else await hold.during(this.#nextChange())
       }
     } finally {
       for (const stop of leave) stop()
+      this.#onDrained?.()
       this.#cancel.abort()
       await this.#closeSource()
     }
-    const failure = this.#fatal ?? this.#source.failure
+    const isCutShort = this.#isCutShort || this.#source.isCutShort
+    const failure = this.#fatal ?? this.#source.failure ?? (isCutShort ? draining : undefined)
     if (failure) throw failure.reason
   }
 
@@ -118,8 +130,32 @@ export class TokenBatch {
   }
 
   #end(reason: unknown): void {
-    this.#fatal ??= { reason }
+    // After its last result, a run need not end early.
+    if (!this.#isDrained) this.#fatal ??= { reason }
     this.#wake()
+  }
+
+  /** Drops what is not in flight. An identity that waits for a retry gets its last error. */
+  #drain(): void {
+    const { hold } = this.#options
+    const waiting = this.#queue.splice(0)
+    this.#source.stop()
+    this.#outage.stopWaiting()
+    this.#isCutShort = waiting.some(({ error }) => error === undefined)
+    for (const { identity, error } of waiting) if (error) this.#makeReady({ identity, error })
+    // The drain waits for this run even while the consumer is busy and does not.
+    hold.begin()
+    this.#onDrained = () => {
+      this.#onDrained = undefined
+      this.#isDrained = true
+      hold.end()
+    }
+    this.#checkDrained()
+    this.#wake()
+  }
+
+  #checkDrained(): void {
+    if (this.#inFlight + this.#ready.length + this.#queue.length === 0) this.#onDrained?.()
   }
 
   #fill(): void {
@@ -175,6 +211,7 @@ export class TokenBatch {
       )
       .finally(() => {
         this.#inFlight--
+        this.#checkDrained()
         this.#wake()
       })
   }
@@ -190,7 +227,7 @@ export class TokenBatch {
     const { identity } = work
     // A page of a proxy or a firewall is not an outage, and may affect this identity only.
     const isFinal = !error.retryable || isForeignPage(error)
-    if (isFinal || this.#options.onOutage === 'fail') return this.#makeReady({ identity, error })
+    if (isFinal || !this.#outage.mayWait) return this.#makeReady({ identity, error })
 
     this.#outage.recordFailure(error)
     if (work.error === undefined) work.successesBefore = this.#outage.successes

@@ -142,6 +142,11 @@ export class Flights<T> {
     this.#flights.forget(key)
   }
 
+  /** Resolves when no flight is pending. */
+  async idle(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.all([...this.#pending].map(({ outcome }) => outcome))
+  }
+
   /** Ends every flight with `reason`. */
   cancel(reason: Error): void {
     for (const { deadline } of this.#pending) deadline.cancel(reason)

@@ -26,6 +26,8 @@ const MEDIAN_MINTS = 4
 /** The assumed median until the first mint. */
 const UNKNOWN_MEDIAN_MS = 250
 
+const NO_ENTRIES: Pick<TokenEntries, 'use'> = { use: () => undefined }
+
 interface FlightCall extends TokenCall {
   /** How long the call waits for the flight, if that is less than its deadline. */
   readonly waitMs?: number
@@ -44,6 +46,8 @@ export class TokenCache {
   readonly #clock: Clock
   readonly #events: Events
   readonly #entries: TokenEntries
+  /** What `peek` finds: the entries, until `hide` is called. */
+  #visible: Pick<TokenEntries, 'use'>
   readonly #keys: KeyMemo
   readonly #flights: Flights<MintedToken>
   /** The tokens that came from the shared store. */
@@ -56,7 +60,7 @@ export class TokenCache {
     this.#events = options.events
     this.#flights = new Flights(options.clock)
     this.#keys = new KeyMemo(options.maxEntries)
-    this.#entries = new TokenEntries(options)
+    this.#entries = this.#visible = new TokenEntries(options)
   }
 
   get size(): number {
@@ -75,7 +79,7 @@ export class TokenCache {
   peek(identity: unknown, scopes: unknown, call: TokenCall): SessionToken | undefined {
     if (call.mode !== 'default' || call.signal?.aborted) return undefined
     const key = this.#knownKey(identity, scopes)
-    const entry = key === undefined ? undefined : this.#entries.use(key)
+    const entry = key === undefined ? undefined : this.#visible.use(key)
     if (!entry?.isFresh(this.#clock)) return undefined
     const { minValidityMs } = call
     if (minValidityMs !== undefined && !entry.isServable(instant(this.#clock), minValidityMs)) return undefined
@@ -148,6 +152,16 @@ export class TokenCache {
       this.#events.emit({ type: 'invalidation' })
     }
     await this.#options.sharedStore?.remove(request, sessionToken)
+  }
+
+  /** Hides the tokens from `peek`, the way of new calls. Calls that are pending still use them. */
+  hide(): void {
+    this.#visible = NO_ENTRIES
+  }
+
+  /** Resolves when no flight is pending. */
+  idle(): Promise<void> {
+    return this.#flights.idle()
   }
 
   /** Forgets every token and ends every flight with `VKIT_CLOSED`. */

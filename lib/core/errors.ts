@@ -174,7 +174,7 @@ export class VKitResponseError extends VKitError {
 }
 
 /**
- * `VKIT_CLOSED`: the client was closed before or during the call.
+ * `VKIT_CLOSED`: `close` was called before the call, or the client was closed during the call.
  *
  * Create a new `VKitClient`, or close the client later.
  */

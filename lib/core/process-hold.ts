@@ -10,6 +10,7 @@ const FOREVER_MS = 2 ** 31 - 1
 export class ProcessHold {
   #waiting = 0
   #timer: ReturnType<typeof setInterval> | undefined
+  #onIdle: (() => void) | undefined
 
   async during<T>(promise: Promise<T>): Promise<T> {
     this.begin()
@@ -26,6 +27,13 @@ export class ProcessHold {
   }
 
   end(): void {
-    if (--this.#waiting === 0) clearInterval(this.#timer)
+    if (--this.#waiting > 0) return
+    clearInterval(this.#timer)
+    this.#onIdle?.()
+  }
+
+  /** Resolves when no caller waits. Called once. */
+  async idle(): Promise<void> {
+    if (this.#waiting > 0) await new Promise<void>(resolve => (this.#onIdle = resolve))
   }
 }

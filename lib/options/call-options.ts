@@ -16,6 +16,7 @@ import {
 } from './checks.js'
 import type { ResolvedOptions } from './client-options.js'
 import type {
+  CloseOptions,
   GetSessionTokenOptions,
   GetSessionTokensOptions,
   InvalidateOptions,
@@ -168,6 +169,14 @@ export function resolveWarmUp(given: WarmUpOptions | undefined): WarmUpOptions {
 }
 
 /** @throws VKitArgumentError */
+export function resolveClose(given: CloseOptions): CloseOptions {
+  return guardGetters(argument, () => {
+    const { drainMs } = readOptions<CloseOptions>(given, CLOSE_KEYS, argument)
+    return { drainMs: duration(drainMs, 'drainMs', argument) }
+  })
+}
+
+/** @throws VKitArgumentError */
 export function resolveRequest(identity: unknown, scopes: unknown): TokenRequest {
   return guardGetters(argument, () => ({
     identity: checkIdentity(identity),
@@ -203,6 +212,7 @@ const BATCH_KEYS = knownKeys('', [
 
 const OUTAGE_MODES = new Set<unknown>(['wait', 'fail'] satisfies OutageMode[])
 const WARM_UP_KEYS = knownKeys('', ['signal'] satisfies (keyof WarmUpOptions)[])
+const CLOSE_KEYS = knownKeys('', ['drainMs'] satisfies (keyof CloseOptions)[])
 const INVALIDATE_KEYS = knownKeys('', ['scopes', 'token'] satisfies (keyof InvalidateOptions)[])
 const NO_SCOPES: readonly Scope[] = Object.freeze([])
 

@@ -129,6 +129,12 @@ export interface WarmUpOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+/** The options of `close`. */
+export interface CloseOptions {
+  /** How long pending work may take to end before the client is closed, in milliseconds. */
+  readonly drainMs: number
+}
+
 /** Which token of an identity to remove. */
 export interface InvalidateOptions {
   /** The scopes that the token was requested with. Default: none. */

@@ -20,6 +20,7 @@ function makeBatch(options: Partial<TokenBatchOptions>): TokenBatch {
     maxOutageMs: 60_000,
     getToken: async identity => tokenFor(identity),
     signals: [],
+    draining: new AbortController().signal,
     clock,
     hold: new ProcessHold(),
     ...options,

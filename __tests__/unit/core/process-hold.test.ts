@@ -27,4 +27,18 @@ describe('ProcessHold', () => {
     expect(await reasonOf(hold.during(Promise.reject(error)))).toBe(error)
     expect(activeTimers()).toBe(before)
   })
+
+  it('is idle when no caller waits', async () => {
+    const hold = new ProcessHold()
+    await hold.idle()
+    let isIdle = false
+    hold.begin()
+    hold.begin()
+    const idle = hold.idle().then(() => (isIdle = true))
+    hold.end()
+    await Promise.resolve()
+    expect(isIdle).toBe(false)
+    hold.end()
+    await idle
+  })
 })
