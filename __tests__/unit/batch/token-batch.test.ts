@@ -304,3 +304,61 @@ describe('an outage', () => {
     })
   })
 })
+
+describe('a batch that drains', () => {
+  /** Starts a run whose mints the test settles by identity. */
+  function setUp(identities: Iterable<string> | AsyncIterable<string>, concurrency: number) {
+    const draining = new AbortController()
+    const mints = new Map<string, () => void>()
+    const getToken = (identity: string): Promise<SessionToken> =>
+      new Promise(resolve => mints.set(identity, () => resolve(tokenFor(identity))))
+    const hold = new ProcessHold()
+    const batch = makeBatch({ concurrency, getToken, draining: draining.signal, hold })
+    return { run: batch.run(identities), mints, hold, drain: () => draining.abort(new Error('draining')) }
+  }
+
+  async function* slowly(...identities: string[]): AsyncGenerator<string> {
+    for (const identity of identities) yield await Promise.resolve(identity)
+  }
+
+  it('drops an identity that it has read and not started, and rejects', async () => {
+    const { run, mints, drain } = setUp(slowly('a', 'b'), 1)
+    const first = run.next()
+    await clock.advance(0)
+    drain()
+    mints.get('a')?.()
+    expect((await first).value).toMatchObject({ identity: 'a' })
+    expect(await reasonOf(run.next())).toEqual(new Error('draining'))
+    expect([...mints.keys()]).toEqual(['a'])
+  })
+
+  it('does not wait for a source that does not return', async () => {
+    const { run, drain, hold } = setUp(
+      { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined) }) },
+      1,
+    )
+    const first = reasonOf(run.next())
+    await clock.advance(0)
+    drain()
+    expect(await first).toEqual(new Error('draining'))
+    await hold.idle()
+  })
+
+  it('gets a token again that became stale while the consumer was busy', async () => {
+    const { run, mints, drain, hold } = setUp(['a', 'b'], 3)
+    const first = run.next()
+    await clock.advance(0)
+    for (const settle of mints.values()) settle()
+    await first
+    mints.clear()
+    drain()
+    await clock.advance(1_000)
+    const second = run.next()
+    await clock.advance(0)
+    expect([...mints.keys()]).toEqual(['b'])
+    mints.get('b')?.()
+    expect((await second).value).toMatchObject({ identity: 'b' })
+    await hold.idle()
+    expect(await run.next()).toMatchObject({ done: true })
+  })
+})
