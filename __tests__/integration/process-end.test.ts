@@ -60,7 +60,7 @@ describe('a process', () => {
     const gateway = await startGateway()
     gateway.failNext({})
     gateway.failNext({ delayMs: 400 })
-    const end = await run(
+    const end = await runScript(
       gateway,
       `const client = ${EAGER}
        await client.getSessionToken('user')
