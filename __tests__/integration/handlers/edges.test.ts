@@ -190,7 +190,7 @@ describe('a call that need not wait', () => {
     })
 
     const mocked = await cached()
-    mocked.getSessionToken = working.getSessionToken
+    mocked.getSessionToken = () => working.getSessionToken('user')
     const response = await createFetchTokenHandler(mocked, { authenticate })(new Request('http://localhost/token'))
     expect(await response.json()).toMatchObject({ sessionToken: 'T0KEN' })
   })
