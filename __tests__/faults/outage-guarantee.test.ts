@@ -4,6 +4,7 @@ import { VKitConnectionError, VKitTimeoutError } from '../../lib/index.js'
 import { SecretSource } from '../../lib/secret/secret-source.js'
 import { FakeClock } from '../../lib/testing/index.js'
 import { TokenCache } from '../../lib/cache/token-cache.js'
+import type { GatewayResponse } from '../../lib/gateway/response.js'
 import { TokenMinter } from '../../lib/gateway/token-minter.js'
 import type { Transport } from '../../lib/gateway/transport.js'
 import type { TokenCall } from '../../lib/token/token-request.js'
@@ -44,7 +45,7 @@ class SimulatedGateway implements Transport {
     this.#plan = plan
   }
 
-  async exchange({ body }: { body: string }): Promise<{ body: object; dateMs: undefined }> {
+  async exchange({ body }: { body: string }): Promise<GatewayResponse> {
     const { failure, lifetimeMs } = this.#plan
     this.requestsAt.push(this.#clock.monotonic())
     if (this.isDown && failure === 'refused') throw new VKitConnectionError('refused')
@@ -55,7 +56,11 @@ class SimulatedGateway implements Transport {
     this.successesAt.push(this.#clock.monotonic())
     const { identity } = JSON.parse(body) as { identity: string }
     const expiresAt = new Date(this.#clock.now() + lifetimeMs).toISOString()
-    return { body: { sessionToken: `token-${this.requestsAt.length}`, identity, expiresAt }, dateMs: undefined }
+    return {
+      status: 200,
+      body: { sessionToken: `token-${this.requestsAt.length}`, identity, expiresAt },
+      dateMs: undefined,
+    }
   }
 
   between(from: number, to: number, times = this.requestsAt): number {

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js'
 import { VKitClosedError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, remainingMs } from '../core/instant.js'
-import { VKitError } from '../core/vkit-error.js'
+import { responseDetails, VKitError } from '../core/vkit-error.js'
 import type { MintOptions } from '../gateway/token-minter.js'
 import type { SharedStore } from '../store/shared-store.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
@@ -295,7 +295,7 @@ export class TokenCache {
   #emitFailure(error: unknown, background = false): void {
     if (!(error instanceof VKitError)) return
     const { code, retryable, attempts } = error
-    this.#events.emit({ type: 'failure', code, retryable, attempts, background })
+    this.#events.emit({ type: 'failure', code, retryable, attempts, background, ...responseDetails(error) })
   }
 
   #recordFailure(key: string, flight: Flight, error: unknown): void {

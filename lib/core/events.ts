@@ -5,7 +5,8 @@ import type { VKitErrorCode } from './vkit-error.js'
 /**
  * An event of the client, for logs and metrics. No event contains a secret, a token or an identity.
  *
- * Durations are in milliseconds. `background` is true for a refresh that no call waits for.
+ * Durations are in milliseconds. `background` is true for a refresh that no call waits for. `status` and `requestId` are
+ * the HTTP status and the gateway's ID of the last request; they are missing if the gateway sent none.
  */
 export type VKitEvent =
   /** A token came from the cache. */
@@ -17,9 +18,22 @@ export type VKitEvent =
   /** The call returned a stale token and started a refresh in the background. */
   | { readonly type: 'refresh' }
   /** The gateway minted a token. */
-  | { readonly type: 'mint'; readonly durationMs: number; readonly attempts: number }
+  | {
+      readonly type: 'mint'
+      readonly durationMs: number
+      readonly attempts: number
+      readonly status: number
+      readonly requestId?: string
+    }
   /** An attempt failed; the next one follows after `delayMs`. */
-  | { readonly type: 'retry'; readonly attempt: number; readonly delayMs: number; readonly code: VKitErrorCode }
+  | {
+      readonly type: 'retry'
+      readonly attempt: number
+      readonly delayMs: number
+      readonly code: VKitErrorCode
+      readonly status?: number
+      readonly requestId?: string
+    }
   /** A kept-alive connection was closed, so the request was sent again on a new one; not counted as an attempt. */
   | { readonly type: 'resend' }
   /** A mint failed: after all its attempts, or with `attempts: 0` because no request was sent. */
@@ -29,6 +43,8 @@ export type VKitEvent =
       readonly retryable: boolean
       readonly attempts: number
       readonly background: boolean
+      readonly status?: number
+      readonly requestId?: string
     }
   /** The call returned a token that is valid for less than `minValidityMs`, because it could not get a new one. */
   | { readonly type: 'served-while-failing'; readonly code: VKitErrorCode; readonly remainingMs: number }

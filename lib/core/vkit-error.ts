@@ -133,8 +133,7 @@ export abstract class VKitError extends Error {
       message,
       retryable,
       attempts,
-      ...(status !== undefined && { status }),
-      ...(requestId !== undefined && { requestId }),
+      ...responseDetails({ status, requestId }),
       ...(retryAfterMs !== undefined && { retryAfterMs }),
       ...(refusedBy !== undefined && { refusedBy }),
     }
@@ -145,6 +144,20 @@ function createError(message: string, details: VKitErrorDetails & { readonly cod
   const errorClass = classes.get(details.code)
   if (!errorClass) throw new Error('The classes of the errors are not loaded.')
   return new errorClass(message, details)
+}
+
+/** The response that an error or an event is about. */
+export interface ResponseDetails {
+  readonly status?: number
+  readonly requestId?: string
+}
+
+/** Returns the details that are known: a missing one has no property, so that it is not in logs either. */
+export function responseDetails({
+  status,
+  requestId,
+}: Pick<VKitErrorDetails, 'status' | 'requestId'>): ResponseDetails {
+  return { ...(status !== undefined && { status }), ...(requestId !== undefined && { requestId }) }
 }
 
 /** Copies an error for one of several callers that share a failure, so that none sees the changes of another. */

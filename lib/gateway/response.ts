@@ -3,7 +3,7 @@ import { parseHttpDate } from '../core/dates.js'
 import { VKitRequestError, VKitResponseError } from '../core/errors.js'
 import { readOwn } from '../core/own-properties.js'
 import type { VKitErrorDetails } from '../core/vkit-error.js'
-import { containsSecret, redact } from '../secret/redact.js'
+import { containsSecret, hasOpaqueRun, redact } from '../secret/redact.js'
 import { toError } from './response-errors.js'
 
 /** A complete response, as received. */
@@ -15,6 +15,9 @@ export interface RawResponse {
 
 /** A successful response: a JSON object without an `error`. */
 export interface GatewayResponse {
+  readonly status: number
+  /** The gateway's ID of the request, if it is safe to show. */
+  readonly requestId?: string | undefined
   readonly body: object
   /** `Date`, epoch milliseconds; undefined if an `Age` shows that the response comes from a cache. */
   readonly dateMs: number | undefined
@@ -63,7 +66,8 @@ export function parseResponse(raw: RawResponse, { secret, place, nowMs }: ParseC
   if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
   // The content of the body goes on to an end user's client.
   if (returnsSecret(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
-  return { body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
+  const requestId = readRequestId(raw, secret)
+  return { status, requestId, body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
 /** A shorter secret, such as a test secret, may occur in a token or a date by chance. */
@@ -138,7 +142,7 @@ function readRequestId(raw: RawResponse, secret: string): string | undefined {
 /** Whether a text contains neither the secret nor long opaque text, which may be the encoded secret. A UUID is safe. */
 function isSafeToShow(secret: string, text: string): boolean {
   if (containsSecret(text, secret)) return false
-  return UUID.test(text) || redact(`${text} `, secret).startsWith(text)
+  return UUID.test(text) || !hasOpaqueRun(text)
 }
 
 function header(raw: RawResponse, name: string): string | undefined {

@@ -3,7 +3,7 @@ import { backoffMs, type Random } from '../core/backoff.js'
 import { callAfter, type Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
-import { VKitError, type VKitErrorCode } from '../core/vkit-error.js'
+import { responseDetails, VKitError, type ResponseDetails, type VKitErrorCode } from '../core/vkit-error.js'
 
 const FIRST_WAIT_MS = 100
 const FIRST_WAIT_RATE_LIMITED_MS = 500
@@ -107,7 +107,7 @@ const DEFAULTS = {
   unref: false,
 } satisfies Options
 
-interface PlannedRetry {
+interface PlannedRetry extends ResponseDetails {
   /** The attempt that failed. */
   readonly attempt: number
   readonly delayMs: number
@@ -123,7 +123,8 @@ function planRetry(
   if (!(error instanceof VKitError) || !error.retryable || error.refusedBy !== undefined) return undefined
   if (deadline.aborted || attempt > maxRetries() || !mayRetry()) return undefined
   const delayMs = delayBeforeRetry(error, attempt, random)
-  return delayMs < deadline.remainingMs() && budget.spend() ? { attempt, delayMs, code: error.code } : undefined
+  if (delayMs >= deadline.remainingMs() || !budget.spend()) return undefined
+  return { attempt, delayMs, code: error.code, ...responseDetails(error) }
 }
 
 async function waitForRetry(next: PlannedRetry, policy: RetryPolicy, deadline: Deadline): Promise<void> {

@@ -5,7 +5,7 @@ import { VKitAuthenticationError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, type Instant } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
-import { copyError, VKitError } from '../core/vkit-error.js'
+import { copyError, responseDetails, VKitError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { AttemptLimits, TokenRequest } from '../token/token-request.js'
@@ -52,6 +52,12 @@ interface Mint extends MintOptions {
   isCutOff: boolean
   /** Retries in addition to the limit, for callers whose longer timeout came too late for an attempt. */
   extraRetries: number
+}
+
+/** A token, and the response that it is from. */
+interface Granted {
+  readonly minted: MintedToken
+  readonly response: GatewayResponse
 }
 
 /** Gets a token from the gateway: admission, then the secret, then attempts, then the parsed response. */
@@ -119,13 +125,14 @@ export class TokenMinter {
     const started = clock.monotonic()
     const maxRetries = (): number => mint.limits.maxRetries + mint.extraRetries
     const limits = { maxRetries, deadline: mint.deadline }
-    return retry(() => this.#attempt(mint), this.#retryPolicy, limits).then(minted => {
-      events.emit({ type: 'mint', durationMs: clock.monotonic() - started, attempts: mint.attempts })
+    return retry(() => this.#attempt(mint), this.#retryPolicy, limits).then(({ minted, response }) => {
+      const details = { attempts: mint.attempts, ...responseDetails(response), status: response.status }
+      events.emit({ type: 'mint', durationMs: clock.monotonic() - started, ...details })
       return minted
     })
   }
 
-  async #attempt(mint: Mint): Promise<MintedToken> {
+  async #attempt(mint: Mint): Promise<Granted> {
     const { body, deadline, priority, secret, limits } = mint
     const admission = this.#admission.admit({ key: body, deadline, priority })
     const admitted = admission instanceof Promise ? await admission : admission
@@ -134,12 +141,13 @@ export class TokenMinter {
       // The gateway may have refused the secret while the attempt waited for a slot.
       this.#secret.check(secret)
       const start = instant(this.#options.clock)
-      const minted = this.#parse(await this.#exchange(mint, timeoutMs), mint, start)
+      const response = await this.#exchange(mint, timeoutMs)
+      const minted = this.#parse(response, mint, start)
       mint.attempts++
       // The gateway may accept with this secret what it refused with the previous one.
       if (this.#secret.recordAccepted(secret)) this.#admission.forgetUnauthenticated()
       this.#admission.end(admitted, { kind: 'success' })
-      return minted
+      return { minted, response }
     } catch (error) {
       const shortMs = timeoutMs < this.#options.timeoutMs ? timeoutMs : undefined
       const outcome: AttemptOutcome = mint.isUnsent ? { kind: 'not-sent' } : outcomeOf(error, deadline, shortMs)
@@ -163,7 +171,11 @@ export class TokenMinter {
 
   #parse(response: GatewayResponse, { request }: Mint, start: Instant): MintedToken {
     const { clock, events } = this.#options
-    return parseSessionResponse(response, request, { start, end: instant(clock), events })
+    try {
+      return parseSessionResponse(response, request, { start, end: instant(clock), events })
+    } catch (error) {
+      throw copyError(error, responseDetails(response))
+    }
   }
 
   async #renewSecret({ secret, deadline, attempts }: Mint): Promise<string | undefined> {

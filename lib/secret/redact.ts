@@ -40,14 +40,28 @@ export function redact(text: string, secret: string): string {
  */
 export function containsSecret(text: string, secret: string): boolean {
   const folded = text.toLowerCase()
-  if ([...formsOf(secret)].some(form => folded.includes(form.toLowerCase()))) return true
-  const fragments = [...fragmentsOf(secret)].map(fragment => fragment.toLowerCase())
-  return findFragment(folded, new Set(fragments)) >= 0
+  // No form is shorter than the secret, so the short ID of each response needs no forms.
+  const mayContainForm = folded.length >= secret.length
+  if (mayContainForm && [...formsOf(secret)].some(form => folded.includes(form.toLowerCase()))) return true
+  const source = fragmentSource(secret).toLowerCase()
+  for (let at = 0; at + FRAGMENT_LENGTH <= folded.length; at++) {
+    if (source.includes(folded.slice(at, at + FRAGMENT_LENGTH))) return true
+  }
+  return false
 }
 
-/** For a JWT, the fragments of its signature, because other JWTs may share the other parts. */
+/** Whether `text` contains a run of characters that `redact` removes because it may be a token or an encoded secret. */
+export function hasOpaqueRun(text: string): boolean {
+  return text.search(OPAQUE_RUN) >= 0
+}
+
+/** Of a JWT only the signature, because other JWTs may share the other parts. */
+function fragmentSource(secret: string): string {
+  return signatureOf(secret) ?? secret
+}
+
 function fragmentsOf(secret: string): Set<string> {
-  const source = signatureOf(secret) ?? secret
+  const source = fragmentSource(secret)
   const count = Math.max(0, source.length - FRAGMENT_LENGTH + 1)
   return new Set(Array.from({ length: count }, (_, at) => source.slice(at, at + FRAGMENT_LENGTH)))
 }

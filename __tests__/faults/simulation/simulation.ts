@@ -143,7 +143,11 @@ export class Simulation {
           if (status === 429) return reject(new VKitRateLimitError('busy', { status, retryAfterMs }))
           if (status !== 200) return reject(new VKitServerError('down', { status, retryAfterMs }))
           const expiresAt = new Date(clock.now() + this.lifetimeMs).toISOString()
-          resolve({ body: { sessionToken: `token of ${identity}`, expiresAt, identity }, dateMs: undefined })
+          resolve({
+            status: 200,
+            body: { sessionToken: `token of ${identity}`, expiresAt, identity },
+            dateMs: undefined,
+          })
         }),
       )
     })

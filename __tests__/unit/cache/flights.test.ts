@@ -490,7 +490,7 @@ describe('a call that waited while minting failed', () => {
 describe('events', () => {
   it('distinguish a failure in the background from one that a caller waits for', async () => {
     const h = new CacheHarness()
-    h.failure = () => new VKitAuthenticationError('no', { status: 401, attempts: 1 })
+    h.failure = () => new VKitAuthenticationError('no', { status: 401, requestId: 'request-1', attempts: 1 })
     await reasonOf(h.get())
     h.failure = undefined
     await h.get()
@@ -499,7 +499,10 @@ describe('events', () => {
     await h.get()
     await h.settle()
     expect(h.events.filter(event => event.type === 'failure')).toEqual([
-      { type: 'failure', code: 'VKIT_UNAUTHENTICATED', retryable: false, attempts: 1, background: false },
+      {
+        ...{ type: 'failure', code: 'VKIT_UNAUTHENTICATED', retryable: false, attempts: 1, background: false },
+        ...{ status: 401, requestId: 'request-1' },
+      },
       { type: 'failure', code: 'VKIT_UNAVAILABLE', retryable: true, attempts: 3, background: true },
     ])
   })

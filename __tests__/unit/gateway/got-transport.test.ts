@@ -82,7 +82,7 @@ describe('one exchange', () => {
     const body = JSON.stringify(TOKEN)
     const date = 'Tue, 01 Jan 2030 00:00:00 GMT'
     respondOnce(server, socket => socket.write(ok(body.length, `date: ${date}\r\n`) + body))
-    expect(await exchange()).toEqual({ body: TOKEN, dateMs: Date.parse(date) })
+    expect(await exchange()).toEqual({ status: 200, requestId: undefined, body: TOKEN, dateMs: Date.parse(date) })
   })
 
   it('sends one POST with the bearer token, these headers and the body', async () => {

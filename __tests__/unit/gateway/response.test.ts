@@ -4,31 +4,35 @@ import { parseRetryAfter, parseResponse } from '../../../lib/gateway/response.js
 
 const SECRET = '1b4e28ba-2fa1-41d2-883f-0016d3cca427'
 
-function requestIdOf(id: string): unknown {
+function requestIdOf(id: string, status: number): unknown {
   try {
-    const raw = { status: 400, headers: { 'x-request-id': id }, bytes: Buffer.alloc(0) }
-    return parseResponse(raw, { secret: SECRET, place: () => 'the gateway', nowMs: 0 })
+    const raw = { status, headers: { 'x-request-id': id }, bytes: Buffer.from('{}') }
+    return parseResponse(raw, { secret: SECRET, place: () => 'the gateway', nowMs: 0 }).requestId
   } catch (error) {
     return (error as { requestId?: string }).requestId
   }
 }
 
-describe('the requestId of an error', () => {
+describe.each([
+  ['an error', 400],
+  ['a success', 200],
+])('the requestId of %s', (_, status) => {
   it.each(['req_42', 'a:b.c-d', '9f1c2a34-0000-4000-8000-00000000abcd'])(
     'is the x-request-id of the response: %s',
     id => {
-      expect(requestIdOf(id)).toBe(id)
+      expect(requestIdOf(id, status)).toBe(id)
     },
   )
 
   it.each([
     ['the secret, which may be a UUID', SECRET],
     ['the secret in capitals', SECRET.toUpperCase()],
+    ['a fragment of the secret', `id-${SECRET.slice(5, 17)}`],
     ['a long opaque text, which may be the secret encoded', 'a'.repeat(40)],
     ['text that does not look like an id', 'two words'],
     ['longer than any id', 'ab:'.repeat(30)],
   ])('is missing if the header is %s', (_, id) => {
-    expect(requestIdOf(id)).toBeUndefined()
+    expect(requestIdOf(id, status)).toBeUndefined()
   })
 })
 

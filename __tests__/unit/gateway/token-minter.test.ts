@@ -30,6 +30,8 @@ type Reply = (request: ExchangeRequest) => Promise<GatewayResponse>
 const grant: Reply = async ({ body }) => {
   const { identity } = JSON.parse(body) as { identity: string }
   return {
+    status: 200,
+    requestId: 'request-1',
     body: { sessionToken: `token of ${identity}`, expiresAt: '2040-01-01T00:00:00Z', identity },
     dateMs: undefined,
   }
@@ -50,7 +52,7 @@ function setUp({
   maxRetries = 0,
 }: { replies?: readonly Reply[]; secrets?: readonly string[]; maxRetries?: number } = {}) {
   const clock = new FakeClock()
-  const { types, onEvent } = recordEvents()
+  const { events: emitted, types, onEvent } = recordEvents()
   const requests: ExchangeRequest[] = []
   const transport: Transport = {
     maxConnections: 50,
@@ -69,7 +71,7 @@ function setUp({
     const deadline = new Deadline(clock, ms, () => new VKitTimeoutError('late'))
     return minter.mint({ identity, scopes: ['videos.read'] }, { deadline, priority: new MintPriority('call'), limits })
   }
-  return { clock, types, requests, minter, mint, secretReads: () => reads }
+  return { clock, emitted, types, requests, minter, mint, secretReads: () => reads }
 }
 
 describe('a mint', () => {
@@ -87,11 +89,15 @@ describe('a mint', () => {
 
   it('fails without a retry if the response is for another identity', async () => {
     const other: Reply = async () => ({
+      status: 200,
+      requestId: 'request-1',
       body: { sessionToken: 't', expiresAt: '2040-01-01T00:00:00Z', identity: 'other' },
       dateMs: undefined,
     })
     const { mint, requests } = setUp({ replies: [other], maxRetries: 2 })
-    expect(await failureOf(mint())).toMatchObject({ code: 'VKIT_IDENTITY_MISMATCH', attempts: 1 })
+    expect(await failureOf(mint())).toMatchObject({
+      ...{ code: 'VKIT_IDENTITY_MISMATCH', attempts: 1, status: 200, requestId: 'request-1' },
+    })
     expect(requests).toHaveLength(1)
   })
 
@@ -101,6 +107,22 @@ describe('a mint', () => {
     await clock.advance(5_000)
     await minted
     expect(types()).toEqual(['retry', 'mint'])
+  })
+
+  it('emits the status and the request ID of each response, if there was one', async () => {
+    const down = refuse(new VKitServerError('down', { status: 503, requestId: 'request-0' }))
+    const { clock, mint, emitted } = setUp({
+      replies: [down, refuse(new VKitConnectionError('lost')), grant],
+      maxRetries: 2,
+    })
+    const minted = mint()
+    await clock.advance(10_000)
+    await minted
+    expect(emitted).toEqual([
+      expect.objectContaining({ type: 'retry', code: 'VKIT_UNAVAILABLE', status: 503, requestId: 'request-0' }),
+      { type: 'retry', attempt: 2, delayMs: expect.any(Number), code: 'VKIT_CONNECTION' },
+      { type: 'mint', durationMs: expect.any(Number), attempts: 3, status: 200, requestId: 'request-1' },
+    ])
   })
 })
 

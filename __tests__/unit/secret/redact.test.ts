@@ -51,4 +51,20 @@ describe('containsSecret', () => {
     expect(containsSecret(`req-${OPAQUE.slice(4, 16).toUpperCase()}`, OPAQUE)).toBe(true)
     expect(containsSecret(`req-${OPAQUE.slice(4, 15)}`, OPAQUE)).toBe(false)
   })
+
+  it('finds 12 consecutive characters of a secret, of a JWT only those of its signature', () => {
+    fc.assert(fc.property(fc.nat(OPAQUE.length - 12), at => containsSecret(`id:${OPAQUE.slice(at, at + 12)}`, OPAQUE)))
+    expect(containsSecret(JWT.slice(0, 20), JWT)).toBe(false)
+    expect(containsSecret(SIGNATURE.slice(-12), JWT)).toBe(true)
+  })
+
+  it('finds a short secret in its usual encodings', () => {
+    const secret = 'p@ss wörd'
+    const encodings = [
+      Buffer.from(secret).toString('base64'),
+      encodeURIComponent(secret),
+      Buffer.from(secret).toString('hex'),
+    ]
+    for (const each of [secret, ...encodings]) expect(containsSecret(`id-${each}`, secret)).toBe(true)
+  })
 })
