@@ -107,7 +107,7 @@ async function bundle({ input, output, plugins = [] }) {
     // got and jwe are loaded when they are needed: see load-chunk.ts. The others are shared, and named for stack traces.
     manualChunks: {
       got: ['got'],
-      jose: ['jose/jwt/decode'],
+      jose: ['jose/jwt/decode', 'lib/token/expiry.ts'],
       jwe: ['lib/store/jwe.ts'],
       errors: ['errors', 'nearest-name', 'server-only'].map(name => `lib/core/${name}.ts`),
       globals: ['scripts/node-globals.mjs', 'lib/core/call-listener.ts', 'lib/core/peek.ts'],

@@ -4,7 +4,6 @@ import { VKitArgumentError, VKitConfigError } from '../core/errors.js'
 import { inheritedProperty, ownProperties } from '../core/own-properties.js'
 import { PEEK } from '../core/peek.js'
 import { VKitError } from '../core/vkit-error.js'
-import { hasMethods } from '../options/checks.js'
 import { remainingSeconds } from '../token/expiry.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
@@ -196,7 +195,9 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (expiresIn !== undefined && typeof expiresIn !== 'boolean') {
     throw new VKitConfigError('expiresIn must be true or false: the gateway determines how long a token is valid.')
   }
-  if (clock !== undefined && !hasMethods(clock, ['now'])) throw new VKitConfigError('clock must have the method now.')
+  if (clock !== undefined && typeof (clock as TokenHandlerOptions<never>['clock'] | null)?.now !== 'function') {
+    throw new VKitConfigError('clock must have the method now.')
+  }
 }
 
 /** Contains only a code and `Retry-After`, never text from the gateway. */
