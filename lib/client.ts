@@ -7,6 +7,7 @@ import { Events } from './core/events.js'
 import { onAbort } from './core/on-abort.js'
 import { PEEK } from './core/peek.js'
 import { ProcessHold } from './core/process-hold.js'
+import { Tracing, type VKitTraceOutcome } from './core/tracing.js'
 import { copyError } from './core/vkit-error.js'
 import type { CircuitState } from './gateway/circuit-breaker.js'
 import { GotTransport } from './gateway/got-transport.js'
@@ -74,6 +75,17 @@ export interface ClientStats {
 }
 
 /**
+ * The context of a call of `getSessionToken` on the `tracingChannel` `videokit:call`, unless the call returns a token of
+ * the cache at once. It contains no secret, no token, no identity and no scopes.
+ *
+ * `attempts`, `status` and `requestId` are those of a failed mint.
+ */
+export interface VKitCallTrace extends VKitTraceOutcome {
+  /** Whether the call joined a pending flight. If so, the mint is in the trace of the call that started the flight. */
+  readonly coalesced: boolean
+}
+
+/**
  * The method of a `VKitClient` that a token endpoint calls. Any object with this method can take the place of a client: an
  * object that wraps one, or in your unit tests `{ getSessionToken: async () => token }`.
  */
@@ -106,6 +118,7 @@ export class VKitClient implements TokenSource {
   readonly #draining = new AbortController()
   #drain: Drain | undefined
   readonly #warmUp: WarmUp
+  readonly #tracing = new Tracing<VKitCallTrace>('videokit:call')
 
   static {
     const method: unknown = Reflect.get(this.prototype, 'getSessionToken')
@@ -162,7 +175,7 @@ export class VKitClient implements TokenSource {
       if (found !== undefined) return found
       this.#hold.begin()
       try {
-        return await this.#cache.fetch(request, call)
+        return await this.#fetch(request, call)
       } finally {
         this.#hold.end()
       }
@@ -353,6 +366,13 @@ export class VKitClient implements TokenSource {
     const request = resolveRequest(identity, given)
     if (given !== undefined && mode === 'default') this.#cache.remember(request, given as readonly Scope[])
     return request
+  }
+
+  #fetch(request: TokenRequest, call: ResolvedCall): Promise<SessionToken> {
+    if (!this.#tracing.hasSubscribers) return this.#cache.fetch(request, call)
+    return this.#tracing.trace({ coalesced: false }, add =>
+      this.#cache.fetch(request, { ...call, onJoin: () => add({ coalesced: true }) }),
+    )
   }
 
   #makeCache(): TokenCache {

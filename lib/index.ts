@@ -1,5 +1,6 @@
-export { VKitClient, type ClientStats, type TokenSource } from './client.js'
+export { VKitClient, type ClientStats, type TokenSource, type VKitCallTrace } from './client.js'
 export type { CircuitState } from './gateway/circuit-breaker.js'
+export type { VKitMintTrace } from './gateway/token-minter.js'
 export type { Clock } from './core/clock.js'
 export {
   VKitArgumentError,
@@ -21,6 +22,7 @@ export {
   type VKitErrorDetails,
   type VKitErrorJSON,
 } from './core/vkit-error.js'
+export type { VKitTraceOutcome } from './core/tracing.js'
 export type { SanitizedCause } from './core/sanitize-cause.js'
 export type { StoreFailureReason, VKitEvent, VKitEventListener, VKitEventType } from './core/events.js'
 export type {

@@ -110,3 +110,30 @@ describe('a process', () => {
     expect(end).toEqual({ code: 0, out: 'failure true\nserved user\n', err: '' })
   })
 })
+
+describe('a subscriber of traces that throws', () => {
+  it('is reported by Node, and changes neither the call nor the mint', async () => {
+    const gateway = await startGateway()
+    const end = await run(
+      gateway,
+      `
+      import { AsyncLocalStorage } from 'node:async_hooks'
+      import { tracingChannel } from 'node:diagnostics_channel'
+      const reported = []
+      process.on('uncaughtException', error => reported.push(error.message))
+      for (const kind of ['call', 'mint']) {
+        const channels = tracingChannel('videokit:' + kind)
+        const fail = name => () => { throw new Error(kind + ':' + name) }
+        for (const name of ['start', 'end', 'asyncStart', 'asyncEnd']) channels[name].subscribe(fail(name))
+        channels.start.bindStore(new AsyncLocalStorage(), fail('store'))
+      }
+      const { identity } = await new VKitClient().getSessionToken('user')
+      await new Promise(resolve => setImmediate(resolve))
+      console.log(identity, reported.sort().join(' '))
+      `,
+    )
+    const names = ['asyncEnd', 'asyncStart', 'end', 'start', 'store']
+    const reported = ['call', 'mint'].flatMap(kind => names.map(name => `${kind}:${name}`))
+    expect(end).toEqual({ code: 0, out: `user ${reported.join(' ')}\n`, err: '' })
+  })
+})

@@ -222,7 +222,9 @@ export class TokenCache {
   }
 
   #getMinted(key: string, request: TokenRequest, call: FlightCall): Promise<SessionToken> {
-    this.#events.emit({ type: this.#flights.get(key) ? 'coalesced' : 'miss' })
+    const isJoin = this.#flights.get(key) !== undefined
+    if (isJoin) call.onJoin?.()
+    this.#events.emit({ type: isJoin ? 'coalesced' : 'miss' })
     this.#assertOpen()
     const { deadlineMs, minValidityMs } = call
     const startedAt = this.#clock.monotonic()

@@ -5,6 +5,8 @@ export interface SanitizedCause extends Error {
 }
 
 /** Returns a new error with the name and code of `error` only: its message and properties may contain the secret. */
+export function sanitizeCause(error: object): SanitizedCause
+export function sanitizeCause(error: unknown): SanitizedCause | undefined
 export function sanitizeCause(error: unknown): SanitizedCause | undefined {
   if (typeof error !== 'object' || error === null) return undefined
   const name = readWord(error, 'name', /^[A-Z][A-Za-z0-9]{0,63}$/) ?? 'Error'

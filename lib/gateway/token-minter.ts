@@ -5,6 +5,7 @@ import { VKitAuthenticationError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, type Instant } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
+import { Tracing, type AddToTrace, type VKitTraceOutcome } from '../core/tracing.js'
 import { copyError, responseDetails, VKitError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import type { MintedToken } from '../token/session-token.js'
@@ -38,6 +39,17 @@ export interface MintOptions {
   readonly onSent?: (() => void) | undefined
 }
 
+/**
+ * The context of a mint on the `tracingChannel` `videokit:mint`. A mint includes its wait in the queue, all its attempts,
+ * and those with a new app secret. It contains no secret, no token, no identity and no scopes.
+ */
+export interface VKitMintTrace extends VKitTraceOutcome {
+  /** Whether it began as a refresh that no call waits for. */
+  readonly background: boolean
+  /** Whether it began for `getSessionTokens`. */
+  readonly bulk: boolean
+}
+
 /** A mint in flight. */
 interface Mint extends MintOptions {
   readonly request: TokenRequest
@@ -52,6 +64,7 @@ interface Mint extends MintOptions {
   isCutOff: boolean
   /** Retries in addition to the limit, for callers whose longer timeout came too late for an attempt. */
   extraRetries: number
+  readonly addToTrace: AddToTrace<VKitMintTrace> | undefined
 }
 
 /** A token, and the response that it is from. */
@@ -66,6 +79,7 @@ export class TokenMinter {
   readonly #admission: Admission
   readonly #secret: CheckedSecret
   readonly #retryPolicy: RetryPolicy
+  readonly #tracing = new Tracing<VKitMintTrace>('videokit:mint')
 
   constructor(options: TokenMinterOptions) {
     this.#options = options
@@ -95,7 +109,18 @@ export class TokenMinter {
    * @throws VKitError: `attempts` is the number of requests sent, and `refusedBy` shows why none was sent.
    * `deadline.reason` if the deadline ends first.
    */
-  async mint(request: TokenRequest, { deadline, priority, limits, onSent }: MintOptions): Promise<MintedToken> {
+  mint(request: TokenRequest, options: MintOptions): Promise<MintedToken> {
+    if (!this.#tracing.hasSubscribers) return this.#mint(request, options)
+    const { level } = options.priority
+    const context: VKitMintTrace = { background: level === 'refresh', bulk: level === 'bulk' }
+    return this.#tracing.trace(context, addToTrace => this.#mint(request, options, addToTrace))
+  }
+
+  async #mint(
+    request: TokenRequest,
+    { deadline, priority, limits, onSent }: MintOptions,
+    addToTrace?: AddToTrace<VKitMintTrace>,
+  ): Promise<MintedToken> {
     deadline.throwIfAborted()
     const { identity, scopes } = request
     const body = `{"identity":${plainJson(identity)},"scopes":${plainJson(scopes)}}`
@@ -104,7 +129,7 @@ export class TokenMinter {
     const read = this.#secret.read(deadline)
     const secret = typeof read === 'string' ? read : await read
     const mint: Mint = {
-      ...{ deadline, priority, limits, onSent, request, body, secret },
+      ...{ deadline, priority, limits, onSent, request, body, secret, addToTrace },
       ...{ attempts: 0, extraRetries: 0, isUnsent: false, isCutOff: false },
     }
     try {
@@ -127,6 +152,7 @@ export class TokenMinter {
     const limits = { maxRetries, deadline: mint.deadline }
     return retry(() => this.#attempt(mint), this.#retryPolicy, limits).then(({ minted, response }) => {
       const details = { attempts: mint.attempts, ...responseDetails(response), status: response.status }
+      mint.addToTrace?.(details)
       events.emit({ type: 'mint', durationMs: clock.monotonic() - started, ...details })
       return minted
     })
@@ -187,7 +213,8 @@ export class TokenMinter {
   }
 
   /** Returns the error for the caller. Records the failure if it is the mint's own. */
-  #toFailure({ body, secret, deadline, attempts, isUnsent, isCutOff }: Mint, error: unknown): unknown {
+  #toFailure({ body, secret, deadline, attempts, isUnsent, isCutOff, addToTrace }: Mint, error: unknown): unknown {
+    addToTrace?.({ attempts })
     if (!(error instanceof VKitError)) return error
     const isSecretRefused = error instanceof VKitAuthenticationError && this.#secret.isRefused(secret)
     const isEndedByCaller = deadline.aborted || isCutOff

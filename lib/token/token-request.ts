@@ -41,4 +41,6 @@ export interface TokenCall {
   readonly signal?: AbortSignal | undefined
   /** Whether the call is one of a batch, which must not delay other calls. */
   readonly isBulk?: boolean
+  /** Called if the call joins a pending flight. */
+  readonly onJoin?: () => void
 }
