@@ -114,7 +114,7 @@ describe('a process', () => {
 describe('a subscriber of traces that throws', () => {
   it('is reported by Node, and changes neither the call nor the mint', async () => {
     const gateway = await startGateway()
-    const end = await run(
+    const end = await runScript(
       gateway,
       `
       import { AsyncLocalStorage } from 'node:async_hooks'
