@@ -26,7 +26,7 @@ export function placeOf(url: URL, secret: string): string {
 
 /** Returns the typed error for a failed connection to `place`. Of Node's error, only the name and code are included. */
 export function networkError(error: unknown, place: string, isCertificateRejected = false): VKitError {
-  if (error instanceof ProxyError) return proxyError(error, place)
+  if (ProxyError.is(error)) return proxyError(error, place)
   return connectionError(error, place, isCertificateRejected)
 }
 
