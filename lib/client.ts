@@ -251,7 +251,13 @@ export class VKitClient implements TokenSource {
       ...plan,
       getToken: async (identity, cancel) => {
         const request = { ...resolveRequest(identity, undefined), scopes }
-        return cache.get(request, { mode: 'default', deadlineMs, signal: cancel, isBulk: true })
+        return cache.get(request, {
+          mode: 'default',
+          deadlineMs,
+          signal: cancel,
+          minValidityMs: undefined,
+          isBulk: true,
+        })
       },
       signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],
       draining: this.#draining.signal,

@@ -26,11 +26,14 @@ const MEDIAN_MINTS = 4
 /** The assumed median until the first mint. */
 const UNKNOWN_MEDIAN_MS = 250
 
+/** What most calls do not set. Otherwise, it would be read from `Object.prototype`, which may have any property. */
+const UNSET = { waitMs: undefined, isRefresh: false, isBulk: false, limits: undefined, onJoin: undefined }
+
 const NO_ENTRIES: Pick<TokenEntries, 'use'> = { use: () => undefined }
 
 interface FlightCall extends TokenCall {
   /** How long the call waits for the flight, if that is less than its deadline. */
-  readonly waitMs?: number
+  readonly waitMs?: number | undefined
   /** Whether it is a refresh in the background, which no caller waits for. */
   readonly isRefresh?: boolean
 }
@@ -125,7 +128,8 @@ export class TokenCache {
   }
 
   /** Gets the token that `find` did not return. */
-  fetch(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
+  fetch(request: TokenRequest, given: TokenCall): Promise<SessionToken> {
+    const call = { ...UNSET, ...given }
     if (this.#closed) return Promise.reject(new VKitClosedError())
     if (call.signal?.aborted) return Promise.reject(call.signal.reason as Error)
     if (call.mode === 'no-store') return this.#getUncached(request, call)
@@ -181,7 +185,7 @@ export class TokenCache {
     this.#events.emit({ type: 'refresh' })
     if (this.#closed) return
     // The flight itself emits its failure.
-    this.#join(key, request, { mode: 'default', deadlineMs: this.#options.deadlineMs, isRefresh: true })
+    this.#join(key, request, { ...UNSET, mode: 'default', deadlineMs: this.#options.deadlineMs, isRefresh: true })
   }
 
   /**

@@ -42,5 +42,5 @@ export interface TokenCall {
   /** Whether the call is one of a batch, which must not delay other calls. */
   readonly isBulk?: boolean
   /** Called if the call joins a pending flight. */
-  readonly onJoin?: () => void
+  readonly onJoin?: (() => void) | undefined
 }

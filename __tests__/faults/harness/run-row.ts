@@ -7,7 +7,7 @@ import { makeCertificate } from '../../support/certificates.js'
 import type { Row, RowResult } from './row.js'
 
 const HOUR_MS = 3_600_000
-const TIMEOUT_MS = 40_000
+const TIMEOUT_MS = 60_000
 const MAX_RUNNING = 3
 
 /** With `VKIT_TEST_DIST=1`, the rows import the built package in place of lib/, as jest.config.ts does for tests. */

@@ -85,7 +85,7 @@ const OPTION_NAMES = `
   status ttl max maxSize maxEntrySize size sizeCalculation onInsert dispose perf start allowStale updateAgeOnGet
   noUpdateTTL fetchMethod memoMethod backgroundFetchSize ttlAutopurge retries factor minTimeout shouldRetry
   onFailedAttempt shouldConsumeRetry unref randomize aborted headers once alg crit exp retryAfterMs attempts
-  code reason mode
+  code reason mode limits onJoin isBulk isRefresh waitMs minValidityMs timeoutMs maxRetries drainMs proxyEnv
 `
   .trim()
   .split(/\s+/)
@@ -154,6 +154,9 @@ async function useAll(client: VKitClient): Promise<void> {
   assert.notEqual(reloaded, first)
   await client.getSessionToken('user', { cache: 'no-store' })
   assert.equal(await client.getSessionToken('user'), reloaded)
+  const [joined, shared] = await Promise.all(['both', 'both'].map(each => client.getSessionToken(each)))
+  assert.equal(joined, shared)
+  for await (const { error } of client.getSessionTokens(['both', 'bulk'])) assert.equal(error, undefined)
   await client.invalidate('user')
   assert.notEqual(await client.getSessionToken('user'), reloaded)
   await client.close()
