@@ -332,6 +332,29 @@ describe('vkit token --resume', () => {
       expect(await once(run.child, 'exit')).toEqual([null, 'SIGINT'])
     })
 
+    it('that blocks a DNS lookup does not keep the process after a second Ctrl-C', async () => {
+      // The only thread waits for a writer of the pipe, on behalf of a worker, so the lookup never ends.
+      const open = "require('fs').open(require('worker_threads').workerData, () => 0)"
+      const blockLookup = `
+        import dns from 'node:dns'
+        import { Worker } from 'node:worker_threads'
+        const { lookup } = dns
+        dns.lookup = (...args) => {
+          const source = "${open}; require('worker_threads').parentPort.postMessage('')"
+          new Worker(source, { eval: true, workerData: '${await makePipe()}' }).once('message', () => {
+            lookup(...args)
+            process.stderr.write('lookup started')
+          })
+        }`
+      const env = { VKIT_APP_SECRET: 'secret', VKIT_BASE_URL: 'http://localhost:1', UV_THREADPOOL_SIZE: '1' }
+      const run = startCli(['token', 'user'], { ...env, ...preload(blockLookup) })
+      for (const text of ['lookup started', 'again']) {
+        while (!run.stderr().includes(text)) await once(run.child.stderr ?? run.child, 'data')
+        run.child.kill('SIGINT')
+      }
+      expect(await once(run.child, 'exit')).toEqual([null, 'SIGINT'])
+    })
+
     it('that is always readable is read no further after Ctrl-C', async () => {
       const gateway = await startGateway()
       const pipe = await makePipe()

@@ -4,10 +4,10 @@ import { SIGNALS } from './exit-codes.js'
 const POLL_MS = 20
 
 /**
- * Ends the process with `exitCode`. If a signal interrupted the process, it waits at most `waitMs` for the file system.
+ * Ends the process with `exitCode`. If a signal interrupted the process, it waits at most `waitMs` for busy threads.
  *
- * `process.exit` waits for threads, and a thread can wait without end: for a terminal, a device or a network drive. Such
- * an interrupted process ends by its signal, which a shell reports as the same exit code.
+ * `process.exit` waits for threads, and a thread can wait long: for a terminal, a device, a network drive or DNS. Such an
+ * interrupted process ends by its signal, which a shell reports as the same exit code.
  */
 export async function endProcess(exitCode: number, waitMs = 0): Promise<never> {
   const signals = Object.entries(SIGNALS) as [NodeJS.Signals, number][]
@@ -21,5 +21,5 @@ export async function endProcess(exitCode: number, waitMs = 0): Promise<never> {
 }
 
 function isThreadBusy(): boolean {
-  return process.getActiveResourcesInfo().some(name => name.startsWith('FSReq'))
+  return process.getActiveResourcesInfo().some(name => /^(?:FSReq|GetAddrInfoReq)/.test(name))
 }
