@@ -163,9 +163,9 @@ export function responseDetails({
 /** Copies an error for one of several callers that share a failure, so that none sees the changes of another. */
 export function copyError<T>(error: T, changes: VKitErrorDetails = {}): T {
   if (!(error instanceof VKitError)) return error
-  const errorClass = error.constructor as unknown as new (message: string, details: VKitErrorDetails) => T & VKitError
   const { code, retryable, attempts, status, requestId, retryAfterMs, refusedBy, cause } = error
-  return new errorClass(error.message, {
+  // Not of `error.constructor`: if Vitest spies on the package, that makes no errors.
+  return createError(error.message, {
     code,
     retryable,
     attempts,
@@ -175,5 +175,5 @@ export function copyError<T>(error: T, changes: VKitErrorDetails = {}): T {
     refusedBy,
     cause: sanitizeCause(cause),
     ...changes,
-  })
+  }) as T & VKitError
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals'
+import { describe, expect, it, jest } from '@jest/globals'
 import { VKitConnectionError } from '../../../lib/core/errors.js'
 import { sanitizeCause } from '../../../lib/core/sanitize-cause.js'
 import { copyError } from '../../../lib/core/vkit-error.js'
@@ -11,6 +11,12 @@ describe('an error', () => {
     expect(one).toMatchObject({ code: 'VKIT_CONNECTION', attempts: 3, cause: { code: 'ECONNREFUSED' } })
     expect(one).not.toBe(two)
     expect(one.cause).not.toBe(two.cause)
+  })
+
+  it('is copied by its own class, even if a spy has replaced the constructor in its prototype', () => {
+    const error = new VKitConnectionError('down')
+    Object.defineProperty(error, 'constructor', { value: jest.fn() })
+    expect(Object.getPrototypeOf(copyError(error))).toBe(VKitConnectionError.prototype)
   })
 
   it('reads no detail from a polluted prototype', () => {
