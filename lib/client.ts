@@ -255,8 +255,8 @@ export class VKitClient implements TokenSource {
           mode: 'default',
           deadlineMs,
           signal: cancel,
-          minValidityMs: undefined,
           isBulk: true,
+          ...{ minValidityMs: undefined, limits: undefined, onJoin: undefined },
         })
       },
       signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],

@@ -8,7 +8,7 @@ import type { SharedStore } from '../store/shared-store.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { AttemptLimits, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import { KeyMemo, keyOf, plainKeyOf } from './cache-key.js'
-import { Flights, resultOf, type Flight, type SharedFlight } from './flights.js'
+import { Flights, resultOf, type Flight, type FlightOptions, type SharedFlight } from './flights.js'
 import { TokenEntries, type TokenEntriesOptions } from './token-entries.js'
 
 /** Its `AttemptLimits` are those of a call that sets no others. */
@@ -26,17 +26,14 @@ const MEDIAN_MINTS = 4
 /** The assumed median until the first mint. */
 const UNKNOWN_MEDIAN_MS = 250
 
-/** What most calls do not set. Otherwise, it would be read from `Object.prototype`, which may have any property. */
-const UNSET = { waitMs: undefined, isRefresh: false, isBulk: false, limits: undefined, onJoin: undefined }
+/** A call that waits for a flight. */
+interface Wait {
+  readonly call: TokenCall
+  /** At most its `deadlineMs`. */
+  readonly waitMs: number
+}
 
 const NO_ENTRIES: Pick<TokenEntries, 'use'> = { use: () => undefined }
-
-interface FlightCall extends TokenCall {
-  /** How long the call waits for the flight, if that is less than its deadline. */
-  readonly waitMs?: number | undefined
-  /** Whether it is a refresh in the background, which no caller waits for. */
-  readonly isRefresh?: boolean
-}
 
 /**
  * Caches tokens, and decides when to serve, refresh and remove them.
@@ -128,8 +125,7 @@ export class TokenCache {
   }
 
   /** Gets the token that `find` did not return. */
-  fetch(request: TokenRequest, given: TokenCall): Promise<SessionToken> {
-    const call = { ...UNSET, ...given }
+  fetch(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     if (this.#closed) return Promise.reject(new VKitClosedError())
     if (call.signal?.aborted) return Promise.reject(call.signal.reason as Error)
     if (call.mode === 'no-store') return this.#getUncached(request, call)
@@ -140,9 +136,11 @@ export class TokenCache {
       const hasTime = flight && flight.deadline.remainingMs() >= call.deadlineMs / 2
       if (hasTime && !flight.isSent) flight.mustMint = true
       else this.#flights.forget(key)
-      return this.#getMinted(key, request, call)
+      return this.#getMinted(key, request, { call, waitMs: call.deadlineMs })
     }
-    return this.#entries.peek(key) ? this.#renew(key, request, call) : this.#getMinted(key, request, call)
+    return this.#entries.peek(key)
+      ? this.#renew(key, request, call)
+      : this.#getMinted(key, request, { call, waitMs: call.deadlineMs })
   }
 
   /** Forgets the token of this request; with `sessionToken`, only if that is the stored token. */
@@ -185,7 +183,11 @@ export class TokenCache {
     this.#events.emit({ type: 'refresh' })
     if (this.#closed) return
     // The flight itself emits its failure.
-    this.#join(key, request, { ...UNSET, mode: 'default', deadlineMs: this.#options.deadlineMs, isRefresh: true })
+    this.#join(
+      key,
+      { request, priority: 'refresh', deadlineMs: this.#options.deadlineMs, limits: this.#options, mustMint: false },
+      undefined,
+    )
   }
 
   /**
@@ -201,7 +203,7 @@ export class TokenCache {
     }
     const waitMs = Math.min(call.deadlineMs, this.#maxWaitMs(key))
     try {
-      return await this.#getMinted(key, request, { ...call, waitMs })
+      return await this.#getMinted(key, request, { call, waitMs })
     } catch (error) {
       // Read again, because the cached token may have been replaced or forgotten while the call waited.
       const old = call.signal?.aborted ? undefined : this.#entries.staleFallback(key, error)
@@ -209,7 +211,8 @@ export class TokenCache {
       const isOwnTimeout = error instanceof VKitTimeoutError && error.attempts === 0
       if (!isOwnTimeout || waitMs === call.deadlineMs) throw error
       // The old token expired earlier than expected, for example because the machine slept.
-      return await this.#getMinted(key, request, { ...call, deadlineMs: call.deadlineMs - waitMs })
+      const deadlineMs = call.deadlineMs - waitMs
+      return await this.#getMinted(key, request, { call: { ...call, deadlineMs }, waitMs: deadlineMs })
     }
   }
 
@@ -225,16 +228,17 @@ export class TokenCache {
     return waitMs < remainingMs ? waitMs : Infinity
   }
 
-  #getMinted(key: string, request: TokenRequest, call: FlightCall): Promise<SessionToken> {
+  #getMinted(key: string, request: TokenRequest, { call, waitMs }: Wait): Promise<SessionToken> {
     const isJoin = this.#flights.get(key) !== undefined
     if (isJoin) call.onJoin?.()
     this.#events.emit({ type: isJoin ? 'coalesced' : 'miss' })
     this.#assertOpen()
-    const { deadlineMs, minValidityMs } = call
+    const { deadlineMs, minValidityMs, limits = this.#options } = call
     const startedAt = this.#clock.monotonic()
     const isReload = call.mode === 'reload'
-    const flight = this.#join(key, request, call)
-    return this.#flights.wait(flight, call.waitMs ?? deadlineMs, call.signal).then(outcome => {
+    const priority = call.isBulk ? 'bulk' : 'call'
+    const flight = this.#join(key, { request, priority, deadlineMs, limits, mustMint: isReload }, minValidityMs)
+    return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = resultOf(outcome)
       if (isReload || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
         return this.#deliver(found, call)
@@ -257,16 +261,13 @@ export class TokenCache {
     return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)
   }
 
-  #join(key: string, request: TokenRequest, call: FlightCall): SharedFlight<MintedToken> {
-    const { limits = this.#options } = call
-    const priority = call.isRefresh ? 'refresh' : call.isBulk ? 'bulk' : 'call'
-    const running = this.#flights.join(key, { priority, limits })
+  #join(key: string, options: FlightOptions, minValidityMs: number | undefined): SharedFlight<MintedToken> {
+    const running = this.#flights.join(key, options)
     if (running) return running
     this.#entries.peek(key)?.markRefreshing()
     // A short deadline of the first caller must not end the wait of callers that join.
-    const deadlineMs = Math.max(this.#options.deadlineMs, call.deadlineMs)
-    const options = { request, deadlineMs, priority, limits, mustMint: call.mode === 'reload' } as const
-    return this.#flights.start(key, options, flight => this.#load(key, flight, call.minValidityMs))
+    const deadlineMs = Math.max(this.#options.deadlineMs, options.deadlineMs)
+    return this.#flights.start(key, { ...options, deadlineMs }, flight => this.#load(key, flight, minValidityMs))
   }
 
   async #load(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken> {

@@ -36,6 +36,9 @@ export interface ResolvedCall extends TokenCall {
 
 type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'> & AttemptLimits
 
+/** What is not set must be set to undefined: see `TokenCall`. */
+const UNSET = { signal: undefined, minValidityMs: undefined, limits: undefined, isBulk: false, onJoin: undefined }
+
 /** @throws VKitArgumentError */
 export function resolveCall(given: unknown, defaults: CallDefaults): ResolvedCall {
   return guardGetters(argument, () => resolveCallOptions(given, defaults))
@@ -45,8 +48,7 @@ function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCal
   const mode = defaults.caching ? 'default' : 'no-store'
   // For a string, the error of its scopes suggests an array, not an object.
   if (given === undefined || Array.isArray(given) || typeof given === 'string') {
-    const { deadlineMs } = defaults
-    return { scopes: given, mode, signal: undefined, deadlineMs, minValidityMs: undefined, limits: undefined }
+    return { ...UNSET, scopes: given, mode, deadlineMs: defaults.deadlineMs }
   }
   const options = readCallOptions(given ?? {})
   const { scopes, signal, cache, deadlineMs, minValidityMs } = options
@@ -59,6 +61,8 @@ function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCal
     deadlineMs: duration(deadlineMs ?? defaults.deadlineMs, 'deadlineMs', argument),
     minValidityMs: optionalDuration(minValidityMs, 'minValidityMs', argument),
     limits: resolveLimits(options, defaults),
+    isBulk: false,
+    onJoin: undefined,
   }
 }
 

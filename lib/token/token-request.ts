@@ -31,7 +31,11 @@ export interface AttemptLimits {
   readonly maxRetries: number
 }
 
-/** The validated options of one call. */
+/**
+ * The validated options of one call.
+ *
+ * A call has all of them as own properties, because `Object.prototype` may have any property.
+ */
 export interface TokenCall {
   readonly mode: CacheMode
   readonly deadlineMs: number

@@ -15,7 +15,14 @@ describe('the options of a call', () => {
       deadlineMs: 15_000,
       minValidityMs: undefined,
       limits: undefined,
+      isBulk: false,
+      onJoin: undefined,
     })
+  })
+
+  it('are own properties of each call, because Object.prototype may have any', () => {
+    const names = Object.keys(resolveCall(undefined, defaults)).sort()
+    expect(Object.keys(resolveCall({ deadlineMs: 1 }, defaults)).sort()).toEqual(names)
   })
 
   it.each([
