@@ -93,7 +93,7 @@ function makeSecureAgent({ proxyEnv, timeoutMs }: AgentSettings): https.Agent {
   const options = { ...AGENT_OPTIONS, minVersion: 'TLSv1.2' } as const
   if (!proxyEnv) return new https.Agent({ ...options, ...NO_PROXY })
   try {
-    return new ProxyAgent({ ...options, proxyEnv, tunnelTimeoutMs: timeoutMs + LATER_MS })
+    return new ProxyAgent({ ...options, proxyEnv, connectTimeoutMs: timeoutMs + LATER_MS })
   } catch (error) {
     // Node's message contains the URL, which may contain a password.
     throw new VKitConfigError('HTTPS_PROXY is not a valid URL of a proxy.', { cause: sanitizeCause(error) })

@@ -8,31 +8,32 @@ export type ProxyEnv = Readonly<Record<string, string | undefined>>
 
 export interface ProxyAgentOptions extends https.AgentOptions {
   readonly proxyEnv: ProxyEnv
-  /** How long the proxy may take to open a tunnel. */
-  readonly tunnelTimeoutMs: number
+  /** How long a connection through the proxy may take, with its tunnel and the handshake with the gateway. */
+  readonly connectTimeoutMs: number
 }
 
 type OnConnection = (error: Error | null, socket: Duplex) => void
 
 /** An agent that reaches the gateway through the proxy of `proxyEnv`: Node sends CONNECT, and then uses TLS as usual. */
 export class ProxyAgent extends https.Agent {
-  readonly #tunnelTimeoutMs: number
+  readonly #connectTimeoutMs: number
   /** The connections to the proxy, and those to hosts in `NO_PROXY`. */
   readonly #open = new Set<Socket>()
 
-  constructor({ tunnelTimeoutMs, ...options }: ProxyAgentOptions) {
+  constructor({ connectTimeoutMs, ...options }: ProxyAgentOptions) {
     super(options)
-    this.#tunnelTimeoutMs = tunnelTimeoutMs
+    this.#connectTimeoutMs = connectTimeoutMs
   }
 
   /** Calls `onConnection` only for a connection through the proxy. */
   override createConnection(options: http.ClientRequestArgs, onConnection: OnConnection): Socket {
-    // No request has this socket before the tunnel is open, so none could end the wait for a silent proxy.
-    const limited = { ...options, timeout: this.#tunnelTimeoutMs }
-    const socket = super.createConnection(limited, (error, failed) => {
+    const socket = super.createConnection(options, (error, failed) => {
+      clearTimeout(timer)
       // Otherwise, the proxy opened the tunnel, and the handshake with the gateway failed.
       onConnection(error && failed === socket ? new ProxyError(error) : error, failed)
     }) as Socket
+    // No request has this socket before the handshake, so none could end the wait for a silent proxy or gateway.
+    const timer = setTimeout(() => closeIfUnused(socket), this.#connectTimeoutMs).unref()
     this.#open.add(socket.once('close', () => this.#open.delete(socket)))
     return socket.unref() // See process-hold.ts.
   }
@@ -42,6 +43,11 @@ export class ProxyAgent extends https.Agent {
     super.destroy()
     for (const socket of this.#open) socket.destroy()
   }
+}
+
+function closeIfUnused(socket: Socket): void {
+  // The agent listens to a socket as soon as it has it: at once for a direct connection, never for one to the proxy.
+  if (socket.listenerCount('free') === 0) socket.destroy()
 }
 
 /** The proxy opened no tunnel. Node's own message contains the address of the proxy. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals'
+import { describe, expect, it, jest } from '@jest/globals'
 import http from 'node:http'
 import https from 'node:https'
 import { makeAgent } from '../../../lib/gateway/connection.js'
@@ -51,11 +51,29 @@ describe('the proxy variables', () => {
 describe('ProxyAgent', () => {
   it('closes also the connections that no request has yet', async () => {
     const server = await startRecordingServer()
-    const agent = new ProxyAgent({ proxyEnv: {}, tunnelTimeoutMs: 5_000 })
+    const agent = new ProxyAgent({ proxyEnv: {}, connectTimeoutMs: 5_000 })
     const socket = agent.createConnection({ host: '127.0.0.1', port: server.port }, () => undefined)
     socket.on('error', () => undefined)
     agent.destroy()
     expect(socket.destroyed).toBe(true)
+  })
+
+  // The server is silent, as a proxy can be, or the gateway behind one.
+  it.each([
+    ['closes a connection that no request has in time', false],
+    ['leaves a connection that the agent has', true],
+  ])('%s', async (_, isOfAgent) => {
+    const server = await startRecordingServer()
+    server.respond = () => undefined
+    const setTimer = jest.spyOn(globalThis, 'setTimeout')
+    afterThisTest(async () => setTimer.mockRestore())
+    const agent = new ProxyAgent({ proxyEnv: {}, connectTimeoutMs: 123_456 })
+    afterThisTest(async () => agent.destroy())
+    const socket = agent.createConnection({ host: '127.0.0.1', port: server.port }, () => undefined)
+    if (isOfAgent) socket.on('free', () => undefined)
+    const [onTimeout] = setTimer.mock.calls.find(([, ms]) => ms === 123_456) ?? []
+    onTimeout?.()
+    expect(socket.destroyed).toBe(!isOfAgent)
   })
 })
 

@@ -1,6 +1,8 @@
 // Node's own proxy support: with NODE_USE_ENV_PROXY=1 or --use-env-proxy the client uses HTTPS_PROXY, for https only.
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
 import { promisify } from 'node:util'
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -21,7 +23,7 @@ const port = new URL(gateway.url).port
 const through = `http://user:${PASSWORD}@127.0.0.1:${proxy.port}`
 
 /** Runs call.mjs, or vkit, with a new proxy log. Checks that nothing shows a secret. */
-async function call(env, { flags = [], script = ['call.mjs'] } = {}) {
+async function call(env, { flags = [], script = ['call.mjs'], signal } = {}) {
   Object.assign(proxy, { heard: '', connects: [] })
   const all = {
     PATH: process.env.PATH,
@@ -34,6 +36,7 @@ async function call(env, { flags = [], script = ['call.mjs'] } = {}) {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [...flags, ...script], {
     env: all,
     timeout: 60_000,
+    signal,
   })
   assertNoSecret(proxy.heard, gateway.appSecret)
   for (const output of [stdout, stderr]) {
@@ -138,6 +141,24 @@ for (const [status, retryable] of [
 proxy.refusal = ''
 await fails({ CALL_OPTIONS: '{"timeoutMs":300}' }, { code: 'VKIT_TIMEOUT', retryable: true })
 proxy.refusal = undefined
+
+// A silent gateway behind the proxy: no connection stays open, though the process lives on.
+const silent = net.createServer(socket => socket.resume().on('error', () => undefined)).listen(0, '127.0.0.1')
+await once(silent, 'listening')
+const stopped = new AbortController()
+const connected = new Set(proxy.sockets)
+const options = {
+  CALL_OPTIONS: '{"timeoutMs":300}',
+  IS_KEPT_ALIVE: '1',
+  VKIT_BASE_URL: `https://gateway.invalid:${silent.address().port}`,
+}
+const results = call({ ...USE, ...options }, { signal: stopped.signal }).catch(({ name }) => name)
+while (proxy.connects.length < 3) await once(proxy.server, 'connect')
+const open = [...proxy.sockets].filter(socket => !connected.has(socket) && !socket.closed)
+await Promise.all(open.map(socket => once(socket, 'close')))
+stopped.abort()
+assert.equal(await results, 'AbortError')
+silent.close()
 await fails(
   { HTTPS_PROXY: `http://user:${PASSWORD}@127.0.0.1:1` },
   {

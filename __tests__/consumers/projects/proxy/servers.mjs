@@ -52,6 +52,7 @@ export async function startProxy() {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
+  proxy.server = server
   proxy.port = server.address().port
   proxy.stop = () => {
     server.close()
