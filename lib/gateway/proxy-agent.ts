@@ -58,7 +58,8 @@ export class ProxyError extends Error {
   constructor({ code, statusCode }: Error & { readonly code?: unknown; readonly statusCode?: unknown }) {
     super('no tunnel')
     this.code = code
-    this.#status = statusCode
+    // NaN, if the response is not HTTP.
+    this.#status = Number.isInteger(statusCode) ? statusCode : undefined
   }
 
   /** Like `instanceof`, which throws for some values, such as a revoked proxy. */

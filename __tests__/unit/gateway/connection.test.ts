@@ -107,6 +107,13 @@ describe('a proxy that opens no tunnel', () => {
       'The connection to the proxy in HTTPS_PROXY failed (ECONNREFUSED).',
     ],
     [
+      'ERR_PROXY_TUNNEL',
+      NaN,
+      'VKIT_CONNECTION',
+      true,
+      'The connection to the proxy in HTTPS_PROXY failed (ERR_PROXY_TUNNEL).',
+    ],
+    [
       'CERT_HAS_EXPIRED',
       undefined,
       'VKIT_TLS',

@@ -140,6 +140,8 @@ for (const [status, retryable] of [
 }
 proxy.refusal = ''
 await fails({ CALL_OPTIONS: '{"timeoutMs":300}' }, { code: 'VKIT_TIMEOUT', retryable: true })
+proxy.refusal = 'no HTTP\r\n\r\n'
+await fails({}, { message: 'The connection to the proxy in HTTPS_PROXY failed (ERR_PROXY_TUNNEL).', retryable: true })
 proxy.refusal = undefined
 
 // A silent gateway behind the proxy: no connection stays open, though the process lives on.
