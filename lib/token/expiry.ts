@@ -49,11 +49,12 @@ export function readJwtExpiry(token: string): number | undefined {
 
 /**
  * Returns the whole seconds until a token expires: at `expiresAt` or, if the token is a JWT, at its `exp`, if that is
- * earlier. Returns undefined if `expiresAt` cannot be read.
+ * earlier. Returns undefined if `expiresAt` cannot be read, or if the clock returned no time.
  */
 export function remainingSeconds({ sessionToken, expiresAt }: SessionToken, nowMs: number): number | undefined {
   const expiresMs = parseExpiry(expiresAt)
   if (expiresMs === undefined) return undefined
   const earliestMs = Math.min(expiresMs, readJwtExpiry(sessionToken) ?? Infinity)
-  return Math.max(0, Math.floor((earliestMs - nowMs) / 1000))
+  const seconds = Math.floor((earliestMs - nowMs) / 1000)
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined
 }

@@ -105,4 +105,9 @@ describe('remainingSeconds', () => {
   ])('%s', (_, sessionToken, expiresAt, seconds) => {
     expect(remainingSeconds({ sessionToken, expiresAt, identity: 'user', scopes: [] }, now)).toBe(seconds)
   })
+
+  it.each([NaN, -Infinity])('is unknown if the clock returns %s, because JSON has only null for it', nowMs => {
+    const token = { sessionToken: 'T0KEN', expiresAt: '2030-01-01T00:01:00Z', identity: 'user', scopes: [] }
+    expect(remainingSeconds(token, nowMs)).toBeUndefined()
+  })
 })
