@@ -24,7 +24,7 @@ function formatValue(value: unknown): string {
   return typeof value === 'string' && SAFE.test(value) ? value : REDACTED
 }
 
-/** Writes a line to standard error. A failure is ignored: a call never fails because of its log. */
+/** Writes a line to standard error. A failure, such as a full pipe, is ignored: a call never fails because of its log. */
 export function writeLine(line: string): void {
   try {
     // Not `process.stderr`, which emits a later error, such as EPIPE, that ends the process.
