@@ -42,7 +42,13 @@ describe('the proxy variables', () => {
     expect(proxyEnvironment()).toBe(proxyEnv)
   })
 
-  it.each([{}, { proxyEnv: null }, { proxyEnv: 'http://proxy' }])('are not used with %j', options => {
+  it.each([
+    {},
+    { proxyEnv: null },
+    { proxyEnv: 'http://proxy' },
+    // Node uses these only for http.
+    { proxyEnv: { HTTPS_PROXY: '', HTTP_PROXY: 'http://proxy', ALL_PROXY: 'http://proxy' } },
+  ])('are not used with %j', options => {
     replaceGlobalAgent(options)
     expect(proxyEnvironment()).toBeUndefined()
   })

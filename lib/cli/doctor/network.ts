@@ -24,7 +24,7 @@ export async function checkNetwork(url: URL, proxyEnv?: Environment): Promise<Fi
     const isDirect = proxyEnv === undefined || url.protocol === 'http:'
     const dns: Finding = isDirect
       ? await checkDns(url)
-      : { check: 'dns', severity: 'note', found: 'not checked: with a proxy, the proxy resolves names' }
+      : { check: 'dns', severity: 'note', found: 'not checked: the proxy resolves names, except those in NO_PROXY' }
     if (dns.severity === 'failure') return [dns]
     const secure = await checkTls(url, agent)
     if (secure.severity === 'failure') return [dns, secure]

@@ -58,8 +58,8 @@ function decodeClaims(secret: string): ReturnType<typeof decodeJwt> | undefined 
 /** Warns about proxy variables that are not used. `used` are those that Node and the SDK use for https, if any. */
 export function checkProxy(environment: Environment, used?: Environment): Finding {
   const check = 'proxy'
-  const isForHttps = used !== undefined && Boolean(used['https_proxy'] || used['HTTPS_PROXY'])
-  if (isForHttps) return { check, severity: 'ok', found: 'HTTPS_PROXY is used for https, because Node uses it' }
+  if (used)
+    return { check, severity: 'ok', found: 'HTTPS_PROXY and NO_PROXY are used for https, because Node uses them' }
   const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']
   const set = names.filter(name => environment[name])
   if (set.length === 0) return { check, severity: 'ok', found: 'no proxy variables set' }
@@ -68,7 +68,7 @@ export function checkProxy(environment: Environment, used?: Environment): Findin
     severity: 'warning',
     found: `${set.join(', ')} set, but not used: requests are sent directly`,
     advice:
-      'If the gateway is reachable only through the proxy, set NODE_USE_ENV_PROXY=1 (Node 22.21, 24.5 or newer), or pass an agent to VKitClient: { agent: { https } }.',
+      'If the gateway is reachable only through the proxy, set HTTPS_PROXY and NODE_USE_ENV_PROXY=1 (Node 22.21, 24.5 or newer), or pass an agent to VKitClient: { agent: { https } }.',
   }
 }
 

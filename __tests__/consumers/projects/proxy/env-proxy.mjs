@@ -120,6 +120,11 @@ assert.deepEqual(
 )
 assert.equal(proxy.connects.length, 3)
 
+// Without a proxy for https, it checks the direct connection.
+const direct = { ...USE, HTTPS_PROXY: '', VKIT_BASE_URL: `https://localhost:${port}` }
+assert.equal((await call(direct, doctor)).find(({ check }) => check === 'dns').severity, 'ok')
+assert.deepEqual(proxy.connects, [])
+
 // A proxy that refuses, that is silent, or that is down.
 const place = `https://gateway.invalid:${port}/v1/sessions`
 for (const [status, retryable] of [
