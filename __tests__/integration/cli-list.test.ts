@@ -359,9 +359,8 @@ describe('vkit token --resume', () => {
       const gateway = await startGateway()
       const pipe = await makePipe()
       const line = `${Buffer.from('{"alg":"HS256"}').toString('base64url')}.${'x'.repeat(75)}.x\n`
-      const file = path.join(await makeFolder(), 'users')
-      await writeFile(file, line.repeat(80_000))
-      const writer = spawn('sh', ['-c', `cat '${file}' > '${pipe}'`])
+      const write = `require('node:fs').writeFileSync(process.argv[1], process.argv[2].repeat(80_000))`
+      const writer = spawn(process.execPath, ['-e', write, pipe, line])
       const ended = once(writer, 'exit')
       const interruptAtLine2000 = `
         const { write } = process.stderr
