@@ -376,8 +376,10 @@ export class VKitClient implements TokenSource {
 
   #fetch(request: TokenRequest, call: ResolvedCall): Promise<SessionToken> {
     if (!this.#tracing.hasSubscribers) return this.#cache.fetch(request, call)
-    return this.#tracing.trace({ coalesced: false }, add =>
-      this.#cache.fetch(request, { ...call, onJoin: () => add({ coalesced: true }) }),
+    return this.#tracing.trace(
+      { coalesced: false },
+      add => this.#cache.fetch(request, { ...call, onJoin: () => add({ coalesced: true }) }),
+      reason => isReason(reason, call),
     )
   }
 

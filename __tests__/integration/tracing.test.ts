@@ -1,10 +1,16 @@
 import { describe, expect, it } from '@jest/globals'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
-import type { SessionToken, VKitClient, VKitClientOptions, VKitMintTrace } from '../../lib/index.js'
+import {
+  VKitServerError,
+  type SessionToken,
+  type VKitClient,
+  type VKitClientOptions,
+  type VKitMintTrace,
+} from '../../lib/index.js'
 import { assertNoSecret, FakeClock, type GatewayEmulator } from '../../lib/testing/index.js'
 import { failureOf, reasonOf } from '../support/failure.js'
-import { afterThisTest, makeClient, startGateway } from '../support/gateway.js'
+import { afterThisTest, makeClient, recordEvents, startGateway } from '../support/gateway.js'
 import { recordTraces, type RecordedTraces, type Trace } from '../support/traces.js'
 
 const USER = 'identity-of-a-user'
@@ -164,6 +170,39 @@ describe('a mint', () => {
     const aborted = { error: { name: 'AbortError', message: 'AbortError' } }
     expect(traces.mints).toMatchObject([{ ...aborted, attempts: 1 }])
     expect(traces.calls).toMatchObject([{ ...aborted, coalesced: false }])
+  })
+
+  it.each<[string, () => unknown]>([
+    ['the error of another call', () => new VKitServerError('down', { attempts: 7, status: 503, requestId: 'other' })],
+    [
+      'a Proxy that throws',
+      () =>
+        new Proxy(
+          {},
+          {
+            has: () => {
+              throw new Error('no')
+            },
+          },
+        ),
+    ],
+  ])('ends as aborted, and its call too, if the reason is %s', async (_, makeReason) => {
+    for (const cache of ['default', 'no-store'] as const) {
+      const { events, onEvent } = recordEvents()
+      const { gateway, client, traces, get } = await setUp({ onEvent })
+      const leaving = new AbortController()
+      gateway.failNext({ silence: true })
+      const waiting = reasonOf(get(USER, { cache, signal: leaving.signal }))
+      await until(() => gateway.requests.length === 1)
+      leaving.abort(makeReason())
+      expect((await waiting) === leaving.signal.reason).toBe(true)
+      await client.close()
+      await until(() => traces.names.includes('mint:asyncEnd'))
+      expect(traces.calls.map(call => ({ ...call }))).toEqual([{ coalesced: false, error: new Error('AbortError') }])
+      const name = cache === 'default' ? 'VKitClosedError' : 'AbortError'
+      expect(traces.mints).toMatchObject([{ attempts: 1, error: { name } }])
+      expect(events.filter(({ type }) => type === 'failure')).toHaveLength(cache === 'default' ? 1 : 0)
+    }
   })
 
   it('ends when the client is closed', async () => {

@@ -95,7 +95,8 @@ export class Flights<T> {
     if (signal?.aborted) throw signal.reason
     const flight = this.#makeFlight(options)
     const { outcome } = this.#track(flight, task(flight))
-    const stop = signal && onAbort(signal, () => flight.deadline.cancel(signal.reason))
+    // The flight must not read the caller's reason, which may be the error of another call.
+    const stop = signal && onAbort(signal, () => flight.deadline.cancel(new Error('The caller left.')))
     try {
       return resultOf(await outcome)
     } catch (error) {

@@ -41,13 +41,21 @@ export class Tracing<Context extends VKitTraceOutcome> {
     )
   }
 
-  /** Runs the work in the async context of the bound stores, and publishes its start and its end. */
-  trace<T>(context: Context, work: (add: AddToTrace<Context>) => Promise<T>): Promise<T> {
+  /**
+   * Runs the work in the async context of the bound stores, and publishes its start and its end.
+   *
+   * Nothing is read from an error for which `isForeign` returns true.
+   */
+  trace<T>(
+    context: Context,
+    work: (add: AddToTrace<Context>) => Promise<T>,
+    isForeign: (reason: unknown) => boolean = () => false,
+  ): Promise<T> {
     const { start, end } = this.#channels
     let running: Promise<T> | undefined
     const run = (): Promise<T> => {
       if (running) return running
-      running = this.#untilEnd(context, work)
+      running = this.#untilEnd(context, work, isForeign)
       end.publish(context)
       return running
     }
@@ -59,12 +67,16 @@ export class Tracing<Context extends VKitTraceOutcome> {
     return run()
   }
 
-  async #untilEnd<T>(context: Context, work: (add: AddToTrace<Context>) => Promise<T>): Promise<T> {
+  async #untilEnd<T>(
+    context: Context,
+    work: (add: AddToTrace<Context>) => Promise<T>,
+    isForeign: (reason: unknown) => boolean,
+  ): Promise<T> {
     const { asyncStart, asyncEnd, error } = this.#channels
     try {
       return await work(details => add(context, details))
     } catch (reason) {
-      add(context, failure(reason))
+      add(context, isForeign(reason) ? aborted() : failure(reason))
       error.publish(context)
       throw reason
     } finally {
@@ -74,9 +86,14 @@ export class Tracing<Context extends VKitTraceOutcome> {
   }
 }
 
-/** An error's message may contain the gateway's text, which may contain the identity. A caller's reason may be anything. */
+/** A caller's reason may be anything: an error of another call, or a Proxy that throws. */
+function aborted(): VKitTraceOutcome {
+  return { error: sanitizeCause({ name: 'AbortError' }) }
+}
+
+/** An error's message may contain the gateway's text, which may contain the identity. */
 function failure(reason: unknown): VKitTraceOutcome {
-  if (!(reason instanceof VKitError)) return { error: sanitizeCause({ name: 'AbortError' }) }
+  if (!(reason instanceof VKitError)) return aborted()
   return { attempts: reason.attempts, ...responseDetails(reason), error: sanitizeCause(reason) }
 }
 
