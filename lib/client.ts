@@ -335,7 +335,7 @@ export class VKitClient implements TokenSource {
   }
 
   async #drainFor({ drainMs }: CloseOptions): Promise<void> {
-    if (this.#closing.signal.aborted) return
+    if (drainMs === 0 || this.#closing.signal.aborted) return
     if (!this.#drain) {
       this.#cache.hide()
       // Runs take their hold before the drain looks for one.

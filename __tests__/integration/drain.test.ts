@@ -111,6 +111,7 @@ describe('close with drainMs', () => {
 
   it.each<[string, { drainMs: number } | undefined, number]>([
     ['close(): ends at once', undefined, 0],
+    ['a drain of 0 ms: ends at once', { drainMs: 0 }, 0],
     ['a shorter drain: ends after the shorter time', { drainMs: 1_000 }, 1_000],
     ['a longer drain: ends after the shorter time', { drainMs: 60_000 }, 5_000],
   ])('and then %s', async (_, second, endsAfterMs) => {
@@ -126,6 +127,15 @@ describe('close with drainMs', () => {
     await closes
     expect(await call).toMatchObject({ code: 'VKIT_CLOSED' })
     await client.close({ drainMs: 5_000 })
+  })
+
+  it('of 0 ms acts like close()', async () => {
+    const { client, gateway, received } = await setUp()
+    gateway.fail({ silence: true })
+    const call = failureOf(client.getSessionToken('user'))
+    await received(1)
+    await client.close({ drainMs: 0 })
+    expect(await call).toMatchObject({ code: 'VKIT_CLOSED' })
   })
 
   it('lets a background refresh end, and writes its token to the store', async () => {
@@ -169,7 +179,7 @@ describe('close with drainMs', () => {
   it.each<[string, unknown]>([
     ['no drainMs', {}],
     ['undefined', { drainMs: undefined }],
-    ['0', { drainMs: 0 }],
+    ['a negative time', { drainMs: -1 }],
     ['a string', { drainMs: '5' }],
     ['NaN', { drainMs: NaN }],
     ['another option', { drainMs: 5, drain: true }],

@@ -176,7 +176,8 @@ export function resolveWarmUp(given: WarmUpOptions | undefined): WarmUpOptions {
 export function resolveClose(given: CloseOptions): CloseOptions {
   return guardGetters(argument, () => {
     const { drainMs } = readOptions<CloseOptions>(given, CLOSE_KEYS, argument)
-    return { drainMs: duration(drainMs, 'drainMs', argument) }
+    // 0 means now, for a value from a configuration.
+    return { drainMs: drainMs === 0 ? 0 : duration(drainMs, 'drainMs', argument) }
   })
 }
 

@@ -131,7 +131,7 @@ export interface WarmUpOptions {
 
 /** The options of `close`. */
 export interface CloseOptions {
-  /** How long pending work may take to end before the client is closed, in milliseconds. */
+  /** How long pending work may take to end before the client is closed, in milliseconds. 0 closes it now. */
   readonly drainMs: number
 }
 
