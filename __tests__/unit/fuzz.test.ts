@@ -120,11 +120,15 @@ const END = { wall: NOW + 100, monotonic: 100 }
 
 function mintFrom(raw: RawResponse, secret: string): MintedToken {
   const request = { identity: 'user', scopes: [] }
-  return parseSessionResponse(parseResponse(raw, { secret, place: () => PLACE, nowMs: NOW }), request, {
-    start: START,
-    end: END,
-    events: EVENTS,
-  })
+  return parseSessionResponse(
+    parseResponse(raw, { secret, identity: 'user', place: () => PLACE, nowMs: NOW }),
+    request,
+    {
+      start: START,
+      end: END,
+      events: EVENTS,
+    },
+  )
 }
 
 function expectTokenOrSafeError(raw: RawResponse, secret: string): void {

@@ -63,12 +63,12 @@ export class GotTransport implements Transport {
   }
 
   async exchange(request: ExchangeRequest): Promise<GatewayResponse> {
-    const { secret } = request
+    const { secret, identity } = request
     const connection = this.#connection ?? (await this.#connect(request.onNotSent))
     try {
       const raw = await this.#send(connection, request)
       const place = (): string => placeOf(connection.url, secret)
-      return parseResponse(raw, { secret, place, nowMs: this.#options.clock.now() })
+      return parseResponse(raw, { secret, identity, place, nowMs: this.#options.clock.now() })
     } catch (error) {
       throw toOwnError(error, connection, request)
     }

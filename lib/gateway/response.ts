@@ -29,6 +29,7 @@ const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export interface ParseContext {
   readonly secret: string
+  readonly identity: string
   /** Where the request goes, for messages. */
   readonly place: () => string
   readonly nowMs: number
@@ -39,12 +40,13 @@ export interface ParseContext {
  *
  * The error message includes the `error` member of the response, redacted, and no other text of it.
  */
-export function parseResponse(raw: RawResponse, { secret, place, nowMs }: ParseContext): GatewayResponse {
+export function parseResponse(raw: RawResponse, context: ParseContext): GatewayResponse {
+  const { secret, place, nowMs } = context
   const dateMs = parseHttpDate(header(raw, 'date'))
   const { status } = raw
   const details = (): VKitErrorDetails => ({
     status,
-    requestId: readRequestId(raw, secret),
+    requestId: readRequestId(raw, context),
     retryAfterMs: parseRetryAfter(header(raw, 'retry-after'), dateMs ?? nowMs),
   })
   if (status >= 300 && status < 400) {
@@ -66,7 +68,7 @@ export function parseResponse(raw: RawResponse, { secret, place, nowMs }: ParseC
   if (error !== undefined) throw new VKitRequestError(`${place()} refused the request${error}`, details())
   // The content of the body goes on to an end user's client.
   if (returnsSecret(body, secret)) throw new VKitResponseError(`${place()} sent the app secret back.`, details())
-  const requestId = readRequestId(raw, secret)
+  const requestId = readRequestId(raw, context, readOwn(body, 'sessionToken'))
   return { status, requestId, body, dateMs: header(raw, 'age') === undefined ? dateMs : undefined }
 }
 
@@ -133,10 +135,27 @@ function describe(error: unknown): string | undefined {
 }
 
 /** Reads the request ID from the usual headers, because Video.io does not document its own header. */
-function readRequestId(raw: RawResponse, secret: string): string | undefined {
+function readRequestId(
+  raw: RawResponse,
+  { secret, identity }: ParseContext,
+  sessionToken?: unknown,
+): string | undefined {
   const id = header(raw, 'x-request-id') ?? header(raw, 'request-id')
   if (id === undefined || !/^[\w.:-]{1,64}$/.test(id)) return undefined
+  if (repeats(id, identity) || repeats(id, sessionToken)) return undefined
   return isSafeToShow(secret, id) ? id : undefined
+}
+
+/** A shorter text may occur in an ID by chance. */
+const MIN_DISTINCT_TEXT = 4
+const MIN_DISTINCT_PART = 12
+
+/** Whether an ID is or contains `text`, or is a long part of it. It ignores case, because IDs are often rewritten. */
+function repeats(id: string, text: unknown): boolean {
+  if (typeof text !== 'string') return false
+  const [folded, other] = [id.toLowerCase(), text.toLowerCase()]
+  if (other.length >= MIN_DISTINCT_TEXT && folded.includes(other)) return true
+  return folded === other || (folded.length >= MIN_DISTINCT_PART && other.includes(folded))
 }
 
 /** Whether a text contains neither the secret nor long opaque text, which may be the encoded secret. A UUID is safe. */

@@ -189,10 +189,19 @@ export class TokenMinter {
   }
 
   #exchange(mint: Mint, timeoutMs: number): Promise<GatewayResponse> {
-    const { secret, body, deadline, onSent } = mint
+    const { secret, request, body, deadline, onSent } = mint
+    const { identity } = request
     mint.isUnsent = false
     const onNotSent = (): void => void (mint.isUnsent = true)
-    return this.#options.transport.exchange({ secret, body, deadline, timeoutMs, onDispatch: onSent, onNotSent })
+    return this.#options.transport.exchange({
+      secret,
+      identity,
+      body,
+      deadline,
+      timeoutMs,
+      onDispatch: onSent,
+      onNotSent,
+    })
   }
 
   #parse(response: GatewayResponse, { request }: Mint, start: Instant): MintedToken {

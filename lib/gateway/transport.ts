@@ -3,6 +3,8 @@ import type { GatewayResponse } from './response.js'
 
 export interface ExchangeRequest {
   readonly secret: string
+  /** The identity in the body, which no request ID may show. */
+  readonly identity: string
   /** JSON text. */
   readonly body: string
   readonly deadline: Deadline

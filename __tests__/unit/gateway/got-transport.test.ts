@@ -47,7 +47,7 @@ async function setUp(clock: Clock = systemClock): Promise<Setup> {
     transport.close()
   })
   const exchange: Setup['exchange'] = request =>
-    transport.exchange({ secret: SECRET, body: BODY, deadline, timeoutMs: 5_000, ...request })
+    transport.exchange({ secret: SECRET, identity: 'user', body: BODY, deadline, timeoutMs: 5_000, ...request })
   return { server, events, deadline, exchange }
 }
 

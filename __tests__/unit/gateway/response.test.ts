@@ -4,10 +4,13 @@ import { parseRetryAfter, parseResponse } from '../../../lib/gateway/response.js
 
 const SECRET = '1b4e28ba-2fa1-41d2-883f-0016d3cca427'
 
-function requestIdOf(id: string, status: number): unknown {
+const IDENTITY = 'User-42-of-acme'
+const TOKEN = 'a-short-session-token'
+
+function requestIdOf(id: string, status: number, identity = IDENTITY): unknown {
   try {
-    const raw = { status, headers: { 'x-request-id': id }, bytes: Buffer.from('{}') }
-    return parseResponse(raw, { secret: SECRET, place: () => 'the gateway', nowMs: 0 }).requestId
+    const raw = { status, headers: { 'x-request-id': id }, bytes: Buffer.from(JSON.stringify({ sessionToken: TOKEN })) }
+    return parseResponse(raw, { secret: SECRET, identity, place: () => 'the gateway', nowMs: 0 }).requestId
   } catch (error) {
     return (error as { requestId?: string }).requestId
   }
@@ -29,11 +32,23 @@ describe.each([
     ['the secret in capitals', SECRET.toUpperCase()],
     ['a fragment of the secret', `id-${SECRET.slice(5, 17)}`],
     ['a long opaque text, which may be the secret encoded', 'a'.repeat(40)],
+    ['the identity', IDENTITY],
+    ['a text with the identity in other case', `req:${IDENTITY.toUpperCase()}:7`],
+    ['a long part of the identity', IDENTITY.slice(3)],
     ['text that does not look like an id', 'two words'],
     ['longer than any id', 'ab:'.repeat(30)],
   ])('is missing if the header is %s', (_, id) => {
     expect(requestIdOf(id, status)).toBeUndefined()
   })
+
+  it('may contain a short identity by chance', () => {
+    expect(requestIdOf('req_42', status, '42')).toBe('req_42')
+    expect(requestIdOf('42', status, '42')).toBeUndefined()
+  })
+})
+
+it('the requestId of a success is missing if it shows the session token', () => {
+  for (const id of [TOKEN, `t:${TOKEN}`, TOKEN.slice(2, 16)]) expect(requestIdOf(id, 200)).toBeUndefined()
 })
 
 const YEAR_MS = 365 * 24 * 3600_000
