@@ -6,7 +6,8 @@ import type { VKitErrorCode } from './vkit-error.js'
  * An event of the client, for logs and metrics. No event contains a secret, a token or an identity.
  *
  * Durations are in milliseconds. `background` is true for a refresh that no call waits for. `status` and `requestId` are
- * the HTTP status and the gateway's ID of the last request; they are missing if the gateway sent none.
+ * the HTTP status and the gateway's ID of the last request; they are missing if the gateway sent none. The ID is also
+ * missing if it may show a secret, a token or the identity.
  */
 export type VKitEvent =
   /** A token came from the cache. */
