@@ -46,6 +46,12 @@ const gotWithoutComments = {
   renderChunk: (code, { name }) => (name === 'got' ? transform(code) : null),
 }
 
+/** Docstrings would take a tenth of the package, and editors read those of the declarations. */
+const withoutDocstrings = {
+  name: 'without-docstrings',
+  renderChunk: code => ({ code: code.replace(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, ''), map: null }),
+}
+
 /** These replace globals. In Jest's jsdom, globals are missing or behave as in a browser; fake timers replace them. */
 const nodeGlobals = inject({
   ...from(path.resolve('scripts/node-globals.mjs'), [
@@ -117,7 +123,7 @@ async function bundle({ input, output, plugins = [] }) {
     generatedCode: 'es2015',
     exports: 'named',
     dynamicImportInCjs: false, // Jest does not support `import()` in CommonJS.
-    plugins: [gotWithoutComments, noNewNameInCjs],
+    plugins: [gotWithoutComments, withoutDocstrings, noNewNameInCjs],
   })
   await graph.close()
 }
