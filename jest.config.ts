@@ -8,6 +8,8 @@ const config: Config = {
   testEnvironment: 'node',
   // By default Jest leaves one core idle, which is half of a small machine.
   maxWorkers: '100%',
+  // It only ends a test that hangs: on a busy machine, the 5,000 users of one test took longer than Jest's 5 s.
+  testTimeout: 30_000,
   reporters: ['default', '<rootDir>/__tests__/support/skip-reporter.mjs'],
   // A glob would match no file if the path of the checkout contains brackets.
   testRegex: '/__tests__/.+\\.test\\.ts$',
