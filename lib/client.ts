@@ -55,6 +55,10 @@ export interface ClientStats {
   readonly retries: number
   /** Mints that failed: after all their attempts, or without an attempt, such as while the circuit is open. */
   readonly failures: number
+  /** Invalidations and reloads that were sent to the other processes of the shared store. */
+  readonly invalidationsSent: number
+  /** Invalidations and reloads that other processes sent. */
+  readonly invalidationsReceived: number
   /** Tokens in the cache. */
   readonly entries: number
   /** Pending flights. */
@@ -140,6 +144,7 @@ export class VKitClient implements TokenSource {
     this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
     this.#sharedStore = resolved.store && new EncryptedStore({ ...resolved, store: resolved.store, events })
     this.#cache = this.#makeCache()
+    this.#sharedStore?.listen(this.#cache)
     const loadMore = (): Promise<void> | undefined => (resolved.store ? loadRecordCrypto() : undefined)
     this.#warmUp = new WarmUp({ ...resolved, transport: this.#transport, loadMore, closing: this.#closing.signal })
     this.#defaultCall = resolveCall(undefined, resolved)
@@ -303,6 +308,8 @@ export class VKitClient implements TokenSource {
       mints: count('mint'),
       retries: count('retry'),
       failures: count('failure'),
+      invalidationsSent: count('invalidation-sent'),
+      invalidationsReceived: count('invalidation-received'),
       entries: this.#cache.size,
       inFlight: this.#cache.inFlight,
       ...this.#minter.stats,
@@ -331,7 +338,7 @@ export class VKitClient implements TokenSource {
     this.#cache.close()
     this.#transport.close()
     // Before the caller closes the connection to the store.
-    await this.#sharedStore?.flush()
+    await this.#sharedStore?.close()
   }
 
   async #drainFor({ drainMs }: CloseOptions): Promise<void> {

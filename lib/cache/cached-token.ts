@@ -24,6 +24,16 @@ export interface FreshnessPolicy {
   readonly random: Random
 }
 
+/**
+ * The policy of the tokens that were cached since the last gap in the invalidations of other processes.
+ *
+ * A new gap takes a new one: so the many entries of the cache need not be visited, and none needs a field for it.
+ */
+export interface Generation extends FreshnessPolicy {
+  /** Whether its tokens must be checked against the shared store before they are returned. */
+  isSuspect: boolean
+}
+
 interface Refresh {
   /** When the next refresh may start; never while one is in flight. */
   readonly nextAt: Instant
@@ -43,7 +53,7 @@ interface Refresh {
  */
 export class CachedToken {
   readonly token: SessionToken
-  readonly #policy: FreshnessPolicy
+  #policy: Generation
   readonly #lifetimeMs: number
   readonly #expiresAtWall: number
   readonly #expiresAtMonotonic: number
@@ -52,7 +62,7 @@ export class CachedToken {
   /** The last refresh; undefined before the first one. */
   #refresh: Refresh | undefined
 
-  constructor(token: SessionToken, { start, ms }: Lifetime, policy: FreshnessPolicy) {
+  constructor(token: SessionToken, { start, ms }: Lifetime, policy: Generation) {
     this.token = token
     this.#policy = policy
     this.#lifetimeMs = ms
@@ -64,8 +74,24 @@ export class CachedToken {
 
   /** Whether the token can be served without a refresh. Most calls end here. */
   isFresh(clock: Clock): boolean {
+    if (this.#policy.isSuspect) return false
     const now = instant(clock)
     return !this.shouldRefresh(now) && this.remainingMs(now) > minValidityMs(this.#lifetimeMs, this.#policy)
+  }
+
+  /** Whether it must be checked against the shared store, because another process may have invalidated it. */
+  get isSuspect(): boolean {
+    return this.#policy.isSuspect
+  }
+
+  /** Records that it was checked. */
+  confirm(generation: Generation): void {
+    this.#policy = generation
+  }
+
+  /** Whether `covers` is true of this token and its lifetime. */
+  isCovered(covers: (token: SessionToken, lifetimeMs: number) => boolean): boolean {
+    return covers(this.token, this.#lifetimeMs)
   }
 
   remainingMs(now: Instant): number {

@@ -20,6 +20,9 @@ export interface Flight {
   isSent: boolean
   /** Whether the result must be minted, and must not come from the shared store. */
   mustMint: boolean
+  /** Whether a call asked for a new token for all processes. */
+  isReload: boolean
+  readonly startedAt: number
 }
 
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
@@ -29,7 +32,7 @@ export interface FlightDemand {
 }
 
 /** The options of a new flight. */
-export interface FlightOptions extends Pick<Flight, 'request' | 'mustMint'>, FlightDemand {
+export interface FlightOptions extends Pick<Flight, 'request' | 'mustMint' | 'isReload'>, FlightDemand {
   readonly deadlineMs: number
 }
 
@@ -158,7 +161,7 @@ export class Flights<T> {
     return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token within ${ms} ms.`))
   }
 
-  #makeFlight({ request, deadlineMs, priority, limits, mustMint }: FlightOptions): Flight {
+  #makeFlight({ request, deadlineMs, priority, limits, mustMint, isReload }: FlightOptions): Flight {
     return {
       request,
       deadline: this.#startDeadline(deadlineMs),
@@ -167,6 +170,8 @@ export class Flights<T> {
       isCurrent: () => false,
       isSent: false,
       mustMint,
+      isReload,
+      startedAt: this.#clock.monotonic(),
     }
   }
 

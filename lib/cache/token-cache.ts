@@ -4,7 +4,8 @@ import type { Events } from '../core/events.js'
 import { instant, remainingMs } from '../core/instant.js'
 import { responseDetails, VKitError } from '../core/vkit-error.js'
 import type { MintOptions } from '../gateway/token-minter.js'
-import type { SharedStore } from '../store/shared-store.js'
+import { SingleFlight } from '../core/single-flight.js'
+import type { FleetListener, ForeignInvalidation, SharedStore, StoredToken } from '../store/shared-store.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { AttemptLimits, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import { KeyMemo, keyOf, plainKeyOf } from './cache-key.js'
@@ -31,6 +32,15 @@ interface Wait {
   readonly call: TokenCall
   /** At most its `deadlineMs`. */
   readonly waitMs: number
+  /** Whether the new token replaces those of all processes. */
+  readonly isReload: boolean
+}
+
+/** A call whose cached token must be checked first. */
+interface SuspectCall {
+  readonly request: TokenRequest
+  readonly call: TokenCall
+  readonly sharedStore: SharedStore
 }
 
 const NO_ENTRIES: Pick<TokenEntries, 'use'> = { use: () => undefined }
@@ -41,7 +51,7 @@ const NO_ENTRIES: Pick<TokenEntries, 'use'> = { use: () => undefined }
  * One flight per key is pending at a time. Each caller waits for it with its own signal and deadline, and may leave
  * without ending it.
  */
-export class TokenCache {
+export class TokenCache implements FleetListener {
   readonly #options: TokenCacheOptions
   readonly #clock: Clock
   readonly #events: Events
@@ -52,6 +62,8 @@ export class TokenCache {
   readonly #flights: Flights<MintedToken>
   /** The tokens that came from the shared store. */
   readonly #stored = new WeakSet<MintedToken>()
+  /** The checks of suspect tokens against the shared store. */
+  readonly #checks = new SingleFlight<StoredToken>()
   #closed = false
 
   constructor(options: TokenCacheOptions) {
@@ -116,7 +128,7 @@ export class TokenCache {
     if (call.mode !== 'default' || call.signal?.aborted) return undefined
     const key = keyOf(request)
     const entry = this.#entries.use(key)
-    if (!entry) return undefined
+    if (!entry || entry.isSuspect) return undefined
     const now = instant(this.#clock)
     if (!entry.isServable(now, call.minValidityMs)) return undefined
     this.#events.hit()
@@ -134,13 +146,16 @@ export class TokenCache {
       const flight = this.#flights.get(key)
       // A flight whose request has not been sent returns a token that is as new, if it has enough time for this call.
       const hasTime = flight && flight.deadline.remainingMs() >= call.deadlineMs / 2
-      if (hasTime && !flight.isSent) flight.mustMint = true
+      if (hasTime && !flight.isSent) flight.mustMint = flight.isReload = true
       else this.#flights.forget(key)
-      return this.#getMinted(key, request, { call, waitMs: call.deadlineMs })
+      return this.#getMinted(key, request, { call, waitMs: call.deadlineMs, isReload: true })
     }
-    return this.#entries.peek(key)
-      ? this.#renew(key, request, call)
-      : this.#getMinted(key, request, { call, waitMs: call.deadlineMs })
+    const entry = this.#entries.peek(key)
+    if (!entry) return this.#getMinted(key, request, { call, waitMs: call.deadlineMs, isReload: false })
+    const { sharedStore } = this.#options
+    return entry.isSuspect && sharedStore
+      ? this.#checkAndGet(key, { request, call, sharedStore })
+      : this.#renew(key, request, call)
   }
 
   /** Forgets the token of this request; with `sessionToken`, only if that is the stored token. */
@@ -153,7 +168,23 @@ export class TokenCache {
       this.#entries.delete(key)
       this.#events.emit({ type: 'invalidation' })
     }
-    await this.#options.sharedStore?.remove(request, sessionToken)
+    await this.#options.sharedStore?.invalidate(request, sessionToken)
+  }
+
+  onInvalidation({ request, ageMs, covers }: ForeignInvalidation): boolean {
+    const key = keyOf(request)
+    const entry = this.#entries.peek(key)
+    const isCovered = entry?.isCovered(covers) ?? false
+    const flight = this.#flights.get(key)
+    const isFlightOlder = flight && this.#clock.monotonic() - flight.startedAt >= ageMs
+    // The entry of a flight that is forgotten would never be refreshed again.
+    if (isFlightOlder && (isCovered || !entry)) this.#flights.forget(key)
+    if (isCovered) this.#entries.delete(key)
+    return isCovered
+  }
+
+  onGapEnd(): void {
+    this.#entries.suspectAll()
   }
 
   /** Hides the tokens from `peek`, the way of new calls. Calls that are pending still use them. */
@@ -185,9 +216,32 @@ export class TokenCache {
     // The flight itself emits its failure.
     this.#join(
       key,
-      { request, priority: 'refresh', deadlineMs: this.#options.deadlineMs, limits: this.#options, mustMint: false },
+      {
+        ...{ request, priority: 'refresh', deadlineMs: this.#options.deadlineMs, limits: this.#options },
+        ...{ mustMint: false, isReload: false },
+      },
       undefined,
     )
+  }
+
+  /** Returns a suspect token if the shared store has it too, or cannot be read. Otherwise, gets another. */
+  async #checkAndGet(key: string, { request, call, sharedStore }: SuspectCall): Promise<SessionToken> {
+    const startedAt = this.#clock.monotonic()
+    const { generation } = this.#entries
+    const stored = await this.#checks.run(key, () => sharedStore.check(request))
+    if (call.signal?.aborted) throw call.signal.reason
+    this.#assertOpen()
+    const entry = this.#entries.peek(key)
+    const isSame = typeof stored === 'object' && stored.token.sessionToken === entry?.token.sessionToken
+    if (isSame) entry.confirm(generation)
+    const now = instant(this.#clock)
+    // While the store cannot be read, as during the gap, an old token is better than none.
+    if (entry && (isSame || stored === 'unreadable') && entry.isServable(now, call.minValidityMs)) {
+      this.#events.hit()
+      if (entry.shouldRefresh(now)) this.#refresh(key, request)
+      return entry.token
+    }
+    return this.#renew(key, request, { ...call, deadlineMs: call.deadlineMs - (now.monotonic - startedAt) })
   }
 
   /**
@@ -203,7 +257,7 @@ export class TokenCache {
     }
     const waitMs = Math.min(call.deadlineMs, this.#maxWaitMs(key))
     try {
-      return await this.#getMinted(key, request, { call, waitMs })
+      return await this.#getMinted(key, request, { call, waitMs, isReload: false })
     } catch (error) {
       // Read again, because the cached token may have been replaced or forgotten while the call waited.
       const old = call.signal?.aborted ? undefined : this.#entries.staleFallback(key, error)
@@ -212,7 +266,7 @@ export class TokenCache {
       if (!isOwnTimeout || waitMs === call.deadlineMs) throw error
       // The old token expired earlier than expected, for example because the machine slept.
       const deadlineMs = call.deadlineMs - waitMs
-      return await this.#getMinted(key, request, { call: { ...call, deadlineMs }, waitMs: deadlineMs })
+      return await this.#getMinted(key, request, { call: { ...call, deadlineMs }, waitMs: deadlineMs, isReload: false })
     }
   }
 
@@ -228,19 +282,19 @@ export class TokenCache {
     return waitMs < remainingMs ? waitMs : Infinity
   }
 
-  #getMinted(key: string, request: TokenRequest, { call, waitMs }: Wait): Promise<SessionToken> {
+  #getMinted(key: string, request: TokenRequest, { call, waitMs, isReload }: Wait): Promise<SessionToken> {
     const isJoin = this.#flights.get(key) !== undefined
     if (isJoin) call.onJoin?.()
     this.#events.emit({ type: isJoin ? 'coalesced' : 'miss' })
     this.#assertOpen()
     const { deadlineMs, minValidityMs, limits = this.#options } = call
     const startedAt = this.#clock.monotonic()
-    const isReload = call.mode === 'reload'
+    const mustMint = call.mode === 'reload'
     const priority = call.isBulk ? 'bulk' : 'call'
-    const flight = this.#join(key, { request, priority, deadlineMs, limits, mustMint: isReload }, minValidityMs)
+    const flight = this.#join(key, { request, priority, deadlineMs, limits, mustMint, isReload }, minValidityMs)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = resultOf(outcome)
-      if (isReload || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
+      if (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
         return this.#deliver(found, call)
       // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
       const leftMs = deadlineMs - (this.#clock.monotonic() - startedAt)
@@ -257,7 +311,7 @@ export class TokenCache {
         throw error
       })
     const { deadlineMs, limits = this.#options } = call
-    const options = { request, deadlineMs, priority: 'call', limits, mustMint: true } as const
+    const options = { request, deadlineMs, priority: 'call', limits, mustMint: true, isReload: false } as const
     return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)
   }
 
@@ -273,11 +327,13 @@ export class TokenCache {
   async #load(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken> {
     const { mint, sharedStore } = this.#options
     const { request, deadline, priority, limits, isCurrent } = flight
+    const { generation } = this.#entries
     try {
       const stored = flight.mustMint ? undefined : await this.#findStored(key, flight, minValidityMs)
       if (stored) return stored
       const minted = await mint(request, { deadline, priority, limits, onSent: () => (flight.isSent = true) })
-      if (isCurrent() && this.#entries.set(key, minted)) sharedStore?.write(request, minted)
+      const isCached = isCurrent() && this.#entries.set(key, minted, generation)
+      if (isCached) sharedStore?.write(request, minted, flight.isReload)
       return minted
     } catch (error) {
       this.#emitFailure(error, priority.level === 'refresh')
@@ -288,6 +344,7 @@ export class TokenCache {
 
   /** Returns the token of the shared store, if this flight can use it. */
   async #findStored(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken | undefined> {
+    const { generation } = this.#entries
     const stored = await this.#options.sharedStore?.read(flight.request, flight.deadline)
     // A reload may have joined while the store was read.
     if (!stored || flight.mustMint || !this.#entries.isBetterThanCached(key, stored, minValidityMs)) return undefined
@@ -295,7 +352,7 @@ export class TokenCache {
     flight.isSent = true
     this.#events.emit({ type: 'store-hit' })
     this.#stored.add(stored)
-    if (flight.isCurrent()) this.#entries.set(key, stored)
+    if (flight.isCurrent()) this.#entries.set(key, stored, generation)
     return stored
   }
 
@@ -309,7 +366,7 @@ export class TokenCache {
     if (this.#isCutOff(flight, error)) return this.#entries.endRefresh(key)
     const isRevoked = this.#entries.recordFailure(key, error)
     if (!isRevoked) return
-    void this.#options.sharedStore?.remove(flight.request)
+    this.#options.sharedStore?.remove(flight.request)
     this.#events.emit({ type: 'eviction', reason: 'refused' })
   }
 

@@ -5,7 +5,7 @@ import { instant } from '../core/instant.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { VKitError } from '../core/vkit-error.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
-import { CachedToken, type FreshnessPolicy } from './cached-token.js'
+import { CachedToken, type FreshnessPolicy, type Generation } from './cached-token.js'
 
 export interface TokenEntriesOptions extends FreshnessPolicy {
   readonly maxEntries: number
@@ -21,10 +21,13 @@ export class TokenEntries {
   readonly #options: TokenEntriesOptions
   readonly #clock: Clock
   readonly #entries: LRUCache<string, CachedToken>
+  #generation: Generation
 
   constructor(options: TokenEntriesOptions) {
     this.#options = options
     this.#clock = options.clock
+    const { refreshAhead, minValidityMs, random } = options
+    this.#generation = { refreshAhead, minValidityMs, random, isSuspect: false }
     this.#entries = makeLru({
       max: options.maxEntries,
       // Emitted after disposal, because a listener may call the client, and so this cache.
@@ -32,6 +35,10 @@ export class TokenEntries {
         if (reason === 'evict') options.events.emit({ type: 'eviction', reason: 'capacity' })
       },
     })
+  }
+
+  get generation(): Generation {
+    return this.#generation
   }
 
   get size(): number {
@@ -55,10 +62,16 @@ export class TokenEntries {
     this.#entries.clear()
   }
 
-  /** Caches a token. Returns whether the token could be cached. */
-  set(key: string, { token, lifetime }: MintedToken): boolean {
+  /** Makes every entry suspect, and every token whose mint has begun. */
+  suspectAll(): void {
+    this.#generation.isSuspect = true
+    this.#generation = { ...this.#generation, isSuspect: false }
+  }
+
+  /** Caches a token, of the generation in which its mint began. Returns whether the token could be cached. */
+  set(key: string, { token, lifetime }: MintedToken, generation = this.#generation): boolean {
     const now = instant(this.#clock)
-    const entry = lifetime && new CachedToken(token, lifetime, this.#options)
+    const entry = lifetime && new CachedToken(token, lifetime, generation)
     const remainingMs = entry?.remainingMs(now) ?? 0
     if (entry && remainingMs > 0 && remainingMs < Infinity) {
       this.#entries.set(key, entry, DEFAULTS)
@@ -88,14 +101,16 @@ export class TokenEntries {
   }
 
   meetsMinValidity({ token, lifetime }: MintedToken, minValidityMs?: number): boolean {
-    return !lifetime || new CachedToken(token, lifetime, this.#options).isServable(instant(this.#clock), minValidityMs)
+    return (
+      !lifetime || new CachedToken(token, lifetime, this.#generation).isServable(instant(this.#clock), minValidityMs)
+    )
   }
 
   /** Whether another process's token can be served, and for longer than the cached one. */
   isBetterThanCached(key: string, { token, lifetime }: MintedToken, minValidityMs?: number): boolean {
     if (!lifetime) return false
     const now = instant(this.#clock)
-    const theirs = new CachedToken(token, lifetime, this.#options)
+    const theirs = new CachedToken(token, lifetime, this.#generation)
     if (!theirs.isServable(now, minValidityMs)) return false
     const ours = this.peek(key)
     // Our own token is not newer when it comes back, whatever the clocks of other processes say.

@@ -64,6 +64,10 @@ export type VKitEvent =
   | { readonly type: 'eviction'; readonly reason: 'capacity' | 'refused' }
   /** `invalidate` was called. With its option `token`: only if this token was cached. */
   | { readonly type: 'invalidation' }
+  /** An invalidation, or a reload, was sent to the other processes. */
+  | { readonly type: 'invalidation-sent' }
+  /** Another process sent an invalidation. `evicted`: this process had the token in its cache. */
+  | { readonly type: 'invalidation-received'; readonly evicted: boolean }
   /** After a 401 the secret provider returned another app secret; the mint starts again with it. */
   | { readonly type: 'secret-rotation' }
   /**
@@ -86,7 +90,7 @@ export type VKitEvent =
   /** The shared store failed or contained a record that was refused; the client continued without it. */
   | {
       readonly type: 'store-failure'
-      readonly operation: 'get' | 'set' | 'delete'
+      readonly operation: StoreOperation
       readonly reason: StoreFailureReason
     }
   /** The shared store failed repeatedly; the client does not use it for a while. */
@@ -95,6 +99,19 @@ export type VKitEvent =
   | { readonly type: 'store-resume' }
   /** A token came from the shared store. */
   | { readonly type: 'store-hit' }
+  /**
+   * The client receives the invalidations of other processes, from now on or again. It checks a token that it cached
+   * before against the store before it returns it again.
+   */
+  | { readonly type: 'subscription-start' }
+  /**
+   * The client may miss invalidations until the next `subscription-start`, because the connection was lost, or because
+   * there were too many messages.
+   */
+  | { readonly type: 'subscription-loss'; readonly reason: 'connection' | 'flood' }
+
+/** What the client did with the shared store. `message`: a message that it received was refused. */
+export type StoreOperation = 'get' | 'set' | 'delete' | 'publish' | 'subscribe' | 'message'
 
 /**
  * `error`: the store threw or rejected. `timeout`: no result within 100 ms. The others are records that the client

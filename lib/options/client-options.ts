@@ -133,10 +133,17 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 }
 
+const LEASE_METHODS = ['acquireLease', 'releaseLease']
+const MESSAGE_METHODS = ['publish', 'subscribe']
+
 function resolveStore(store: unknown): TokenStore | undefined {
   if (store === undefined) return undefined
   if (!hasMethods(store, ['get', 'set', 'delete']))
     throw config('cache.store must have the methods get, set and delete')
+  for (const pair of [LEASE_METHODS, MESSAGE_METHODS]) {
+    const found = pair.filter(name => hasMethods(store, [name]))
+    if (found.length === 1) throw config(`cache.store must have both ${pair.join(' and ')}, or neither`)
+  }
   return store as TokenStore
 }
 

@@ -19,6 +19,8 @@ const EVENTS: Readonly<Record<VKitEventType, true>> = {
   'clock-skew': true,
   eviction: true,
   invalidation: true,
+  'invalidation-sent': true,
+  'invalidation-received': true,
   'secret-rotation': true,
   'key-backoff': true,
   'secret-backoff': true,
@@ -29,6 +31,8 @@ const EVENTS: Readonly<Record<VKitEventType, true>> = {
   'store-pause': true,
   'store-resume': true,
   'store-hit': true,
+  'subscription-start': true,
+  'subscription-loss': true,
 }
 const ALL = new Set(['1', 'true', '*'])
 const NONE = new Set(['', '0', 'false'])

@@ -1,17 +1,20 @@
 import { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import { instant, remainingMs } from '../core/instant.js'
+import { DEFAULTS, makeLru } from '../core/lru.js'
 import { plainJson } from '../core/plain-json.js'
 import type { SecretSource } from '../secret/secret-source.js'
-import type { MintedToken } from '../token/session-token.js'
+import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
+import { InvalidationChannels, type OwnInvalidation } from './invalidation-channels.js'
+import { tokenMacOf, type Invalidation } from './invalidation-message.js'
 import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-crypto.js'
-import { readRecord, sessionTokenOf, writeRecord } from './record.js'
-import { ServerTime } from './server-time.js'
-import type { SharedStore } from './shared-store.js'
-import { StoreGuard, type StoreGuardOptions, type StoreOutcome } from './store-guard.js'
-import { Tombstones } from './tombstones.js'
-import { WriteOrder, type Write } from './write-order.js'
+import { datedTokenOf, readRecord, writeRecord, type RecordedToken } from './record.js'
+import { mintedAtMs, ServerTime } from './server-time.js'
+import type { FleetListener, SharedStore, StoredToken } from './shared-store.js'
+import { NOTHING, StoreGuard, UNAVAILABLE, type StoreGuardOptions, type StoreOutcome } from './store-guard.js'
+import { isMintedUntil, TOLERANCE_MS, Tombstones } from './tombstones.js'
+import { WriteOrder } from './write-order.js'
 
 export interface EncryptedStoreOptions extends StoreGuardOptions {
   readonly secret: SecretSource
@@ -27,6 +30,13 @@ interface RecordPlace {
   readonly keys: StoreKeys
 }
 
+type Change = () => Promise<StoreOutcome | undefined>
+
+/** Invalidations to be sent again, the newest ones. */
+const MAX_UNSENT = 1_000
+const MAX_RELOADS = 1_000
+const MS_BETWEEN_RELOADS = 1_000
+
 /**
  * A store that processes share. Only a process with the app secret can read and change its tokens.
  *
@@ -36,20 +46,38 @@ export class EncryptedStore implements SharedStore {
   readonly #options: EncryptedStoreOptions
   readonly #guard: StoreGuard
   readonly #order = new WriteOrder()
-  readonly #pendingWrites = new Set<Promise<void>>()
+  readonly #pendingWrites = new Set<Promise<unknown>>()
   readonly #tombstones = new Tombstones()
   readonly #serverTime: ServerTime
+  readonly #channels: InvalidationChannels
+  /** When the last reload of a request was sent to the other processes. */
+  readonly #reloads = makeLru<{ readonly at: number }>({ max: MAX_RELOADS })
+  /** The invalidations that the store did not accept, by the key of the request. */
+  readonly #unsent = new Map<string, OwnInvalidation>()
+  #listener: FleetListener | undefined
   #keys: { readonly secret: string; readonly keys: StoreKeys } | undefined
 
   constructor(options: EncryptedStoreOptions) {
     this.#options = options
     this.#guard = new StoreGuard(options)
     this.#serverTime = new ServerTime(options.clock)
+    this.#channels = new InvalidationChannels({
+      ...options,
+      guard: this.#guard,
+      onInvalidation: (invalidation, keys) => this.#receive(invalidation, keys),
+      onStart: () => this.#catchUp(),
+    })
+  }
+
+  listen(listener: FleetListener): void {
+    this.#listener = listener
   }
 
   async read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined> {
     try {
-      return await this.#read(request, deadline)
+      const place = this.#placeOf(request, await this.#options.secret.read(deadline))
+      const found = await this.#read(request, place, deadline.signal)
+      return typeof found === 'string' ? undefined : found
     } catch (error) {
       // No time is left for a mint, and this error names the cause.
       if (deadline.aborted) throw error
@@ -58,61 +86,179 @@ export class EncryptedStore implements SharedStore {
     }
   }
 
-  write(request: TokenRequest, { token, lifetime }: MintedToken): void {
-    if (!lifetime) return
-    const key = requestKey(request)
-    this.#serverTime.learn(token.expiresAt, lifetime)
-    this.#tombstones.noteRenewal(key, token.sessionToken)
-    const written = this.#order.run(key, () => this.#set(request, { token, lifetime }))
-    this.#pendingWrites.add(written)
-    void written.then(() => this.#pendingWrites.delete(written))
+  async check(request: TokenRequest): Promise<StoredToken> {
+    const { latest } = this.#options.secret
+    return latest === undefined ? 'unreadable' : this.#read(request, this.#placeOf(request, latest))
   }
 
-  async remove(request: TokenRequest, sessionToken?: string): Promise<void> {
+  write(request: TokenRequest, { token, lifetime }: MintedToken, isReload: boolean): void {
+    if (!lifetime) return
     const key = requestKey(request)
-    if (sessionToken === undefined) this.#tombstones.addUntil(key, this.#options.clock.now())
-    else this.#tombstones.addToken(key, sessionToken)
-    let removal: Promise<unknown> | undefined
-    await this.#order.run(key, async () => {
-      const outcome = await this.#delete(request, sessionToken)
-      removal ??= outcome?.value
-      return outcome
-    })
-    await removal
+    this.#serverTime.learn(token, lifetime)
+    const untilMs = mintedAtMs(token, lifetime.ms)
+    const isAnnounced = isReload && this.#mayAnnounceReload(key)
+    if (isAnnounced) this.#tombstones.addUntil(key, untilMs)
+    const recorded = { token, lifetime, afterMs: this.#tombstones.untilMs(key) }
+    const written = this.#change(key, () => this.#set(request, recorded))
+    // Afterwards, because another process that drops its token then reads this one.
+    const announce = async ({ accepted }: { readonly accepted: Promise<boolean> }): Promise<void> => {
+      await accepted
+      await this.#channels.publish({ request, untilMs })
+    }
+    const pending = isAnnounced ? written.then(announce) : written
+    this.#pendingWrites.add(pending)
+    void pending.then(() => this.#pendingWrites.delete(pending))
+  }
+
+  async invalidate(request: TokenRequest, sessionToken?: string): Promise<void> {
+    const key = requestKey(request)
+    const { now, serverNowMs } = this.#serverTime.read()
+    if (sessionToken === undefined) this.#tombstones.addUntil(key, serverNowMs ?? now.wall)
+    else this.#tombstones.addToken(key, text => text === sessionToken)
+    // If only the local clock is known, it may be behind the mint of a token that others have.
+    const untilMs = serverNowMs ?? Math.max(now.wall, await this.#lastMintMs(request))
+    if (sessionToken === undefined) this.#tombstones.addUntil(key, untilMs)
+    await this.#spread({ request, untilMs, sessionToken }, { onlyCovered: sessionToken !== undefined })
+  }
+
+  remove(request: TokenRequest): void {
+    const key = requestKey(request)
+    const { now, serverNowMs = now.wall } = this.#serverTime.read()
+    this.#tombstones.addUntil(key, serverNowMs)
+    void this.#change(key, () => this.#delete(request, { onlyCovered: false }))
   }
 
   async flush(): Promise<void> {
     await Promise.all(this.#pendingWrites)
   }
 
-  async #read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined> {
-    const place = this.#placeOf(request, await this.#options.secret.read(deadline))
-    const record = await this.#guard.get(place.storeKey, deadline.signal)
-    if (record === undefined || record === null) return undefined
+  async close(): Promise<void> {
+    await this.flush()
+    this.#channels.close()
+  }
+
+  /** Removes the record and tells the other processes; again later, if the store does not accept that now. */
+  async #spread(invalidation: OwnInvalidation, condition: Condition): Promise<void> {
+    const { request } = invalidation
+    const key = requestKey(request)
+    const removed = this.#change(key, () => this.#delete(request, condition))
+    const sent = this.#withPlace(request, () => this.#channels.publish(invalidation)).catch(() => false)
+    const { accepted } = await removed
+    const isDone = [await accepted, await sent].every(Boolean)
+    if (isDone) return
+    this.#unsent.delete(key)
+    const [oldest] = this.#unsent.keys()
+    if (oldest !== undefined && this.#unsent.size >= MAX_UNSENT) this.#unsent.delete(oldest)
+    this.#unsent.set(key, invalidation)
+  }
+
+  /** The subscription has started: tells what could not be told before, and asks the cache to check its tokens. */
+  #catchUp(): void {
+    const unsent = [...this.#unsent.values()]
+    this.#unsent.clear()
+    // Only what is covered, because the store may have a newer token meanwhile.
+    for (const invalidation of unsent) void this.#spread(invalidation, { onlyCovered: true })
+    this.#listener?.onGapEnd()
+  }
+
+  #receive({ request, untilMs, tokenMac }: Invalidation, keys: StoreKeys): void {
+    const key = requestKey(request)
+    const isToken = (text: string): boolean => tokenMacOf(text, keys) === tokenMac
+    if (tokenMac !== undefined) this.#tombstones.addToken(key, isToken)
+    // An old message that is sent again must not do anything.
+    else if (!this.#tombstones.addUntil(key, untilMs)) return
+    const { now, serverNowMs = now.wall } = this.#serverTime.read()
+    const covers = ({ sessionToken, expiresAt }: Dated, lifetimeMs: number): boolean =>
+      tokenMac === undefined
+        ? isMintedUntil(untilMs, { sessionToken, mintedAtMs: mintedAtMs({ expiresAt }, lifetimeMs) })
+        : isToken(sessionToken)
+    // A mint that is in flight returns another token than the one that is named.
+    const ageMs = tokenMac === undefined ? serverNowMs - untilMs - TOLERANCE_MS : Infinity
+    const evicted = this.#listener?.onInvalidation({ request, covers, ageMs }) ?? false
+    this.#options.events.emit({ type: 'invalidation-received', evicted })
+    // This process may have stored the token after the other one removed it.
+    if (evicted) void this.#change(key, () => this.#delete(request, { onlyCovered: true }))
+  }
+
+  #mayAnnounceReload(key: string): boolean {
+    const at = this.#options.clock.monotonic()
+    const last = this.#reloads.get(key, DEFAULTS)
+    if (!this.#channels.areOpen || (last && at - last.at < MS_BETWEEN_RELOADS)) return false
+    this.#reloads.set(key, { at }, DEFAULTS)
+    return true
+  }
+
+  async #read(request: TokenRequest, { storeKey, keys }: RecordPlace, signal?: AbortSignal): Promise<StoredToken> {
+    const record = await this.#guard.get(storeKey, signal)
+    if (record === UNAVAILABLE) return 'unreadable'
+    if (record === undefined || record === null) return 'absent'
     try {
-      const content = await openRecord(record, place.storeKey, place.keys)
-      const minted = readRecord(content, { request, origin: this.#origin, ...this.#serverTime.read() })
-      if (this.#isInvalidated(request, minted)) throw new UnusableRecord('invalidated')
-      return minted
+      const content = await openRecord(record, storeKey, keys)
+      const recorded = readRecord(content, { request, origin: this.#origin, ...this.#serverTime.read() })
+      if (this.#isInvalidated(request, recorded)) throw new UnusableRecord('invalidated')
+      return recorded
     } catch (error) {
       const reason = error instanceof UnusableRecord ? error.fault : 'corrupt'
       this.#options.events.emit({ type: 'store-failure', operation: 'get', reason })
-      return undefined
+      return 'absent'
     }
   }
 
-  async #set(request: TokenRequest, minted: Required<MintedToken>): ReturnType<Write> {
+  /** Passes a change of a record to the store. `accepted` tells whether the store made it in time. */
+  async #change(key: string, change: Change): Promise<{ readonly accepted: Promise<boolean> }> {
+    let value: Promise<unknown> | undefined
+    await this.#order.run(key, async () => {
+      const outcome = await change()
+      value ??= outcome?.value
+      return outcome
+    })
+    return { accepted: Promise.resolve(value).then(result => result !== UNAVAILABLE) }
+  }
+
+  async #set(request: TokenRequest, recorded: RecordedToken): Promise<StoreOutcome | undefined> {
     const { secret, clock } = this.#options
     // The secret that the token was minted with: the provider is not called again.
     if (secret.latest === undefined) return undefined
     const { storeKey, keys } = this.#placeOf(request, secret.latest)
-    const record = await sealRecord(writeRecord({ ...minted, origin: this.#origin }), storeKey, keys)
-    const ttlMs = Math.floor(remainingMs(minted.lifetime, instant(clock)))
-    if (!(ttlMs > 0) || !Number.isSafeInteger(ttlMs) || this.#isInvalidated(request, minted)) return undefined
+    const record = await sealRecord(writeRecord({ ...recorded, origin: this.#origin }), storeKey, keys)
+    const ttlMs = Math.floor(remainingMs(recorded.lifetime, instant(clock)))
+    if (!(ttlMs > 0) || !Number.isSafeInteger(ttlMs) || this.#isInvalidated(request, recorded)) return undefined
     return this.#guard.set(storeKey, record, ttlMs)
   }
 
-  async #delete(request: TokenRequest, sessionToken: string | undefined): Promise<StoreOutcome | undefined> {
+  #delete(request: TokenRequest, { onlyCovered }: Condition): Promise<StoreOutcome | undefined> {
+    return this.#withPlace(request, async place => {
+      if (onlyCovered) {
+        const record = await this.#guard.get(place.storeKey)
+        if (record === UNAVAILABLE) return NOTHING
+        if (!(await this.#isCovered(request, place, record))) return undefined
+      }
+      return this.#guard.delete(place.storeKey)
+    })
+  }
+
+  async #isCovered(request: TokenRequest, { storeKey, keys }: RecordPlace, record: unknown): Promise<boolean> {
+    if (record === undefined || record === null) return false
+    try {
+      const dated = datedTokenOf(await openRecord(record, storeKey, keys))
+      return this.#tombstones.covers(requestKey(request), dated)
+    } catch {
+      // It may contain a token that is covered, and no process can use it.
+      return true
+    }
+  }
+
+  /** When the stored token was minted, by the gateway's clock; `-Infinity` if that is not known. */
+  async #lastMintMs(request: TokenRequest): Promise<number> {
+    if (!this.#options.store.publish) return -Infinity
+    return this.#withPlace(request, async ({ storeKey, keys }) => {
+      const record = await this.#guard.get(storeKey)
+      return datedTokenOf(await openRecord(record, storeKey, keys)).mintedAtMs
+    }).catch(() => -Infinity)
+  }
+
+  /** Calls `task` with the place of a record. Rejects if the secret is not known in time. */
+  async #withPlace<T>(request: TokenRequest, task: (place: RecordPlace) => Promise<T>): Promise<T> {
     const { clock, deadlineMs, secret } = this.#options
     const deadline = new Deadline(
       clock,
@@ -120,23 +266,26 @@ export class EncryptedStore implements SharedStore {
       () => new VKitTimeoutError('The app secret provider did not return in time.'),
     )
     try {
-      const place = this.#placeOf(request, await secret.read(deadline))
-      if (sessionToken !== undefined) {
-        const record = await this.#guard.get(place.storeKey, deadline.signal)
-        if (!(await containsToken(record, place, sessionToken))) return undefined
-      }
-      return this.#guard.delete(place.storeKey)
+      return await task(this.#placeOf(request, await secret.read(deadline)))
     } finally {
       deadline.clear()
     }
   }
 
-  #isInvalidated(request: TokenRequest, minted: MintedToken): boolean {
-    return this.#tombstones.covers(requestKey(request), minted)
+  #isInvalidated(request: TokenRequest, { token, lifetime, afterMs }: RecordedToken): boolean {
+    const { sessionToken } = token
+    return this.#tombstones.covers(requestKey(request), {
+      sessionToken,
+      mintedAtMs: mintedAtMs(token, lifetime.ms),
+      afterMs,
+    })
   }
 
   #placeOf({ identity, scopes }: TokenRequest, secret: string): RecordPlace {
-    if (this.#keys?.secret !== secret) this.#keys = { secret, keys: deriveStoreKeys(secret) }
+    if (this.#keys?.secret !== secret) {
+      this.#keys = { secret, keys: deriveStoreKeys(secret) }
+      this.#channels.use(this.#keys.keys)
+    }
     const { keys } = this.#keys
     return { storeKey: storeKeyOf(plainJson([identity, scopes, this.#origin]), keys), keys }
   }
@@ -146,14 +295,14 @@ export class EncryptedStore implements SharedStore {
   }
 }
 
+/** Whether a record is removed only if an invalidation covers its token. */
+interface Condition {
+  readonly onlyCovered: boolean
+}
+
+type Dated = Pick<SessionToken, 'sessionToken' | 'expiresAt'>
+
 /** The order of changes of one token's record. It does not need the secret. */
 function requestKey({ identity, scopes }: TokenRequest): string {
   return plainJson([identity, scopes])
-}
-
-async function containsToken(record: unknown, place: RecordPlace, sessionToken: string): Promise<boolean> {
-  if (record === undefined || record === null) return false
-  // A record that cannot be decrypted may contain the token, and no process can use it.
-  const content = await openRecord(record, place.storeKey, place.keys).catch(() => undefined)
-  return content === undefined || sessionTokenOf(content) === sessionToken
 }

@@ -8,7 +8,13 @@ export interface StoreKeys {
   readonly id: string
   readonly index: KeyObject
   readonly seal: KeyObject
+  readonly message: KeyObject
+  readonly messageMac: KeyObject
+  readonly tokenMac: KeyObject
 }
+
+/** The key that the keys of records are derived from. */
+export type SealKey = Pick<StoreKeys, 'seal'>
 
 /** Why a record of the store is not used. */
 export type RecordFault = Exclude<StoreFailureReason, 'error' | 'timeout'>
@@ -27,17 +33,21 @@ const SALT_BYTES = 16
 const HEADER = { alg: 'dir', enc: 'A256GCM' } as const
 const PROTECTED = Buffer.from(JSON.stringify(HEADER)).toString('base64url')
 /** A token has at most 16 KiB; the rest is for the longest identity and scopes. */
-const MAX_RECORD_LENGTH = 256 * 1024
+export const MAX_RECORD_LENGTH = 256 * 1024
 
 /** HKDF-SHA256 (RFC 5869): a separate key for each purpose. */
 export function deriveStoreKeys(secret: string): StoreKeys {
   const material = createSecretKey(secret, 'utf8')
   const derive = (purpose: string, bytes: number): Buffer =>
     Buffer.from(hkdfSync('sha256', material, '', `${PREFIX}:${purpose}`, bytes))
+  const key = (purpose: string): KeyObject => createSecretKey(derive(purpose, 32))
   return {
     id: derive('id', 9).toString('base64url'),
-    index: createSecretKey(derive('index', 32)),
-    seal: createSecretKey(derive('seal', 32)),
+    index: key('index'),
+    seal: key('seal'),
+    message: key('message'),
+    messageMac: key('message-mac'),
+    tokenMac: key('token-mac'),
   }
 }
 
@@ -57,7 +67,7 @@ export async function loadRecordCrypto(): Promise<void> {
 }
 
 /** Encrypts `content` for this store key only: RFC 7516, `dir` with `A256GCM`, a key per record. */
-export async function sealRecord(content: string, storeKey: string, keys: StoreKeys): Promise<string> {
+export async function sealRecord(content: string, storeKey: string, keys: SealKey): Promise<string> {
   const { FlattenedEncrypt } = await loadJwe()
   const salt = randomBytes(SALT_BYTES)
   const { iv, ciphertext, tag } = await new FlattenedEncrypt(Buffer.from(content))
@@ -68,7 +78,7 @@ export async function sealRecord(content: string, storeKey: string, keys: StoreK
 }
 
 /** @throws UnusableRecord if it is not exactly what was encrypted for this store key. */
-export async function openRecord(record: unknown, storeKey: string, keys: StoreKeys): Promise<string> {
+export async function openRecord(record: unknown, storeKey: string, keys: SealKey): Promise<string> {
   if (typeof record !== 'string' || record.length > MAX_RECORD_LENGTH) throw new UnusableRecord('corrupt')
   const [version, ...parts] = record.split('.')
   if (version !== VERSION) throw new UnusableRecord(/^\d{1,9}$/.test(version ?? '') ? 'version' : 'corrupt')
@@ -88,7 +98,7 @@ export async function openRecord(record: unknown, storeKey: string, keys: StoreK
 }
 
 /** A key per record, because random nonces of one key could collide after very many records. */
-function recordKey({ seal }: StoreKeys, salt: Buffer): Uint8Array {
+function recordKey({ seal }: SealKey, salt: Buffer): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', seal, salt, `${PREFIX}:record`, 32))
 }
 

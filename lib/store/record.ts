@@ -5,6 +5,7 @@ import { parseExpiry } from '../token/expiry.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { UnusableRecord } from './record-crypto.js'
+import type { DatedToken } from './tombstones.js'
 
 /** The expected subject of a record, and the current time. */
 export interface RecordReader {
@@ -19,19 +20,27 @@ export interface RecordReader {
 /** The clocks of two machines differ a little even if they are synchronized. */
 const TOLERATED_SKEW_MS = 1_000
 
+/** The token of a record, and the `untilMs` of the last invalidation that its process knew before the mint. */
+export interface RecordedToken extends Required<MintedToken> {
+  readonly afterMs: number | undefined
+}
+
 /** The content of a record, before encryption. */
 export function writeRecord({
   token,
   lifetime,
   origin,
+  afterMs,
 }: {
   token: SessionToken
   lifetime: Lifetime
   origin: string
+  afterMs: number | undefined
 }): string {
   const { sessionToken, expiresAt, identity, scopes } = token
   const { start, ms } = lifetime
-  return plainJson({ sessionToken, expiresAt, identity, scopes, origin, startedAt: start.wall, lifetimeMs: ms })
+  const times = { startedAt: start.wall, lifetimeMs: ms, ...(afterMs === undefined ? {} : { afterMs }) }
+  return plainJson({ sessionToken, expiresAt, identity, scopes, origin, ...times })
 }
 
 /**
@@ -39,7 +48,7 @@ export function writeRecord({
  *
  * @throws UnusableRecord if it is for another request, or has expired.
  */
-export function readRecord(content: string, reader: RecordReader): MintedToken {
+export function readRecord(content: string, reader: RecordReader): RecordedToken {
   const record = parse(content)
   const { request, origin, now } = reader
   const isExpected =
@@ -54,7 +63,7 @@ export function readRecord(content: string, reader: RecordReader): MintedToken {
     scopes: request.scopes,
   })
   const start = { wall: now.wall - ageMs, monotonic: now.monotonic - ageMs }
-  return { token, lifetime: { start, ms: record.lifetimeMs } }
+  return { token, lifetime: { start, ms: record.lifetimeMs }, afterMs: record.afterMs }
 }
 
 function isSameList(stored: unknown, requested: readonly string[]): boolean {
@@ -64,8 +73,9 @@ function isSameList(stored: unknown, requested: readonly string[]): boolean {
 }
 
 /** Returns the token of a decrypted record, whether valid or not. */
-export function sessionTokenOf(content: string): unknown {
-  return parseObject(content)['sessionToken']
+export function datedTokenOf(content: string): DatedToken {
+  const { sessionToken, expiresAtMs, lifetimeMs, afterMs } = parse(content)
+  return { sessionToken, mintedAtMs: expiresAtMs - lifetimeMs, afterMs }
 }
 
 /**
@@ -92,11 +102,12 @@ interface ReadRecord {
   readonly origin: unknown
   readonly startedAt: number
   readonly lifetimeMs: number
+  readonly afterMs: number | undefined
 }
 
 function parse(content: string): ReadRecord {
   const record = parseObject(content)
-  const { sessionToken, expiresAt, identity, scopes, origin, startedAt, lifetimeMs } = record
+  const { sessionToken, expiresAt, identity, scopes, origin, startedAt, lifetimeMs, afterMs } = record
   const expiresAtMs = typeof expiresAt === 'string' ? parseExpiry(expiresAt) : undefined
   const isComplete =
     typeof sessionToken === 'string' &&
@@ -106,7 +117,8 @@ function parse(content: string): ReadRecord {
     isFinite(startedAt) &&
     isFinite(lifetimeMs)
   if (!isComplete) throw new UnusableRecord('corrupt')
-  return { sessionToken, expiresAt, expiresAtMs, identity, scopes, origin, startedAt, lifetimeMs }
+  const times = { startedAt, lifetimeMs, afterMs: isFinite(afterMs) ? afterMs : undefined }
+  return { sessionToken, expiresAt, expiresAtMs, identity, scopes, origin, ...times }
 }
 
 function parseObject(content: string): Record<string, unknown> {

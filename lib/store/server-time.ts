@@ -1,6 +1,12 @@
 import type { Clock } from '../core/clock.js'
 import { instant, type Instant, type Lifetime } from '../core/instant.js'
 import { parseExpiry } from '../token/expiry.js'
+import type { SessionToken } from '../token/session-token.js'
+
+/** When a token was minted, by the gateway's clock. Never known for a token whose expiry cannot be read. */
+export function mintedAtMs({ expiresAt }: Pick<SessionToken, 'expiresAt'>, lifetimeMs: number): number {
+  return (parseExpiry(expiresAt) ?? NaN) - lifetimeMs
+}
 
 /** The gateway's time, known from a token that it minted for this process. */
 export class ServerTime {
@@ -12,9 +18,9 @@ export class ServerTime {
   }
 
   /** Learns it from a token whose `lifetime` is by the gateway's clock. */
-  learn(expiresAt: string, lifetime: Lifetime): void {
-    const expiresAtMs = parseExpiry(expiresAt)
-    if (expiresAtMs !== undefined) this.#known = { ms: expiresAtMs - lifetime.ms, at: lifetime.start }
+  learn(token: SessionToken, lifetime: Lifetime): void {
+    const ms = mintedAtMs(token, lifetime.ms)
+    if (!Number.isNaN(ms)) this.#known = { ms, at: lifetime.start }
   }
 
   /** The current time by the local clocks and, if known, by the gateway's; the later one if the local clocks differ. */

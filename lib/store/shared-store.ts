@@ -1,5 +1,5 @@
 import type { Deadline } from '../core/deadline.js'
-import type { MintedToken } from '../token/session-token.js'
+import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 
 /**
@@ -43,13 +43,41 @@ export interface StoreSubscription {
   close(): unknown
 }
 
+/** What the store has for a request. A record that cannot be used is absent. */
+export type StoredToken = MintedToken | 'absent' | 'unreadable'
+
 /** Tokens that processes share. No method ever rejects: a failing store is a miss. */
 export interface SharedStore {
+  /** Sets who is told what other processes do. */
+  listen(listener: FleetListener): void
   read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined>
-  /** No call waits for it. */
-  write(request: TokenRequest, minted: MintedToken): void
-  /** With `sessionToken`: only if that token is stored. */
-  remove(request: TokenRequest, sessionToken?: string): Promise<void>
+  /** Reads what the store has now, without a call of the secret provider. */
+  check(request: TokenRequest): Promise<StoredToken>
+  /** No call waits for it. With `isReload`, the other processes drop their older tokens. */
+  write(request: TokenRequest, minted: MintedToken, isReload: boolean): void
+  /** Removes the tokens of a request, or only `sessionToken`, in all processes. */
+  invalidate(request: TokenRequest, sessionToken?: string): Promise<void>
+  /** Removes the record of a request. Other processes keep the tokens in their memory. */
+  remove(request: TokenRequest): void
   /** Resolves when all pending changes have been passed to the store. */
   flush(): Promise<void>
+  /** Ends the subscription, after `flush`. */
+  close(): Promise<void>
+}
+
+/** An invalidation by another process. */
+export interface ForeignInvalidation {
+  readonly request: TokenRequest
+  /** A flight that is at least this old may have begun before it. */
+  readonly ageMs: number
+  /** Whether a cached token is concerned. */
+  readonly covers: (token: SessionToken, lifetimeMs: number) => boolean
+}
+
+/** Is told what other processes do. */
+export interface FleetListener {
+  /** Forgets what is concerned. Returns whether a cached token was. */
+  onInvalidation(invalidation: ForeignInvalidation): boolean
+  /** Invalidations may have been missed: cached tokens must be checked before they are returned again. */
+  onGapEnd(): void
 }

@@ -3,7 +3,10 @@ import type { Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
 import type { TokenStore } from './shared-store.js'
 
-type Operation = 'get' | 'set' | 'delete'
+type Operation = 'get' | 'set' | 'delete' | 'publish'
+
+/** The result of an operation that failed, was too slow, or was not tried because the store is paused. */
+export const UNAVAILABLE = Symbol('unavailable')
 
 export interface StoreGuardOptions {
   readonly store: TokenStore
@@ -12,9 +15,7 @@ export interface StoreGuardOptions {
   readonly random: Random
 }
 
-/**
- * The result of an operation. `value` is undefined after the timeout; `settled` resolves when the store itself is done.
- */
+/** The result of an operation. `value` can be `UNAVAILABLE`; `settled` resolves when the store itself is done. */
 export interface StoreOutcome {
   readonly value: Promise<unknown>
   readonly settled: Promise<unknown>
@@ -24,10 +25,13 @@ export interface StoreOutcome {
 const TIMEOUT_MS = 100
 const FAILURES_TO_PAUSE = 2
 /** Half of each wait is random, because many processes lose the same store at the same time. */
+/** They are tried even while the store is paused: they may still arrive, and no call waits for them then. */
+const ALWAYS = new Set<Operation>(['delete', 'publish'])
 const PAUSES: Backoff = { firstMs: 1_000, longestMs: 30_000, jitter: 0.5 }
 /** The maximum number of tracked pending writes. */
 const MAX_PENDING_WRITES = 1_000
-const NOTHING: StoreOutcome = { value: Promise.resolve(undefined), settled: Promise.resolve(undefined) }
+/** The outcome of an operation that was not tried. */
+export const NOTHING: StoreOutcome = { value: Promise.resolve(UNAVAILABLE), settled: Promise.resolve(undefined) }
 
 /**
  * Isolates calls from a failing store. An operation never rejects and never takes longer than 100 ms. After two
@@ -42,7 +46,7 @@ export class StoreGuard {
   readonly #events: Events
   readonly #random: Random
   /** A store may read but not write, or the reverse, so each operation has its own state. */
-  readonly #health = { get: healthy(), set: healthy(), delete: healthy() }
+  readonly #health = { get: healthy(), set: healthy(), delete: healthy(), publish: healthy() }
   readonly #pending = new Set<() => void>()
   #pauses = 0
   #pause: { readonly until: number; readonly cause: Operation } | undefined
@@ -54,8 +58,8 @@ export class StoreGuard {
     this.#random = random
   }
 
-  /** Returns the stored text, or undefined if the store does not respond in time. */
-  get(key: string, signal: AbortSignal): Promise<unknown> {
+  /** Returns the stored text. */
+  get(key: string, signal?: AbortSignal): Promise<unknown> {
     return this.#run('get', () => this.#store.get(key), signal).value
   }
 
@@ -68,10 +72,15 @@ export class StoreGuard {
     return this.#run('delete', () => this.#store.delete(key))
   }
 
+  /** Sends a message, even while the store is paused, because a removal would be of no use without it. */
+  publish(channel: string, message: string): StoreOutcome {
+    return this.#run('publish', () => this.#store.publish?.(channel, message))
+  }
+
   #run(operation: Operation, task: () => unknown, signal?: AbortSignal): StoreOutcome {
     const pause = this.#pause
     const isProbe = pause !== undefined && this.#isProbe(operation, pause)
-    if (pause && !isProbe && operation !== 'delete') return NOTHING
+    if (pause && !isProbe && !ALWAYS.has(operation)) return NOTHING
     if (!isProbe && operation === 'set' && this.#pending.size >= MAX_PENDING_WRITES) return NOTHING
     // Set now and not when the probe fails: a probe that never settles must not be the last one.
     if (isProbe) this.#startPause(pause.cause)
@@ -118,7 +127,7 @@ export class StoreGuard {
     try {
       const value = await Promise.race([settled, timeout])
       // The call or the client has ended, which does not show whether the store works.
-      if (value === TIMED_OUT && signal?.aborted) return undefined
+      if (value === TIMED_OUT && signal?.aborted) return UNAVAILABLE
       if (value === TIMED_OUT) return this.#fail(operation, 'timeout', startedAt)
       this.#recover(operation, isProbe)
       return value
@@ -130,14 +139,17 @@ export class StoreGuard {
     }
   }
 
-  #fail(operation: Operation, reason: 'timeout' | 'error', startedAt: number): undefined {
+  #fail(operation: Operation, reason: 'timeout' | 'error', startedAt: number): typeof UNAVAILABLE {
     this.#events.emit({ type: 'store-failure', operation, reason })
+    // A user of the store may lack the permission to send messages, and the store is of use nevertheless.
+    if (operation === 'publish') return UNAVAILABLE
     const health = this.#health[operation]
     // Concurrent failures with the same cause count as one.
-    if (startedAt < health.failedAt) return
+    if (startedAt < health.failedAt) return UNAVAILABLE
     health.failedAt = this.#clock.monotonic()
     health.failures++
     if (health.failures >= FAILURES_TO_PAUSE && !this.#pause) this.#startPause(operation)
+    return UNAVAILABLE
   }
 
   #startPause(cause: Operation): void {

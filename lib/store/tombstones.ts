@@ -1,44 +1,63 @@
 import { DEFAULTS, makeLru } from '../core/lru.js'
-import type { MintedToken } from '../token/session-token.js'
 
 /** What must not come back from the store: all tokens that were minted until a time, or one token. */
 interface Tombstone {
+  /** By the gateway's clock. */
   readonly untilMs?: number
-  readonly sessionToken?: string
-  /** The token that this process has stored afterwards. */
-  readonly renewed?: string
+  readonly isToken?: (sessionToken: string) => boolean
+}
+
+/** A token, and what is known of its mint. */
+export interface DatedToken {
+  readonly sessionToken: string
+  /** By the gateway's clock. */
+  readonly mintedAtMs: number
+  /** The `untilMs` of the last invalidation that its process knew before the mint. */
+  readonly afterMs?: number | undefined
 }
 
 const MAX_TOMBSTONES = 10_000
+/** Two processes know the gateway's time from its `Date`, which has whole seconds (RFC 9110, section 5.6.7). */
+export const TOLERANCE_MS = 2_000
 
 /**
- * The invalidations of this process, by the key of the request.
+ * The invalidations that this process knows, by the key of the request.
  *
  * The store may lose or delay a removal. This process nevertheless does not read an invalidated token again.
  */
 export class Tombstones {
   readonly #tombstones = makeLru<Tombstone>({ max: MAX_TOMBSTONES })
 
-  /** Adds all tokens that were minted until `untilMs`, by the wall clock. */
-  addUntil(key: string, untilMs: number): void {
-    this.#tombstones.set(key, { untilMs }, DEFAULTS)
+  /** Adds all tokens that were minted until `untilMs`. Returns false if they were added before. */
+  addUntil(key: string, untilMs: number): boolean {
+    const known = this.#tombstones.get(key, DEFAULTS)
+    if (known?.untilMs !== undefined && known.untilMs >= untilMs) return false
+    this.#tombstones.set(key, { ...known, untilMs }, DEFAULTS)
+    return true
   }
 
-  addToken(key: string, sessionToken: string): void {
-    this.#tombstones.set(key, { ...this.#tombstones.get(key, DEFAULTS), sessionToken }, DEFAULTS)
+  /** Adds one token. */
+  addToken(key: string, isToken: (sessionToken: string) => boolean): void {
+    this.#tombstones.set(key, { ...this.#tombstones.get(key, DEFAULTS), isToken }, DEFAULTS)
   }
 
-  /** Records that this process stores `sessionToken` now, which must be accepted whatever the time of its mint. */
-  noteRenewal(key: string, sessionToken: string): void {
-    const tombstone = this.#tombstones.get(key, DEFAULTS)
-    if (tombstone) this.#tombstones.set(key, { ...tombstone, renewed: sessionToken }, DEFAULTS)
+  /** The time until which all tokens of this key are invalidated. */
+  untilMs(key: string): number | undefined {
+    return this.#tombstones.get(key, DEFAULTS)?.untilMs
   }
 
-  covers(key: string, { token, lifetime }: MintedToken): boolean {
-    const tombstone = this.#tombstones.get(key, DEFAULTS)
-    if (!tombstone) return false
-    const { untilMs = -Infinity, sessionToken, renewed } = tombstone
-    if (token.sessionToken === sessionToken) return true
-    return token.sessionToken !== renewed && (lifetime?.start.wall ?? 0) <= untilMs
+  /** Whether a token must not be used. */
+  covers(key: string, token: DatedToken): boolean {
+    const { untilMs = -Infinity, isToken } = this.#tombstones.get(key, DEFAULTS) ?? {}
+    return isToken?.(token.sessionToken) === true || isMintedUntil(untilMs, token)
   }
+}
+
+/**
+ * Whether a token may have been minted before `untilMs`.
+ *
+ * The clocks of processes differ a little, but one that knew the invalidation when it minted is certain.
+ */
+export function isMintedUntil(untilMs: number, { mintedAtMs, afterMs = -Infinity }: DatedToken): boolean {
+  return afterMs < untilMs && mintedAtMs <= untilMs + TOLERANCE_MS
 }

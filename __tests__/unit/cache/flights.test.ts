@@ -309,9 +309,13 @@ describe("'reload'", () => {
     const h = new CacheHarness({
       sharedStore: {
         read: () => new Promise(resolve => (resolveRead = resolve)),
+        listen: () => undefined,
+        check: () => Promise.resolve('absent'),
         write: () => undefined,
-        remove: () => Promise.resolve(),
+        invalidate: () => Promise.resolve(),
+        remove: () => undefined,
         flush: () => Promise.resolve(),
+        close: () => Promise.resolve(),
       },
     })
     const first = h.getText()

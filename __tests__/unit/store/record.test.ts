@@ -14,6 +14,7 @@ function recordAt(minterAheadMs = 0): string {
     token,
     lifetime: { start: { wall: NOON + minterAheadMs, monotonic: 77 }, ms: HOUR },
     origin,
+    afterMs: undefined,
   })
 }
 

@@ -4,6 +4,7 @@ import { ServerTime } from '../../../lib/store/server-time.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 
 const HOUR_MS = 3_600_000
+const token = { sessionToken: 'token', identity: 'user', scopes: [] }
 
 describe('the time of the gateway', () => {
   it('is unknown before the first mint', () => {
@@ -16,7 +17,7 @@ describe('the time of the gateway', () => {
     const time = new ServerTime(clock)
     const aheadMs = 5 * 60_000
     const expiresAt = new Date(clock.now() + aheadMs + HOUR_MS).toISOString()
-    time.learn(expiresAt, { start: instant(clock), ms: HOUR_MS })
+    time.learn({ ...token, expiresAt }, { start: instant(clock), ms: HOUR_MS })
     await clock.advance(1_000)
     expect(time.read().serverNowMs).toBe(clock.now() + aheadMs)
   })
@@ -24,7 +25,7 @@ describe('the time of the gateway', () => {
   it('does not change if an expiry cannot be read', () => {
     const clock = new FakeClock()
     const time = new ServerTime(clock)
-    time.learn('tomorrow', { start: instant(clock), ms: HOUR_MS })
+    time.learn({ ...token, expiresAt: 'tomorrow' }, { start: instant(clock), ms: HOUR_MS })
     expect(time.read().serverNowMs).toBeUndefined()
   })
 })

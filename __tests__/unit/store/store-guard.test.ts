@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { systemClock } from '../../../lib/core/clock.js'
 import { Events } from '../../../lib/core/events.js'
-import { StoreGuard } from '../../../lib/store/store-guard.js'
+import { StoreGuard, UNAVAILABLE } from '../../../lib/store/store-guard.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { recordEvents } from '../../support/gateway.js'
 import { seededRandom } from '../../support/random.js'
@@ -71,10 +71,10 @@ describe('StoreGuard', () => {
         },
       }),
     ],
-  ])('returns undefined if the store %s', async (_, respond) => {
+  ])('returns nothing usable if the store %s', async (_, respond) => {
     const { guard, clock, events } = setUp(respond)
-    expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 0])
-    expect(await timed(clock, guard.set('key', 'value', 1).value)).toEqual([undefined, 0])
+    expect(await timed(clock, guard.get('key', idle))).toEqual([UNAVAILABLE, 0])
+    expect(await timed(clock, guard.set('key', 'value', 1).value)).toEqual([UNAVAILABLE, 0])
     expect(events.slice(0, 2)).toEqual([
       { type: 'store-failure', operation: 'get', reason: 'error' },
       { type: 'store-failure', operation: 'set', reason: 'error' },
@@ -86,7 +86,7 @@ describe('StoreGuard', () => {
     const failing = Array.from({ length: 100 }, () => guard.get('key', new AbortController().signal))
     await timed(clock, Promise.all(failing))
     expect(types()).toEqual(Array(100).fill('store-failure'))
-    expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 100])
+    expect(await timed(clock, guard.get('key', idle))).toEqual([UNAVAILABLE, 100])
     expect(types().at(-1)).toBe('store-pause')
   })
 
@@ -147,7 +147,7 @@ describe('StoreGuard', () => {
     const { guard, store, clock, events, types } = setUp()
     store.delete = never
     for (let call = 0; call < 2; call++) await timed(clock, guard.delete('key').value)
-    expect(await guard.get('key', idle)).toBeUndefined()
+    expect(await guard.get('key', idle)).toBe(UNAVAILABLE)
     await clock.advance(1_000)
     await guard.get('key', idle)
     await clock.advance(0)
@@ -195,7 +195,7 @@ describe('StoreGuard', () => {
     await timed(clock, guard.get('key', idle))
     for (let second = 0; second < 300; second++) {
       await clock.advance(1_000)
-      expect(await timed(clock, guard.get('key', idle))).toEqual([undefined, 0])
+      expect(await timed(clock, guard.get('key', idle))).toEqual([UNAVAILABLE, 0])
     }
     const pauses = events.flatMap(event => (event.type === 'store-pause' ? [event.durationMs] : []))
     for (const [index, ms] of pauses.entries()) {
@@ -211,9 +211,9 @@ describe('StoreGuard', () => {
     await timed(clock, guard.get('key', idle))
     await timed(clock, guard.get('key', idle))
     store.respond = () => 'value'
-    expect(await guard.get('key', idle)).toBeUndefined()
+    expect(await guard.get('key', idle)).toBe(UNAVAILABLE)
     await clock.advance(1_000)
-    expect(await guard.get('key', idle)).toBeUndefined()
+    expect(await guard.get('key', idle)).toBe(UNAVAILABLE)
     await clock.advance(0)
     expect(types().at(-1)).toBe('store-resume')
     expect(await guard.get('key', idle)).toBe('value')
@@ -223,7 +223,7 @@ describe('StoreGuard', () => {
     const { guard, clock, calls } = setUp(never)
     await timed(clock, guard.get('key', idle))
     await timed(clock, guard.get('key', idle))
-    expect(await timed(clock, guard.delete('key').value)).toEqual([undefined, 0])
+    expect(await timed(clock, guard.delete('key').value)).toEqual([UNAVAILABLE, 0])
     await timed(clock, guard.set('key', 'value', 1).value)
     expect(calls).toEqual(['get key', 'get key', 'delete key'])
   })
@@ -233,7 +233,7 @@ describe('StoreGuard', () => {
     const call = new AbortController()
     const value = guard.get('key', call.signal)
     call.abort(new Error('deadline'))
-    expect(await value).toBeUndefined()
+    expect(await value).toBe(UNAVAILABLE)
     await clock.advance(1_000)
     expect(events).toEqual([])
     expect(clock.sleepers).toBe(0)

@@ -1,41 +1,42 @@
 import { describe, expect, it } from '@jest/globals'
-import { Tombstones } from '../../../lib/store/tombstones.js'
-import type { MintedToken } from '../../../lib/token/session-token.js'
+import { TOLERANCE_MS, Tombstones, type DatedToken } from '../../../lib/store/tombstones.js'
 
-function minted(sessionToken: string, startedAt: number): MintedToken {
-  const token = { sessionToken, expiresAt: '2030-01-01T00:00:00Z', identity: 'user', scopes: [] }
-  return { token, lifetime: { start: { wall: startedAt, monotonic: 0 }, ms: 60_000 } }
+function minted(sessionToken: string, mintedAtMs: number, afterMs?: number): DatedToken {
+  return { sessionToken, mintedAtMs, afterMs }
 }
 
 describe('tombstones', () => {
-  it('cover tokens of the key that were minted up to the given time', () => {
+  it('cover tokens of the key that may have been minted until the given time', () => {
     const tombstones = new Tombstones()
     tombstones.addUntil('key', 1_000)
     expect(tombstones.covers('key', minted('a', 1_000))).toBe(true)
-    expect(tombstones.covers('key', minted('a', 1_001))).toBe(false)
+    expect(tombstones.covers('key', minted('a', 1_000 + TOLERANCE_MS))).toBe(true)
+    expect(tombstones.covers('key', minted('a', 1_001 + TOLERANCE_MS))).toBe(false)
     expect(tombstones.covers('other', minted('a', 1_000))).toBe(false)
+  })
+
+  it('do not cover a token of a process that knew the invalidation, whatever the clocks say', () => {
+    const tombstones = new Tombstones()
+    tombstones.addUntil('key', 1_000)
+    expect(tombstones.covers('key', minted('a', 0, 1_000))).toBe(false)
+    expect(tombstones.covers('key', minted('a', 0, 999))).toBe(true)
   })
 
   it('cover one token, regardless of when it was minted', () => {
     const tombstones = new Tombstones()
-    tombstones.addToken('key', 'a')
-    expect(tombstones.covers('key', minted('a', 9_999))).toBe(true)
-    expect(tombstones.covers('key', minted('b', 0))).toBe(false)
+    tombstones.addUntil('key', 1_000)
+    tombstones.addToken('key', text => text === 'a')
+    expect(tombstones.covers('key', minted('a', 99_999, 1_000))).toBe(true)
+    expect(tombstones.covers('key', minted('b', 99_999))).toBe(false)
+    expect(tombstones.covers('key', minted('b', 0))).toBe(true)
   })
 
-  it('do not cover a token that this process stored later in the same millisecond', () => {
+  it('tell whether an invalidation is new', () => {
     const tombstones = new Tombstones()
-    tombstones.addUntil('key', 1_000)
-    tombstones.noteRenewal('key', 'b')
-    expect(tombstones.covers('key', minted('b', 1_000))).toBe(false)
-    expect(tombstones.covers('key', minted('a', 1_000))).toBe(true)
-  })
-
-  it('cover an invalidated token that this process had stored', () => {
-    const tombstones = new Tombstones()
-    tombstones.addUntil('key', 1_000)
-    tombstones.noteRenewal('key', 'b')
-    tombstones.addToken('key', 'b')
-    expect(tombstones.covers('key', minted('b', 2_000))).toBe(true)
+    expect(tombstones.addUntil('key', 1_000)).toBe(true)
+    expect(tombstones.addUntil('key', 1_000)).toBe(false)
+    expect(tombstones.addUntil('key', 999)).toBe(false)
+    expect(tombstones.addUntil('key', 1_001)).toBe(true)
+    expect(tombstones.untilMs('key')).toBe(1_001)
   })
 })

@@ -1,0 +1,74 @@
+import { InvalidationChannel, type InvalidationChannelOptions } from './invalidation-channel.js'
+import { tokenMacOf, type Invalidation } from './invalidation-message.js'
+import type { StoreKeys } from './record-crypto.js'
+
+export interface InvalidationChannelsOptions extends Omit<
+  InvalidationChannelOptions,
+  'keys' | 'origin' | 'onInvalidation'
+> {
+  readonly endpoint: () => URL
+  readonly onInvalidation: (invalidation: Invalidation, keys: StoreKeys) => void
+}
+
+/** What this process invalidated. */
+export interface OwnInvalidation extends Omit<Invalidation, 'tokenMac'> {
+  /** The only token that is concerned. */
+  readonly sessionToken?: string | undefined
+}
+
+interface KeyedChannel {
+  readonly keys: StoreKeys
+  readonly channel: InvalidationChannel
+}
+
+/** The channel of the current app secret and, after a rotation, that of the previous one: not all processes rotate at once. */
+export class InvalidationChannels {
+  readonly #options: InvalidationChannelsOptions
+  #channels: readonly KeyedChannel[] = []
+  #closed = false
+
+  constructor(options: InvalidationChannelsOptions) {
+    this.#options = options
+  }
+
+  /** Whether this process can tell others. */
+  get areOpen(): boolean {
+    return this.#channels.length > 0
+  }
+
+  /** Joins the processes with the app secret of these keys. */
+  use(keys: StoreKeys): void {
+    const { store } = this.#options
+    const [current, ...others] = this.#channels
+    if (current?.keys.id === keys.id || this.#closed || !store.publish || !store.subscribe) return
+    const known = others.find(other => other.keys.id === keys.id)
+    const used = [known ?? { keys, channel: this.#open(keys) }, ...(current ? [current] : [])]
+    for (const other of others) if (!used.includes(other)) other.channel.close()
+    this.#channels = used
+  }
+
+  /** Returns whether the store accepted the messages. Never rejects. */
+  async publish({ sessionToken, ...invalidation }: OwnInvalidation): Promise<boolean> {
+    const sent = this.#channels.map(({ keys, channel }) => {
+      const tokenMac = sessionToken === undefined ? undefined : tokenMacOf(sessionToken, keys)
+      return channel.publish({ ...invalidation, tokenMac })
+    })
+    return (await Promise.all(sent)).every(Boolean)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const { channel } of this.#channels) channel.close()
+    this.#channels = []
+  }
+
+  #open(keys: StoreKeys): InvalidationChannel {
+    const { endpoint, onInvalidation, ...options } = this.#options
+    return new InvalidationChannel({
+      ...options,
+      keys,
+      origin: endpoint().href,
+      onInvalidation: invalidation => onInvalidation(invalidation, keys),
+    })
+  }
+}
