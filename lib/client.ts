@@ -55,6 +55,12 @@ export interface ClientStats {
   readonly retries: number
   /** Mints that failed: after all their attempts, or without an attempt, such as while the circuit is open. */
   readonly failures: number
+  /** Mints for which this process took the lease of the shared store. */
+  readonly leasesTaken: number
+  /** Mints that waited for the token of another process. */
+  readonly leaseWaits: number
+  /** Mints that waited in vain: the other process needed too long. */
+  readonly leaseTimeouts: number
   /** Invalidations and reloads that were sent to the other processes of the shared store. */
   readonly invalidationsSent: number
   /** Invalidations and reloads that other processes sent. */
@@ -308,6 +314,9 @@ export class VKitClient implements TokenSource {
       mints: count('mint'),
       retries: count('retry'),
       failures: count('failure'),
+      leasesTaken: count('lease-taken'),
+      leaseWaits: count('lease-wait'),
+      leaseTimeouts: count('lease-timeout'),
       invalidationsSent: count('invalidation-sent'),
       invalidationsReceived: count('invalidation-received'),
       entries: this.#cache.size,

@@ -23,11 +23,17 @@ export interface Flight {
   /** Whether a call asked for a new token for all processes. */
   isReload: boolean
   readonly startedAt: number
+  /** Whether a call waits for it, or has waited. */
+  isAwaited: boolean
+  /** When the first of its callers needs the result, by the monotonic clock. */
+  neededAt: number
 }
 
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
 export interface FlightDemand {
   readonly priority: PriorityLevel
+  /** How long the caller waits. */
+  readonly waitMs: number
   readonly limits: AttemptLimits
 }
 
@@ -75,10 +81,13 @@ export class Flights<T> {
   }
 
   /** Joins the flight of this key, if there is one. */
-  join(key: string, { priority, limits }: FlightDemand): SharedFlight<T> | undefined {
+  join(key: string, { priority, limits, waitMs }: FlightDemand): SharedFlight<T> | undefined {
     const running = this.get(key)
-    running?.priority.raise(priority)
-    running?.limits.raise(limits)
+    if (!running) return undefined
+    running.priority.raise(priority)
+    running.limits.raise(limits)
+    running.isAwaited = true
+    running.neededAt = Math.min(running.neededAt, this.#clock.monotonic() + waitMs)
     return running
   }
 
@@ -161,7 +170,8 @@ export class Flights<T> {
     return new Deadline(this.#clock, ms, () => new VKitTimeoutError(`No session token within ${ms} ms.`))
   }
 
-  #makeFlight({ request, deadlineMs, priority, limits, mustMint, isReload }: FlightOptions): Flight {
+  #makeFlight({ request, deadlineMs, priority, limits, mustMint, isReload, waitMs }: FlightOptions): Flight {
+    const startedAt = this.#clock.monotonic()
     return {
       request,
       deadline: this.#startDeadline(deadlineMs),
@@ -171,7 +181,9 @@ export class Flights<T> {
       isSent: false,
       mustMint,
       isReload,
-      startedAt: this.#clock.monotonic(),
+      startedAt,
+      isAwaited: priority !== 'refresh',
+      neededAt: startedAt + waitMs,
     }
   }
 

@@ -9,6 +9,7 @@ import type { FleetListener, ForeignInvalidation, SharedStore, StoredToken } fro
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { AttemptLimits, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import { KeyMemo, keyOf, plainKeyOf } from './cache-key.js'
+import { LeaseGate } from './lease-gate.js'
 import { Flights, resultOf, type Flight, type FlightOptions, type SharedFlight } from './flights.js'
 import { TokenEntries, type TokenEntriesOptions } from './token-entries.js'
 
@@ -24,6 +25,8 @@ export interface TokenCacheOptions extends TokenEntriesOptions, AttemptLimits {
 /** A call that can be served with its old token waits for a new one at most for the longer of these. */
 const FRACTION_OF_REMAINING = 0.5
 const MEDIAN_MINTS = 4
+/** After about this time, a refresh looks again whether another process has a new token. */
+const POSTPONED_REFRESH_MS = 1_000
 /** The assumed median until the first mint. */
 const UNKNOWN_MEDIAN_MS = 250
 
@@ -42,6 +45,9 @@ interface SuspectCall {
   readonly call: TokenCall
   readonly sharedStore: SharedStore
 }
+
+/** Reads the shared store. */
+type StoreReader = () => Promise<MintedToken | undefined>
 
 const NO_ENTRIES: Pick<TokenEntries, 'use'> = { use: () => undefined }
 
@@ -218,7 +224,7 @@ export class TokenCache implements FleetListener {
       key,
       {
         ...{ request, priority: 'refresh', deadlineMs: this.#options.deadlineMs, limits: this.#options },
-        ...{ mustMint: false, isReload: false },
+        ...{ waitMs: Infinity, mustMint: false, isReload: false },
       },
       undefined,
     )
@@ -291,7 +297,7 @@ export class TokenCache implements FleetListener {
     const startedAt = this.#clock.monotonic()
     const mustMint = call.mode === 'reload'
     const priority = call.isBulk ? 'bulk' : 'call'
-    const flight = this.#join(key, { request, priority, deadlineMs, limits, mustMint, isReload }, minValidityMs)
+    const flight = this.#join(key, { request, priority, deadlineMs, waitMs, limits, mustMint, isReload }, minValidityMs)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = resultOf(outcome)
       if (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
@@ -311,7 +317,10 @@ export class TokenCache implements FleetListener {
         throw error
       })
     const { deadlineMs, limits = this.#options } = call
-    const options = { request, deadlineMs, priority: 'call', limits, mustMint: true, isReload: false } as const
+    const options = {
+      ...({ request, deadlineMs, waitMs: deadlineMs, priority: 'call', limits } as const),
+      ...{ mustMint: true, isReload: false },
+    }
     return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)
   }
 
@@ -328,24 +337,62 @@ export class TokenCache implements FleetListener {
     const { mint, sharedStore } = this.#options
     const { request, deadline, priority, limits, isCurrent } = flight
     const { generation } = this.#entries
+    let gate: LeaseGate | undefined
+    let written: Promise<void> | undefined
     try {
-      const stored = flight.mustMint ? undefined : await this.#findStored(key, flight, minValidityMs)
+      const read = sharedStore && ((): Promise<MintedToken | undefined> => sharedStore.read(request, deadline))
+      const stored = await this.#findStored(key, flight, { read, minValidityMs })
       if (stored) return stored
-      const minted = await mint(request, { deadline, priority, limits, onSent: () => (flight.isSent = true) })
+      gate = this.#openGate(key, flight, minValidityMs)
+      const onSent = (): void => void (flight.isSent = true)
+      const minted = await mint(request, { deadline, priority, limits, onSent, gate })
+      if (gate?.isFound(minted)) return minted
       const isCached = isCurrent() && this.#entries.set(key, minted, generation)
-      if (isCached) sharedStore?.write(request, minted, flight.isReload)
+      if (isCached) written = sharedStore?.write(request, minted, flight.isReload)
       return minted
     } catch (error) {
       this.#emitFailure(error, priority.level === 'refresh')
       if (isCurrent()) this.#recordFailure(key, flight, error)
       throw error
+    } finally {
+      // Only now, because the next holder looks for the token in the store.
+      if (gate) void Promise.resolve(written).then(() => gate?.end())
     }
   }
 
+  /** Returns undefined if the processes do not coordinate their mints. */
+  #openGate(key: string, flight: Flight, minValidityMs: number | undefined): LeaseGate | undefined {
+    const { sharedStore, medianMintMs, timeoutMs, random } = this.#options
+    const lease = flight.mustMint ? undefined : sharedStore?.lease(flight.request)
+    if (!lease || !sharedStore) return undefined
+    const read = async (): Promise<MintedToken | undefined> => {
+      const stored = await sharedStore.check(flight.request)
+      return typeof stored === 'string' ? undefined : stored
+    }
+    return new LeaseGate({
+      ...{ lease, flight, timeoutMs, random, clock: this.#clock, events: this.#events, medianMs: medianMintMs() },
+      findStored: () => this.#findStored(key, flight, { read, minValidityMs }),
+      postpone: () => this.#postpone(key),
+    })
+  }
+
+  /** Ends the refresh that is in flight. Returns the cached token, for a caller that may already wait. */
+  #postpone(key: string): MintedToken | undefined {
+    const entry = this.#entries.peek(key)
+    if (!entry) return undefined
+    this.#flights.forget(key)
+    this.#entries.endRefresh(key, POSTPONED_REFRESH_MS * (0.5 + this.#options.random()))
+    return entry.toMinted()
+  }
+
   /** Returns the token of the shared store, if this flight can use it. */
-  async #findStored(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken | undefined> {
+  async #findStored(
+    key: string,
+    flight: Flight,
+    { read, minValidityMs }: { read: StoreReader | undefined; minValidityMs: number | undefined },
+  ): Promise<MintedToken | undefined> {
     const { generation } = this.#entries
-    const stored = await this.#options.sharedStore?.read(flight.request, flight.deadline)
+    const stored = flight.mustMint ? undefined : await read?.()
     // A reload may have joined while the store was read.
     if (!stored || flight.mustMint || !this.#entries.isBetterThanCached(key, stored, minValidityMs)) return undefined
     // A later reload must not join this flight.
@@ -363,7 +410,7 @@ export class TokenCache implements FleetListener {
   }
 
   #recordFailure(key: string, flight: Flight, error: unknown): void {
-    if (this.#isCutOff(flight, error)) return this.#entries.endRefresh(key)
+    if (this.#isCutOff(flight, error)) return this.#entries.endRefresh(key, 0)
     const isRevoked = this.#entries.recordFailure(key, error)
     if (!isRevoked) return
     this.#options.sharedStore?.remove(flight.request)

@@ -1,7 +1,7 @@
 import type { LRUCache } from 'lru-cache'
 import type { Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
-import { instant } from '../core/instant.js'
+import { instant, later } from '../core/instant.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { VKitError } from '../core/vkit-error.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
@@ -95,9 +95,9 @@ export class TokenEntries {
     return true
   }
 
-  /** Records that the refresh in flight showed nothing: the next access may start another. */
-  endRefresh(key: string): void {
-    this.peek(key)?.endRefresh(instant(this.#clock))
+  /** Records that the refresh in flight showed nothing: an access after `waitMs` may start another. */
+  endRefresh(key: string, waitMs: number): void {
+    this.peek(key)?.endRefresh(later(instant(this.#clock), waitMs))
   }
 
   meetsMinValidity({ token, lifetime }: MintedToken, minValidityMs?: number): boolean {

@@ -99,6 +99,14 @@ export type VKitEvent =
   | { readonly type: 'store-resume' }
   /** A token came from the shared store. */
   | { readonly type: 'store-hit' }
+  /** This process took the lease of a token: it mints for all processes. */
+  | { readonly type: 'lease-taken' }
+  /** Another process has the lease: the mint waits for its token. */
+  | { readonly type: 'lease-wait' }
+  /** The process with the lease needed too long, so this one mints too. */
+  | { readonly type: 'lease-timeout'; readonly waitedMs: number }
+  /** Leases failed repeatedly, or waiting for them was in vain: for a while, each process mints for itself. */
+  | { readonly type: 'lease-pause'; readonly durationMs: number }
   /**
    * The client receives the invalidations of other processes, from now on or again. It checks a token that it cached
    * before against the store before it returns it again.
@@ -111,7 +119,7 @@ export type VKitEvent =
   | { readonly type: 'subscription-loss'; readonly reason: 'connection' | 'flood' }
 
 /** What the client did with the shared store. `message`: a message that it received was refused. */
-export type StoreOperation = 'get' | 'set' | 'delete' | 'publish' | 'subscribe' | 'message'
+export type StoreOperation = 'get' | 'set' | 'delete' | 'lease' | 'publish' | 'subscribe' | 'message'
 
 /**
  * `error`: the store threw or rejected. `timeout`: no result within 100 ms. The others are records that the client

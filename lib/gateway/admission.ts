@@ -104,6 +104,11 @@ export class Admission {
     return mustWait ? this.#queue.wait(request) : this.#begin(request)
   }
 
+  /** Returns the attempt as if it had just been admitted: what it waited for meanwhile says nothing about the gateway. */
+  restart(attempt: AdmittedAttempt): AdmittedAttempt {
+    return { ...attempt, sentAt: this.#options.clock.monotonic() }
+  }
+
   /** Records what the outcome of an attempt shows about the gateway, and frees its slot for the next attempt. */
   end(attempt: AdmittedAttempt, outcome: AttemptOutcome): void {
     this.#inFlight--

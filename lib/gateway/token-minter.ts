@@ -13,7 +13,9 @@ import type { AttemptLimits, TokenRequest } from '../token/token-request.js'
 import { Admission, type AdmissionStats } from './admission.js'
 import { outcomeOf, type AttemptOutcome } from './attempt-outcome.js'
 import { CheckedSecret } from './checked-secret.js'
+import type { MintGate } from './mint-gate.js'
 import type { MintPriority } from './mint-priority.js'
+import type { AdmittedAttempt } from './mint-queue.js'
 import type { GatewayResponse } from './response.js'
 import { retry, RetryBudget, type RetryPolicy } from './retry.js'
 import { parseSessionResponse } from './session-response.js'
@@ -37,6 +39,8 @@ export interface MintOptions {
   readonly limits: AttemptLimits
   /** Called when a request has a connection. */
   readonly onSent?: (() => void) | undefined
+  /** Asked before the first attempt. */
+  readonly gate?: MintGate | undefined
 }
 
 /**
@@ -64,6 +68,8 @@ interface Mint extends MintOptions {
   isCutOff: boolean
   /** Retries in addition to the limit, for callers whose longer timeout came too late for an attempt. */
   extraRetries: number
+  /** The turn that the gate has let pass, for the first attempt. */
+  turn: AdmittedAttempt | undefined
   readonly addToTrace: AddToTrace<VKitMintTrace> | undefined
 }
 
@@ -104,7 +110,7 @@ export class TokenMinter {
   }
 
   /**
-   * Mints a token.
+   * Mints a token, or returns the one with which the gate made that unnecessary.
    *
    * @throws VKitError: `attempts` is the number of requests sent, and `refusedBy` shows why none was sent.
    * `deadline.reason` if the deadline ends first.
@@ -118,7 +124,7 @@ export class TokenMinter {
 
   async #mint(
     request: TokenRequest,
-    { deadline, priority, limits, onSent }: MintOptions,
+    { deadline, priority, limits, onSent, gate }: MintOptions,
     addToTrace?: AddToTrace<VKitMintTrace>,
   ): Promise<MintedToken> {
     deadline.throwIfAborted()
@@ -129,10 +135,12 @@ export class TokenMinter {
     const read = this.#secret.read(deadline)
     const secret = typeof read === 'string' ? read : await read
     const mint: Mint = {
-      ...{ deadline, priority, limits, onSent, request, body, secret, addToTrace },
+      ...{ deadline, priority, limits, onSent, gate, request, body, secret, addToTrace, turn: undefined },
       ...{ attempts: 0, extraRetries: 0, isUnsent: false, isCutOff: false },
     }
     try {
+      const found = gate && (await this.#passGate(mint, gate))
+      if (found) return found
       return await this.#mintWithRetries(mint)
     } catch (error) {
       const renewed = error instanceof VKitAuthenticationError ? await this.#renewSecret(mint) : undefined
@@ -143,6 +151,26 @@ export class TokenMinter {
     return await this.#mintWithRetries(mint).catch((error: unknown) => {
       throw this.#toFailure(mint, error)
     })
+  }
+
+  /** Waits until the gate lets the mint pass. Returns the token that makes it unnecessary, if there is one. */
+  async #passGate(mint: Mint, gate: MintGate): Promise<MintedToken | undefined> {
+    for (;;) {
+      const turn = await this.#admit(mint)
+      const decision = await gate.enter()
+      if (decision === 'mint' && !mint.deadline.aborted) {
+        mint.turn = this.#admission.restart(turn)
+        return undefined
+      }
+      this.#admission.end(turn, { kind: 'not-sent' })
+      mint.deadline.throwIfAborted()
+      const found = typeof decision === 'string' ? await gate.wait() : decision
+      if (found) return found
+    }
+  }
+
+  #admit({ body, deadline, priority }: Mint): AdmittedAttempt | Promise<AdmittedAttempt> {
+    return this.#admission.admit({ key: body, deadline, priority })
   }
 
   #mintWithRetries(mint: Mint): Promise<MintedToken> {
@@ -159,8 +187,9 @@ export class TokenMinter {
   }
 
   async #attempt(mint: Mint): Promise<Granted> {
-    const { body, deadline, priority, secret, limits } = mint
-    const admission = this.#admission.admit({ key: body, deadline, priority })
+    const { deadline, secret, limits } = mint
+    const admission = mint.turn ?? this.#admit(mint)
+    mint.turn = undefined
     const admitted = admission instanceof Promise ? await admission : admission
     const { timeoutMs } = limits
     try {

@@ -31,6 +31,10 @@ const EVENTS: Readonly<Record<VKitEventType, true>> = {
   'store-pause': true,
   'store-resume': true,
   'store-hit': true,
+  'lease-taken': true,
+  'lease-wait': true,
+  'lease-timeout': true,
+  'lease-pause': true,
   'subscription-start': true,
   'subscription-loss': true,
 }

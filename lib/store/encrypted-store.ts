@@ -12,6 +12,7 @@ import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, ty
 import { datedTokenOf, readRecord, writeRecord, type RecordedToken } from './record.js'
 import { mintedAtMs, ServerTime } from './server-time.js'
 import type { FleetListener, SharedStore, StoredToken } from './shared-store.js'
+import { Leases, type Lease } from './leases.js'
 import { NOTHING, StoreGuard, UNAVAILABLE, type StoreGuardOptions, type StoreOutcome } from './store-guard.js'
 import { isMintedUntil, TOLERANCE_MS, Tombstones } from './tombstones.js'
 import { WriteOrder } from './write-order.js'
@@ -50,6 +51,7 @@ export class EncryptedStore implements SharedStore {
   readonly #tombstones = new Tombstones()
   readonly #serverTime: ServerTime
   readonly #channels: InvalidationChannels
+  readonly #leases: Leases
   /** When the last reload of a request was sent to the other processes. */
   readonly #reloads = makeLru<{ readonly at: number }>({ max: MAX_RELOADS })
   /** The invalidations that the store did not accept, by the key of the request. */
@@ -61,6 +63,7 @@ export class EncryptedStore implements SharedStore {
     this.#options = options
     this.#guard = new StoreGuard(options)
     this.#serverTime = new ServerTime(options.clock)
+    this.#leases = new Leases({ ...options, guard: this.#guard })
     this.#channels = new InvalidationChannels({
       ...options,
       guard: this.#guard,
@@ -91,7 +94,7 @@ export class EncryptedStore implements SharedStore {
     return latest === undefined ? 'unreadable' : this.#read(request, this.#placeOf(request, latest))
   }
 
-  write(request: TokenRequest, { token, lifetime }: MintedToken, isReload: boolean): void {
+  async write(request: TokenRequest, { token, lifetime }: MintedToken, isReload: boolean): Promise<void> {
     if (!lifetime) return
     const key = requestKey(request)
     this.#serverTime.learn(token, lifetime)
@@ -100,14 +103,16 @@ export class EncryptedStore implements SharedStore {
     if (isAnnounced) this.#tombstones.addUntil(key, untilMs)
     const recorded = { token, lifetime, afterMs: this.#tombstones.untilMs(key) }
     const written = this.#change(key, () => this.#set(request, recorded))
+    const done = written.then(({ accepted }) => accepted)
     // Afterwards, because another process that drops its token then reads this one.
-    const announce = async ({ accepted }: { readonly accepted: Promise<boolean> }): Promise<void> => {
-      await accepted
-      await this.#channels.publish({ request, untilMs })
-    }
-    const pending = isAnnounced ? written.then(announce) : written
-    this.#pendingWrites.add(pending)
-    void pending.then(() => this.#pendingWrites.delete(pending))
+    const announced = isAnnounced ? done.then(() => this.#channels.publish({ request, untilMs })) : undefined
+    await this.#whilePending(announced ?? written)
+    await done
+  }
+
+  lease(request: TokenRequest): Lease | undefined {
+    const { latest } = this.#options.secret
+    return latest === undefined ? undefined : this.#leases.open(this.#placeOf(request, latest).storeKey)
   }
 
   async invalidate(request: TokenRequest, sessionToken?: string): Promise<void> {
@@ -135,6 +140,13 @@ export class EncryptedStore implements SharedStore {
   async close(): Promise<void> {
     await this.flush()
     this.#channels.close()
+  }
+
+  /** Lets `flush` wait for a change. */
+  async #whilePending(change: Promise<unknown>): Promise<void> {
+    this.#pendingWrites.add(change)
+    await change
+    this.#pendingWrites.delete(change)
   }
 
   /** Removes the record and tells the other processes; again later, if the store does not accept that now. */

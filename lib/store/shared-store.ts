@@ -1,6 +1,7 @@
 import type { Deadline } from '../core/deadline.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
+import type { Lease } from './leases.js'
 
 /**
  * A store of records that processes share: `createRedisStore(client)`, or any object with Keyv's `get`, `set` and `delete`.
@@ -53,8 +54,13 @@ export interface SharedStore {
   read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined>
   /** Reads what the store has now, without a call of the secret provider. */
   check(request: TokenRequest): Promise<StoredToken>
-  /** No call waits for it. With `isReload`, the other processes drop their older tokens. */
-  write(request: TokenRequest, minted: MintedToken, isReload: boolean): void
+  /**
+   * Stores a token. With `isReload`, the other processes drop their older tokens. Resolves when the store has it, or has
+   * not accepted it in time; no call waits for that.
+   */
+  write(request: TokenRequest, minted: MintedToken, isReload: boolean): Promise<void>
+  /** The lease of a request, if processes coordinate their mints at the moment. */
+  lease(request: TokenRequest): Lease | undefined
   /** Removes the tokens of a request, or only `sessionToken`, in all processes. */
   invalidate(request: TokenRequest, sessionToken?: string): Promise<void>
   /** Removes the record of a request. Other processes keep the tokens in their memory. */

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
 import type { TokenStore } from './shared-store.js'
 
-type Operation = 'get' | 'set' | 'delete' | 'publish'
+type Operation = 'get' | 'set' | 'delete' | 'publish' | 'lease'
 
 /** The result of an operation that failed, was too slow, or was not tried because the store is paused. */
 export const UNAVAILABLE = Symbol('unavailable')
@@ -27,6 +27,9 @@ const FAILURES_TO_PAUSE = 2
 /** Half of each wait is random, because many processes lose the same store at the same time. */
 /** They are tried even while the store is paused: they may still arrive, and no call waits for them then. */
 const ALWAYS = new Set<Operation>(['delete', 'publish'])
+/** A failure of one of them does not pause the store, which is of use without them. */
+const OPTIONAL = new Set<Operation>(['publish', 'lease'])
+const UNTRACKED = new Set<Operation>(['get', 'lease'])
 const PAUSES: Backoff = { firstMs: 1_000, longestMs: 30_000, jitter: 0.5 }
 /** The maximum number of tracked pending writes. */
 const MAX_PENDING_WRITES = 1_000
@@ -46,7 +49,7 @@ export class StoreGuard {
   readonly #events: Events
   readonly #random: Random
   /** A store may read but not write, or the reverse, so each operation has its own state. */
-  readonly #health = { get: healthy(), set: healthy(), delete: healthy(), publish: healthy() }
+  readonly #health = { get: healthy(), set: healthy(), delete: healthy(), publish: healthy(), lease: healthy() }
   readonly #pending = new Set<() => void>()
   #pauses = 0
   #pause: { readonly until: number; readonly cause: Operation } | undefined
@@ -77,6 +80,11 @@ export class StoreGuard {
     return this.#run('publish', () => this.#store.publish?.(channel, message))
   }
 
+  /** Takes, extends or releases a lease. There are never more than mints, so they are not tracked as writes are. */
+  lease(task: () => unknown): Promise<unknown> {
+    return this.#run('lease', task).value
+  }
+
   #run(operation: Operation, task: () => unknown, signal?: AbortSignal): StoreOutcome {
     const pause = this.#pause
     const isProbe = pause !== undefined && this.#isProbe(operation, pause)
@@ -87,7 +95,7 @@ export class StoreGuard {
     // `new Promise`, because a store may throw synchronously.
     const settled = new Promise<unknown>(resolve => resolve(task()))
     const value = this.#withTimeout(operation, settled, { signal, isProbe })
-    return { value: pause ? NOTHING.value : value, settled: operation === 'get' ? settled : this.#track(settled) }
+    return { value: pause ? NOTHING.value : value, settled: UNTRACKED.has(operation) ? settled : this.#track(settled) }
   }
 
   /** Removals may be rare, so any operation can end a pause that they caused. */
@@ -141,8 +149,7 @@ export class StoreGuard {
 
   #fail(operation: Operation, reason: 'timeout' | 'error', startedAt: number): typeof UNAVAILABLE {
     this.#events.emit({ type: 'store-failure', operation, reason })
-    // A user of the store may lack the permission to send messages, and the store is of use nevertheless.
-    if (operation === 'publish') return UNAVAILABLE
+    if (OPTIONAL.has(operation)) return UNAVAILABLE
     const health = this.#health[operation]
     // Concurrent failures with the same cause count as one.
     if (startedAt < health.failedAt) return UNAVAILABLE

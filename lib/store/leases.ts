@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto'
+import type { Random } from '../core/backoff.js'
+import { callAfter, type Clock } from '../core/clock.js'
+import type { Events } from '../core/events.js'
+import type { TokenStore } from './shared-store.js'
+import { UNAVAILABLE, type StoreGuard } from './store-guard.js'
+
+export interface LeasesOptions {
+  readonly store: TokenStore
+  readonly guard: StoreGuard
+  readonly clock: Clock
+  readonly events: Events
+  readonly random: Random
+}
+
+/** `held`: by another process. `unavailable`: the store cannot tell, so a process mints as if it were alone. */
+export type LeaseState = 'taken' | 'held' | 'unavailable'
+
+/** The right to mint a token for all processes. */
+export interface Lease {
+  /** Takes the lease, and keeps it until `release`. */
+  take(): Promise<LeaseState>
+  /** Takes the place of a holder that needs too long, so that only one of the waiting processes does. */
+  overtake(): Promise<LeaseState>
+  /** Gives up what was taken. */
+  release(): void
+  /** Records how a wait for the holder ended. */
+  recordWait(wait: { readonly startedAt: number; readonly isFruitless: boolean }): void
+}
+
+/** A holder that dies delays the others by this much. */
+const TTL_MS = 1_000
+const EXTEND_EVERY_MS = 300
+/** After so many failures or fruitless waits in a row, leases are ignored. */
+const MAX_FAILURES = 3
+const PAUSE_MS = 30_000
+
+/** The leases of one client. */
+export class Leases {
+  readonly #options: LeasesOptions
+  #failures = 0
+  #failedAt = -Infinity
+  #pausedUntil = -Infinity
+
+  constructor(options: LeasesOptions) {
+    this.#options = options
+  }
+
+  /** Returns the lease of a record; undefined if the store has no leases, or they are ignored at the moment. */
+  open(storeKey: string): Lease | undefined {
+    const { store, clock } = this.#options
+    const isPaused = clock.monotonic() < this.#pausedUntil
+    return store.acquireLease && store.releaseLease && !isPaused ? this.#make(storeKey) : undefined
+  }
+
+  #make(storeKey: string): Lease {
+    const { store, guard, clock, events } = this.#options
+    const holder = randomUUID()
+    const held = new Set<string>()
+    let stopTimer: (() => void) | undefined
+    const acquire = (key: string): Promise<unknown> => guard.lease(() => store.acquireLease?.(key, holder, TTL_MS))
+    const extendLater = (): void => {
+      stopTimer = callAfter(clock, EXTEND_EVERY_MS, () => {
+        for (const key of held) void acquire(key)
+        extendLater()
+      })
+    }
+    const take = async (key: string): Promise<LeaseState> => {
+      const startedAt = clock.monotonic()
+      const result = await acquire(key)
+      if (result === UNAVAILABLE) this.#recordFailure(startedAt)
+      if (result === false) return 'held'
+      // After a timeout too, because the store may still do it.
+      held.add(key)
+      if (!stopTimer) extendLater()
+      if (result === UNAVAILABLE) return 'unavailable'
+      events.emit({ type: 'lease-taken' })
+      return 'taken'
+    }
+    return {
+      take: () => take(storeKey),
+      overtake: () => take(`${storeKey}:overtake`),
+      release: () => {
+        stopTimer?.()
+        for (const key of held) void guard.lease(() => store.releaseLease?.(key, holder))
+        held.clear()
+      },
+      recordWait: ({ startedAt, isFruitless }) => {
+        if (isFruitless) this.#recordFailure(startedAt)
+        else this.#failures = 0
+      },
+    }
+  }
+
+  #recordFailure(startedAt: number): void {
+    // Concurrent failures with the same cause count as one.
+    if (startedAt < this.#failedAt) return
+    const { clock, events, random } = this.#options
+    this.#failedAt = clock.monotonic()
+    if (++this.#failures < MAX_FAILURES) return
+    this.#failures = 0
+    const durationMs = PAUSE_MS * (1 - 0.5 * random())
+    this.#pausedUntil = this.#failedAt + durationMs
+    events.emit({ type: 'lease-pause', durationMs })
+  }
+}
