@@ -116,7 +116,12 @@ async function bundle({ input, output, plugins = [] }) {
       jose: ['jose/jwt/decode', 'lib/token/expiry.ts'],
       jwe: ['lib/store/jwe.ts'],
       errors: ['errors', 'nearest-name', 'server-only'].map(name => `lib/core/${name}.ts`),
-      globals: ['scripts/node-globals.mjs', 'lib/core/call-listener.ts', 'lib/core/peek.ts'],
+      globals: [
+        'scripts/node-globals.mjs',
+        'lib/core/call-listener.ts',
+        'lib/core/peek.ts',
+        'lib/store/max-record-length.ts',
+      ],
     },
     hoistTransitiveImports: false,
     minifyInternalExports: false,

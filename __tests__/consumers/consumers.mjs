@@ -101,6 +101,7 @@ export const CONSUMERS = [
   { name: `${HERE}, import`, project: 'node', args: ['mint.mjs'], quick: true },
   { name: `${HERE}, ./handlers, both copies`, project: 'node', args: ['handlers.mjs'], quick: true },
   { name: `${HERE}, ./testing, both copies`, project: 'node', args: ['testing.mjs'], quick: true, mints: false },
+  { name: `${HERE}, ./redis, both copies`, project: 'node', args: ['redis.mjs'], quick: true, mints: false },
   { name: `${HERE}, vkit`, project: 'node', args: [VKIT, 'token', `${HERE}, vkit`], quick: true },
   { name: `${HERE}, require, failed load`, project: 'node', args: ['failed-load.cjs'], quick: true },
   { name: `${HERE}, import, failed load`, project: 'node', args: ['failed-load.mjs'], quick: true },

@@ -1,6 +1,7 @@
 import { createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
 import type { StoreFailureReason } from '../core/events.js'
 import { loadChunk } from '../core/load-chunk.js'
+import { MAX_RECORD_LENGTH } from './max-record-length.js'
 
 /** The keys that are derived from one app secret. None reveals the secret or another key. */
 export interface StoreKeys {
@@ -32,8 +33,6 @@ const PREFIX = `vkit:${VERSION}`
 const SALT_BYTES = 16
 const HEADER = { alg: 'dir', enc: 'A256GCM' } as const
 const PROTECTED = Buffer.from(JSON.stringify(HEADER)).toString('base64url')
-/** A token has at most 16 KiB; the rest is for the longest identity and scopes. */
-export const MAX_RECORD_LENGTH = 256 * 1024
 
 /** HKDF-SHA256 (RFC 5869): a separate key for each purpose. */
 export function deriveStoreKeys(secret: string): StoreKeys {

@@ -31,6 +31,7 @@ export interface TokenStore {
 
 /** Receives what happens to a subscription, until it is closed. */
 export interface StoreListener {
+  /** Called for each message. */
   onMessage(message: string): void
   /** Called once, when messages can be missing. The client then closes the subscription, and subscribes again later. */
   onLost(): void

@@ -92,7 +92,7 @@ async function readTree(from, to) {
 }
 
 /** Module names in headings and links, to be replaced by the import path. */
-const MODULE_NAME = /(^# |- \[)(index|handlers|testing)($|(?=\]))/gm
+const MODULE_NAME = /(^# |- \[)(index|handlers|testing|redis)($|(?=\]))/gm
 
 /** Headings of union members, to be replaced by the `type` of the member. */
 const UNION_MEMBER = /##### Type Literal(\n\n\\\{ `type`: `"([\w-]+)"`)/g

@@ -12,6 +12,7 @@ import {
   type VKitEvent,
 } from '@video-io/videokit-nodejs'
 import { createFetchTokenHandler, createTokenHandler } from '@video-io/videokit-nodejs/handlers'
+import { createRedisStore, type RedisClient, type RedisStore } from '@video-io/videokit-nodejs/redis'
 import { FakeClock, GatewayEmulator, type GatewayFault } from '@video-io/videokit-nodejs/testing'
 
 // Without @types/node, process is not declared.
@@ -45,6 +46,11 @@ export const ownSources: TokenSource[] = [
 export const ownHandlers = [...ownSources.map(handlers), handlers({ getSessionToken: async () => token })]
 // @ts-expect-error -- not a promise
 export const syncSource: TokenSource = { getSessionToken: () => token }
+
+export const redis = (client: RedisClient): RedisStore => createRedisStore(client)
+export const redisOptions = (client: RedisClient): VKitClientOptions => ({ cache: { store: redis(client) } })
+// @ts-expect-error -- not a client
+export const noClient = (): RedisStore => createRedisStore({ host: 'localhost' })
 
 // Declarations that could not be read would be `any`, to which everything can be assigned.
 // @ts-expect-error -- `authenticate` is missing
