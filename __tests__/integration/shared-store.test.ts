@@ -9,6 +9,7 @@ import { makeClient, recordEvents, startGateway } from '../support/gateway.js'
 import { describeWith, type Need } from '../support/needs.js'
 import { RecordingStore } from '../support/recording-store.js'
 import { postgresOnPath, redisOnPath, startPGlite, startPostgres, startRedis, type Server } from '../support/servers.js'
+import { untilTrue } from '../support/until.js'
 
 interface Kind {
   readonly name: string
@@ -256,6 +257,3 @@ function testStore(open: Kind['open']): void {
 }
 
 /** Lets the event loop run until `condition` is true. */
-async function untilTrue(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(resolve => setImmediate(resolve))
-}
