@@ -2,7 +2,9 @@
 import { GatewayEmulator } from '@video-io/videokit-nodejs/testing'
 import { randomBytes } from 'node:crypto'
 import { serve } from './line-protocol.mjs'
+import { prioritize } from './redis-process.mjs'
 
+prioritize(process.pid)
 let requests = new Map()
 let latencyMs = 0
 
