@@ -49,6 +49,7 @@ async function inFleet(measure) {
     return await measure({
       redis,
       gateway,
+      hasLeases: args.store !== 'keyv',
       startProxy: async () => {
         const proxy = await startProxy(redis.port)
         stops.push(() => proxy.stop())
