@@ -6,7 +6,7 @@ import type { TokenStore } from './shared-store.js'
 type Operation = 'get' | 'set' | 'delete' | 'publish' | 'lease'
 
 /** The result of an operation that failed, was too slow, or was not tried because the store is paused. */
-export const UNAVAILABLE = Symbol('unavailable')
+export const UNAVAILABLE: unique symbol = Symbol('unavailable')
 
 export interface StoreGuardOptions {
   readonly store: TokenStore
