@@ -48,9 +48,12 @@ export class Leases {
 
   /** Returns the lease of a record; undefined if the store has no leases, or they are ignored at the moment. */
   open(storeKey: string): Lease | undefined {
-    const { store, clock } = this.#options
-    const isPaused = clock.monotonic() < this.#pausedUntil
-    return store.acquireLease && store.releaseLease && !isPaused ? this.#make(storeKey) : undefined
+    const { store } = this.#options
+    return store.acquireLease && store.releaseLease && !this.#isPaused ? this.#make(storeKey) : undefined
+  }
+
+  get #isPaused(): boolean {
+    return this.#options.clock.monotonic() < this.#pausedUntil
   }
 
   #make(storeKey: string): Lease {
@@ -66,9 +69,11 @@ export class Leases {
       })
     }
     const take = async (key: string): Promise<LeaseState> => {
+      if (this.#isPaused) return 'unavailable'
       const startedAt = clock.monotonic()
       const result = await acquire(key)
       if (result === UNAVAILABLE) this.#recordFailure(startedAt)
+      else if (startedAt > this.#failedAt) this.#failures = 0
       if (result === false) return 'held'
       // After a timeout too, because the store may still do it.
       held.add(key)
@@ -99,6 +104,7 @@ export class Leases {
     this.#failedAt = clock.monotonic()
     if (++this.#failures < MAX_FAILURES) return
     this.#failures = 0
+    if (this.#isPaused) return
     const durationMs = PAUSE_MS * (1 - 0.5 * random())
     this.#pausedUntil = this.#failedAt + durationMs
     events.emit({ type: 'lease-pause', durationMs })

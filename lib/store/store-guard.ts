@@ -23,6 +23,9 @@ export interface StoreOutcome {
 
 /** The time limit of an operation. */
 const TIMEOUT_MS = 100
+/** A timer that is later than this shows that the process was busy. */
+const BUSY_MS = 10
+const MAX_BUSY_ROUNDS = 5
 const FAILURES_TO_PAUSE = 2
 /** Half of each wait is random, because many processes lose the same store at the same time. */
 /** They are tried even while the store is paused: they may still arrive, and no call waits for them then. */
@@ -127,11 +130,7 @@ export class StoreGuard {
     const stop = (): void => timer.abort()
     signal?.addEventListener('abort', stop)
     const startedAt = this.#clock.monotonic()
-    // If this process was busy, the response may already be there: one more turn of the event loop reads it.
-    const timeout = this.#clock
-      .sleep(TIMEOUT_MS, timer.signal)
-      .then(nextTurn)
-      .then(() => TIMED_OUT)
+    const timeout = this.#sleep(timer.signal).then(() => TIMED_OUT)
     try {
       const value = await Promise.race([settled, timeout])
       // The call or the client has ended, which does not show whether the store works.
@@ -145,6 +144,18 @@ export class StoreGuard {
       stop()
       signal?.removeEventListener('abort', stop)
     }
+  }
+
+  /** Waits for the time limit, without the time in which this process was too busy to send or receive anything. */
+  async #sleep(signal: AbortSignal): Promise<void> {
+    let leftMs = TIMEOUT_MS
+    for (let round = 0; leftMs > BUSY_MS && round < MAX_BUSY_ROUNDS && !signal.aborted; round++) {
+      const startedAt = this.#clock.monotonic()
+      await this.#clock.sleep(leftMs, signal)
+      leftMs = Math.min(TIMEOUT_MS, this.#clock.monotonic() - startedAt - leftMs)
+    }
+    // A response that has arrived is read in the next turn of the event loop.
+    await nextTurn()
   }
 
   #fail(operation: Operation, reason: 'timeout' | 'error', startedAt: number): typeof UNAVAILABLE {
