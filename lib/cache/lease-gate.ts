@@ -13,8 +13,8 @@ export interface LeaseGateOptions {
   readonly findStored: () => Promise<MintedToken | undefined>
   /** Ends a refresh that no call waits for. Returns the token that it would have replaced. */
   readonly postpone: () => MintedToken | undefined
-  /** How long a mint takes; undefined if that is not known. */
-  readonly medianMs: number | undefined
+  /** Returns how long a mint takes; undefined if that is not known. */
+  readonly medianMintMs: () => number | undefined
   /** How long an attempt takes at most. */
   readonly timeoutMs: number
   readonly clock: Clock
@@ -99,19 +99,21 @@ export class LeaseGate implements MintGate {
 
   /** How much longer than planned this flight has been waiting; negative before. */
   #overdueMs(): number {
-    const { medianMs, timeoutMs, clock } = this.#options
+    const { medianMintMs, timeoutMs, clock } = this.#options
     if (this.#waitingSince === undefined) return -Infinity
-    return clock.monotonic() - this.#waitingSince - PATIENCE_MS - (medianMs ?? timeoutMs)
+    return clock.monotonic() - this.#waitingSince - PATIENCE_MS - (medianMintMs() ?? timeoutMs)
   }
 
   get #overtakingMs(): number {
-    return Math.max(MIN_OVERTAKING_MS, OVERTAKING_MEDIANS * (this.#options.medianMs ?? this.#options.timeoutMs))
+    const { medianMintMs, timeoutMs } = this.#options
+    return Math.max(MIN_OVERTAKING_MS, OVERTAKING_MEDIANS * (medianMintMs() ?? timeoutMs))
   }
 
   /** Whether a mint that starts later might end too late for a caller. */
   #mustMintNow(): boolean {
-    const { flight, medianMs, timeoutMs, clock } = this.#options
+    const { flight, medianMintMs, timeoutMs, clock } = this.#options
     if (this.#waitingSince === undefined) return false
+    const medianMs = medianMintMs()
     const [leftMs, waitedMs] = [flight.neededAt - clock.monotonic(), clock.monotonic() - this.#waitingSince]
     // If the duration of a mint is not known, it gets as long as the wait.
     return leftMs <= (medianMs === undefined ? Math.min(timeoutMs, waitedMs) : OVERTAKING_MEDIANS * medianMs)

@@ -370,7 +370,7 @@ export class TokenCache implements FleetListener {
       return typeof stored === 'string' ? undefined : stored
     }
     return new LeaseGate({
-      ...{ lease, flight, timeoutMs, random, clock: this.#clock, events: this.#events, medianMs: medianMintMs() },
+      ...{ lease, flight, timeoutMs, random, medianMintMs, clock: this.#clock, events: this.#events },
       findStored: () => this.#findStored(key, flight, { read, minValidityMs }),
       postpone: () => this.#postpone(key),
     })

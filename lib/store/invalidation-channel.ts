@@ -107,7 +107,7 @@ export class InvalidationChannel {
       })
     const pending = task()
     const subscription = await this.#inTime(SUBSCRIBE_TIMEOUT_MS, pending).catch(() => undefined)
-    if (!subscription) {
+    if (!subscription || this.#isClosed()) {
       // It may still come.
       void pending.then(close, () => undefined)
       if (!this.#isClosed()) events.emit({ type: 'store-failure', operation: 'subscribe', reason: 'error' })

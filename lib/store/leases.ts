@@ -87,7 +87,7 @@ export class Leases {
       overtake: () => take(`${storeKey}:overtake`),
       release: () => {
         stopTimer?.()
-        for (const key of held) void guard.lease(() => store.releaseLease?.(key, holder))
+        for (const key of held) this.#release(key, holder)
         held.clear()
       },
       recordWait: ({ startedAt, isFruitless }) => {
@@ -95,6 +95,12 @@ export class Leases {
         else this.#failures = 0
       },
     }
+  }
+
+  /** Without the guard, because a lease that is not released ends soon, so a failure means nothing. */
+  #release(key: string, holder: string): void {
+    // `new Promise`, because a store may throw synchronously.
+    new Promise(resolve => resolve(this.#options.store.releaseLease?.(key, holder))).catch(() => undefined)
   }
 
   #recordFailure(startedAt: number): void {
