@@ -190,6 +190,8 @@ export class TokenCache implements FleetListener {
   }
 
   onGapEnd(): void {
+    // Their results may be from before.
+    this.#checks.clear()
     this.#entries.suspectAll()
   }
 
@@ -218,9 +220,10 @@ export class TokenCache implements FleetListener {
 
   #refresh(key: string, request: TokenRequest): void {
     this.#events.emit({ type: 'refresh' })
-    if (this.#closed) return
+    // An event listener may have closed the client, or started a flight.
+    if (this.#closed || this.#flights.get(key)) return
     // The flight itself emits its failure.
-    this.#join(
+    this.#start(
       key,
       {
         ...{ request, priority: 'refresh', deadlineMs: this.#options.deadlineMs, limits: this.#options },
@@ -297,7 +300,9 @@ export class TokenCache implements FleetListener {
     const startedAt = this.#clock.monotonic()
     const mustMint = call.mode === 'reload'
     const priority = call.isBulk ? 'bulk' : 'call'
-    const flight = this.#join(key, { request, priority, deadlineMs, waitMs, limits, mustMint, isReload }, minValidityMs)
+    const flight =
+      this.#flights.join(key, { priority, limits, waitMs }) ??
+      this.#start(key, { request, priority, deadlineMs, waitMs, limits, mustMint, isReload }, minValidityMs)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = resultOf(outcome)
       if (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
@@ -311,11 +316,13 @@ export class TokenCache implements FleetListener {
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
     this.#events.emit({ type: 'miss' })
     this.#assertOpen()
-    const mint = (flight: Flight): Promise<MintedToken> =>
-      this.#options.mint(request, flight).catch((error: unknown) => {
-        this.#emitFailure(error)
-        throw error
-      })
+    const mint = ({ deadline, priority, limits }: Flight): Promise<MintedToken> =>
+      this.#options
+        .mint(request, { deadline, priority, limits, onSent: undefined, gate: undefined })
+        .catch((error: unknown) => {
+          this.#emitFailure(error)
+          throw error
+        })
     const { deadlineMs, limits = this.#options } = call
     const options = {
       ...({ request, deadlineMs, waitMs: deadlineMs, priority: 'call', limits } as const),
@@ -324,9 +331,7 @@ export class TokenCache implements FleetListener {
     return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)
   }
 
-  #join(key: string, options: FlightOptions, minValidityMs: number | undefined): SharedFlight<MintedToken> {
-    const running = this.#flights.join(key, options)
-    if (running) return running
+  #start(key: string, options: FlightOptions, minValidityMs: number | undefined): SharedFlight<MintedToken> {
     this.#entries.peek(key)?.markRefreshing()
     // A short deadline of the first caller must not end the wait of callers that join.
     const deadlineMs = Math.max(this.#options.deadlineMs, options.deadlineMs)
