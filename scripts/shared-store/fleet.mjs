@@ -23,6 +23,9 @@ const { values: args } = parseArgs({
     rounds: { type: 'string', default: '3' },
   },
 })
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1))
+// Each server is killed when this process ends.
+process.setMaxListeners(0)
 const scenarios = { ...minting, ...invalidation, ...trouble, ...cost, ...hostile }
 const gateway = await startPeer('gateway.mjs')
 const address = await gateway.call('address')

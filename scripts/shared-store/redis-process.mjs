@@ -20,10 +20,12 @@ export async function startRedis(engine) {
     await Promise.race([untilReady(url), once(child, 'error').then(([error]) => Promise.reject(error))])
   }
   const end = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return
     const ended = once(child, 'exit')
     child.kill('SIGKILL')
     await ended
   }
+  process.on('exit', () => child.kill('SIGKILL'))
   await start()
   const admin = createClient({ url }).on('error', () => undefined)
   await admin.connect()
