@@ -1,5 +1,5 @@
 // node scripts/shared-store/fleet.mjs [--store=redis|keyv] [--client=redis|redis-v5|ioredis|ioredis-v5]
-//   [--engine=redis|valkey] [--only=<part of a name>] [--rounds=3]
+//   [--engine=redis|valkey] [--only=<part of a name>] [--rounds=3] [--verbose]
 //
 // Measures a fleet: real processes, a real Redis, a gateway with a latency. Needs redis-server or valkey-server on PATH,
 // and `npm run build`. The exit code is 1 if a row is not reached.
@@ -20,6 +20,7 @@ const { values: args } = parseArgs({
     client: { type: 'string', default: 'redis' },
     engine: { type: 'string', default: 'redis' },
     only: { type: 'string', default: '' },
+    verbose: { type: 'boolean', default: false },
     rounds: { type: 'string', default: '3' },
   },
 })
@@ -67,6 +68,7 @@ async function inFleet(measure) {
       startWorkers: async (count, options = {}) => {
         const workers = await Promise.all(Array.from({ length: count }, () => startPeer('worker.mjs')))
         stops.push(() => Promise.all(workers.map(worker => worker.kill())))
+        if (args.verbose) stops.push(() => printEvents(workers))
         await openAll(workers, { redis: redis.url, ...options })
         return workers
       },
@@ -80,6 +82,12 @@ async function inFleet(measure) {
 function openAll(workers, options) {
   const { store, client } = args
   return Promise.all(workers.map(worker => worker.call('open', { store, client, ...address, ...options })))
+}
+
+/** Prints the events of the workers that are alive and that are not part of a normal call. */
+async function printEvents(workers) {
+  const all = await Promise.allSettled(workers.map(worker => worker.call('stats')))
+  for (const { value } of all) console.error(JSON.stringify(value?.storeEvents ?? 'ended'))
 }
 
 function rowOf(scenario, what, wanted, results) {

@@ -35,14 +35,6 @@ export async function settled(workers, timeoutMs = 30_000) {
   await wait(200)
 }
 
-/** Adds up the events of the workers that are not part of a normal call. */
-export async function storeEvents(workers) {
-  const total = {}
-  for (const { storeEvents } of await Promise.all(workers.map(worker => worker.call('stats'))))
-    for (const [name, count] of Object.entries(storeEvents)) total[name] = (total[name] ?? 0) + count
-  return total
-}
-
 export function sum(numbers) {
   return numbers.reduce((total, number) => total + number, 0)
 }

@@ -11,7 +11,7 @@ async function measureCost({ gateway, openAll, redis, startWorkers }) {
   await gateway.call('set', { lifetimeMs: 120_000 })
   const [minting, reading] = await startWorkers(2)
   await openAll([minting], { cache: { refreshAhead: 0.01 } })
-  await getInAll([minting, reading], { users: newUsers(1) })
+  await getInAll([minting, reading], { users: newUsers(20), concurrency: 4 })
   await settled([minting])
   await redis.send('FLUSHALL')
   const users = newUsers(USERS)
@@ -21,7 +21,7 @@ async function measureCost({ gateway, openAll, redis, startWorkers }) {
     return difference(before, await commandCounts(redis))
   }
   const call = worker => async () => {
-    await getInAll([worker], { users })
+    await getInAll([worker], { users, concurrency: 4 })
     await settled([worker])
   }
   const mint = await during(call(minting))
