@@ -52,8 +52,8 @@ describe('the contract of a store that is', () => {
 
     describe.each(clientKinds)('through $name', kind => {
       const open = async () => {
-        const { client, close } = await kind.connect(server.url)
-        return { store: createRedisStore(client), end: async () => close() }
+        const app = await kind.connect(server.url)
+        return { store: createRedisStore(app.client), end: async () => app.close() }
       }
       testStoreContract({ expires: true, hasLeasesAndMessages: true, open })
     })

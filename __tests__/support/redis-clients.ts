@@ -41,13 +41,20 @@ export const clientKinds: ClientKind[] = [
     {
       name: `ioredis 6, RESP${protocol}`,
       connect: async (url: string) =>
-        ofIoredis(new Redis(url, { protocol, lazyConnect: true, retryStrategy: () => 20 }).on('error', ignore)),
+        ofIoredis(
+          new Redis(url, { protocol, lazyConnect: true, retryStrategy: () => 20, disconnectTimeout: 0 }).on(
+            'error',
+            ignore,
+          ),
+        ),
     },
   ]),
   {
     name: 'ioredis 5',
     connect: async (url: string) =>
-      ofIoredis(new Redis5(url, { lazyConnect: true, retryStrategy: () => 20 }).on('error', ignore)),
+      ofIoredis(
+        new Redis5(url, { lazyConnect: true, retryStrategy: () => 20, disconnectTimeout: 0 }).on('error', ignore),
+      ),
   },
 ]
 

@@ -16,6 +16,9 @@ export interface Server {
   kill(): Promise<void>
   /** Starts the server again on the same port, after `kill`. */
   start(): Promise<void>
+  /** Stops the process, which keeps its connections and does not respond. */
+  pause(): void
+  resume(): void
   stop(): Promise<void>
 }
 
@@ -99,8 +102,11 @@ async function startServer(name: string, prepare: (folder: string) => Recipe): P
       await untilReady(port, child, isReady)
     },
     kill: () => end('SIGKILL'),
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
     stop: async () => {
       // On SIGTERM Postgres waits for sessions to end, but SIGINT would cut off clients that are disconnecting.
+      server.resume()
       await end('SIGTERM')
       rmSync(folder, { recursive: true, force: true })
     },

@@ -18,7 +18,7 @@ export interface IoredisCluster extends IoredisClient {
 
 /** What a duplicate is used for. */
 interface Connection {
-  readonly stream?: { unref?(): unknown; destroy?(): unknown } | null
+  readonly stream?: { unref?(): unknown } | null
   duplicate(overrides: object): Connection
   on(event: string, listener: (...args: never[]) => void): unknown
   connect(): Promise<unknown>
@@ -65,7 +65,9 @@ class IoredisSubscriber implements Subscriber {
       reconnectOnError: null,
       autoResubscribe: false,
       enableOfflineQueue: true,
-      // Its connections and timers would keep the process alive.
+      // It would wait 2 s for a server that does not respond.
+      disconnectTimeout: 0,
+      // Its connections would keep the process alive.
       failoverDetector: false,
       commandTimeout: undefined,
       socketTimeout: undefined,
@@ -91,9 +93,6 @@ class IoredisSubscriber implements Subscriber {
   }
 
   end(): void {
-    const { stream } = this.#connection
     this.#connection.disconnect()
-    // ioredis waits 2 s for a server that does not respond.
-    stream?.destroy?.()
   }
 }

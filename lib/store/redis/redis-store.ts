@@ -27,7 +27,7 @@ export function createRedisStore(client: RedisClient): RedisStore {
     get: async key => textOf(await commands.getRange(key, MAX_RECORD_LENGTH)),
     set: async (key, value, ttlMs) => {
       const reply = await commands.set(key, value, ttlMs)
-      if (String(reply) !== 'OK') throw new Error('Redis has not stored the record.')
+      if (scalarOf(reply) !== 'OK') throw new Error('Redis has not stored the record.')
     },
     delete: key => commands.delete(key),
     acquireLease: async (key, holder, ttlMs) => {
@@ -68,7 +68,12 @@ function textOf(reply: unknown): string | undefined {
 }
 
 function isHeld(reply: unknown): boolean {
-  const held = String(reply)
+  const held = scalarOf(reply)
   if (held !== '0' && held !== '1') throw new Error('The reply of Redis is neither 0 nor 1.')
   return held === '1'
+}
+
+/** A client can be told to return numbers as texts, and texts as buffers. */
+function scalarOf(reply: unknown): string {
+  return Array.isArray(reply) ? '' : String(reply)
 }

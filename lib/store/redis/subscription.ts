@@ -20,8 +20,8 @@ export async function openSubscription(
   const opened = new Promise<void>((resolve, reject) => {
     const onLost = (error: unknown = new Error('The connection has ended.')): void => {
       const wasOpen = state === 'open'
-      end()
       reject(error)
+      end()
       if (wasOpen) listener.onLost()
     }
     const timer = setTimeout(onLost, OPENING_LIMIT_MS, new Error('Redis does not respond.')).unref()
