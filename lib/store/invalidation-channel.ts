@@ -25,7 +25,7 @@ export interface InvalidationChannelOptions {
 }
 
 const SUBSCRIBE_TIMEOUT_MS = 5_000
-const RETRIES: Backoff = { firstMs: 200, longestMs: 2_000, jitter: 0.5 }
+const RETRIES: Backoff = { firstMs: 100, longestMs: 500, jitter: 0.5 }
 const PING_EVERY_MS = 5_000
 const PING_TIMEOUT_MS = 2_000
 
