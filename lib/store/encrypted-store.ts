@@ -166,6 +166,7 @@ export class EncryptedStore implements SharedStore {
 
   /** The subscription has started: tells what could not be told before, and asks the cache to check its tokens. */
   #catchUp(): void {
+    this.#guard.probeNow()
     const unsent = [...this.#unsent.values()]
     this.#unsent.clear()
     // Only what is covered, because the store may have a newer token meanwhile.

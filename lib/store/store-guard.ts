@@ -88,6 +88,13 @@ export class StoreGuard {
     return this.#run('lease', task).value
   }
 
+  /** Ends the wait for the next probe, because something shows that the store can be reached again. */
+  probeNow(): void {
+    if (!this.#pause) return
+    this.#pauses = 0
+    this.#pause = { ...this.#pause, until: this.#clock.monotonic() }
+  }
+
   #run(operation: Operation, task: () => unknown, signal?: AbortSignal): StoreOutcome {
     const pause = this.#pause
     const isProbe = pause !== undefined && this.#isProbe(operation, pause)

@@ -4,11 +4,11 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { getInAll, newUsers, quantile, sum } from '../measures.mjs'
 
 const PROCESSES = 16
-const BATCHES = 4
-const USERS = 25
+const BATCHES = 6
+const USERS = 5
 const PARTITION_MS = 5_000
 
-const AFTER_PARTITION = { 'old token served after it is back, ms': 100, 'failed calls': 0 }
+const AFTER_PARTITION = { 'old token served after it is back, ms': 600, 'failed calls': 0 }
 
 export const invalidation = {
   'invalidate-16': {
