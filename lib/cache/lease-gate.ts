@@ -29,6 +29,9 @@ const OVERTAKING_MEDIANS = 2
 const MIN_OVERTAKING_MS = 250
 const FIRST_POLL_MS = 50
 const LONGEST_POLL_MS = 400
+/** It tries to take the lease less often than it looks for the token, because most holders succeed. */
+const FIRST_RETRY_MS = 200
+const LONGEST_RETRY_MS = 1_000
 
 /**
  * Lets one process mint for all: the one that has the lease. The others poll the store for its token.
@@ -41,6 +44,7 @@ export class LeaseGate implements MintGate {
   readonly #options: LeaseGateOptions
   #waitingSince: number | undefined
   #pollMs = FIRST_POLL_MS
+  #retryMs = FIRST_RETRY_MS
   #found: MintedToken | undefined
 
   constructor(options: LeaseGateOptions) {
@@ -71,9 +75,15 @@ export class LeaseGate implements MintGate {
       if (flight.isAwaited) events.emit({ type: 'lease-wait' })
     }
     if (!flight.isAwaited) return (this.#found = postpone())
-    await clock.sleep(this.#pollMs * (0.5 + random()), flight.deadline.signal)
-    this.#pollMs = Math.min(LONGEST_POLL_MS, 2 * this.#pollMs)
-    return this.#find()
+    const retryAt = clock.monotonic() + this.#retryMs * (0.5 + random())
+    this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs)
+    let found: MintedToken | undefined
+    do {
+      await clock.sleep(this.#pollMs * (0.5 + random()), flight.deadline.signal)
+      this.#pollMs = Math.min(LONGEST_POLL_MS, 2 * this.#pollMs)
+      if (!flight.deadline.aborted) found = await this.#find()
+    } while (!found && !this.#mustReturn(retryAt))
+    return found
   }
 
   /** Releases the lease. */
@@ -107,6 +117,13 @@ export class LeaseGate implements MintGate {
   get #overtakingMs(): number {
     const { medianMintMs, timeoutMs } = this.#options
     return Math.max(MIN_OVERTAKING_MS, OVERTAKING_MEDIANS * (medianMintMs() ?? timeoutMs))
+  }
+
+  /** Whether the flight must have its turn again. */
+  #mustReturn(retryAt: number): boolean {
+    const { flight, clock } = this.#options
+    const isDue = clock.monotonic() >= retryAt || this.#overdueMs() >= 0 || this.#mustMintNow()
+    return isDue || flight.mustMint || flight.deadline.aborted
   }
 
   /** Whether a mint that starts later might end too late for a caller. */

@@ -8,6 +8,8 @@ export interface AttemptRequest {
   readonly key: string
   readonly deadline: Deadline
   readonly priority: MintPriority
+  /** Whether it had its turn before, and let others pass. */
+  readonly isReturning: boolean
 }
 
 /** An attempt that may be sent. */
@@ -24,24 +26,22 @@ export interface WaitingAttempt {
   refuse(error: VKitError): void
 }
 
-/** Attempts that wait for a slot: more urgent ones first, then first come, first served. */
+/** Attempts that wait for a slot: more urgent ones first, then those that return, then first come, first served. */
 export class MintQueue {
-  readonly #levels: Record<PriorityLevel, Set<WaitingAttempt>> = {
-    call: new Set(),
-    refresh: new Set(),
-    bulk: new Set(),
-  }
+  readonly #levels = { call: makeLevel(), refresh: makeLevel(), bulk: makeLevel() }
 
   get size(): number {
     const { call, refresh, bulk } = this.#levels
-    return call.size + refresh.size + bulk.size
+    return sizeOf(call) + sizeOf(refresh) + sizeOf(bulk)
   }
 
   /** Resolves when the attempt is admitted. Rejects with its refusal, or with `deadline.reason`. */
   wait(request: AttemptRequest): Promise<AdmittedAttempt> {
-    const { deadline, priority } = request
+    const { deadline, priority, isReturning } = request
+    const placeOf = (level: PriorityLevel): Set<WaitingAttempt> =>
+      isReturning ? this.#levels[level].returning : this.#levels[level].others
     return new Promise((resolve, reject) => {
-      let level = this.#levels[priority.level]
+      let level = placeOf(priority.level)
       const leave = (): void => {
         level.delete(waiting)
         stopWatching()
@@ -61,7 +61,7 @@ export class MintQueue {
       level.add(waiting)
       const stopListening = priority.onRaise(() => {
         level.delete(waiting)
-        level = this.#levels[priority.level].add(waiting)
+        level = placeOf(priority.level).add(waiting)
       })
       const stopWatching = deadline.onAbort(() => {
         leave()
@@ -73,7 +73,10 @@ export class MintQueue {
   /** Returns the attempt to admit next. */
   peek(): WaitingAttempt | undefined {
     const { call, refresh, bulk } = this.#levels
-    for (const level of [call, refresh, bulk]) for (const waiting of level) return waiting
+    for (const { returning, others } of [call, refresh, bulk]) {
+      for (const waiting of returning) return waiting
+      for (const waiting of others) return waiting
+    }
     return undefined
   }
 
@@ -81,4 +84,17 @@ export class MintQueue {
   refuseAll(makeError: () => VKitError): void {
     for (let waiting = this.peek(); waiting; waiting = this.peek()) waiting.refuse(makeError())
   }
+}
+
+interface Level {
+  readonly returning: Set<WaitingAttempt>
+  readonly others: Set<WaitingAttempt>
+}
+
+function makeLevel(): Level {
+  return { returning: new Set(), others: new Set() }
+}
+
+function sizeOf({ returning, others }: Level): number {
+  return returning.size + others.size
 }

@@ -155,8 +155,8 @@ export class TokenMinter {
 
   /** Waits until the gate lets the mint pass. Returns the token that makes it unnecessary, if there is one. */
   async #passGate(mint: Mint, gate: MintGate): Promise<MintedToken | undefined> {
-    for (;;) {
-      const turn = await this.#admit(mint)
+    for (let isReturning = false; ; isReturning = true) {
+      const turn = await this.#admit(mint, isReturning)
       const decision = await gate.enter()
       if (decision === 'mint' && !mint.deadline.aborted) {
         mint.turn = this.#admission.restart(turn)
@@ -169,8 +169,8 @@ export class TokenMinter {
     }
   }
 
-  #admit({ body, deadline, priority }: Mint): AdmittedAttempt | Promise<AdmittedAttempt> {
-    return this.#admission.admit({ key: body, deadline, priority })
+  #admit({ body, deadline, priority }: Mint, isReturning: boolean): AdmittedAttempt | Promise<AdmittedAttempt> {
+    return this.#admission.admit({ key: body, deadline, priority, isReturning })
   }
 
   #mintWithRetries(mint: Mint): Promise<MintedToken> {
@@ -188,7 +188,7 @@ export class TokenMinter {
 
   async #attempt(mint: Mint): Promise<Granted> {
     const { deadline, secret, limits } = mint
-    const admission = mint.turn ?? this.#admit(mint)
+    const admission = mint.turn ?? this.#admit(mint, false)
     mint.turn = undefined
     const admitted = admission instanceof Promise ? await admission : admission
     const { timeoutMs } = limits

@@ -22,7 +22,7 @@ function setUp({ maxConnections = (): number => 400 } = {}) {
   })
   const makeDeadline = (ms = 60_000): Deadline => new Deadline(clock, ms, () => new VKitTimeoutError('late'))
   const admit = async (key: string, { ms = 60_000, level = 'call' }: { ms?: number; level?: PriorityLevel } = {}) =>
-    admission.admit({ key, deadline: makeDeadline(ms), priority: new MintPriority(level) })
+    admission.admit({ key, deadline: makeDeadline(ms), priority: new MintPriority(level), isReturning: false })
   /** Sends an attempt for each of `users` users, one after the other. Each ends with `outcome` after `ms`. */
   const run = async (users: number, outcome: AttemptOutcome, ms = 0): Promise<void> => {
     for (let user = 1; user <= users; user++) {
@@ -53,7 +53,7 @@ async function setUpBusy({ medianMs = 0 } = {}) {
 describe('admission', () => {
   it('admits an attempt that need not wait without a promise', () => {
     const { admission, makeDeadline } = setUp()
-    const request = { key: 'a', deadline: makeDeadline(), priority: new MintPriority('call') }
+    const request = { key: 'a', deadline: makeDeadline(), priority: new MintPriority('call'), isReturning: false }
     expect(admission.admit(request)).toMatchObject({ key: 'a', isProbe: false })
   })
 
@@ -113,7 +113,7 @@ describe('admission', () => {
     free()
     const deadline = makeDeadline()
     deadline.cancel('the caller left')
-    const request = { key: 'a', deadline, priority: new MintPriority('call') }
+    const request = { key: 'a', deadline, priority: new MintPriority('call'), isReturning: false }
     expect(() => admission.admit(request)).toThrow('the caller left')
     expect(await admit('is admitted')).toMatchObject({ key: 'is admitted' })
   })

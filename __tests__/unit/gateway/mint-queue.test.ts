@@ -11,10 +11,10 @@ function setUp() {
   const queue = new MintQueue()
   const order: string[] = []
   /** Puts an attempt into the queue. Its key is added to `order` when it is admitted. */
-  const wait = (key: string, level: PriorityLevel = 'call', ms = 15_000) => {
+  const wait = (key: string, level: PriorityLevel = 'call', ms = 15_000, isReturning = false) => {
     const priority = new MintPriority(level)
     const deadline = new Deadline(clock, ms, () => new VKitTimeoutError(`${key} is late`))
-    const admitted = queue.wait({ key, deadline, priority })
+    const admitted = queue.wait({ key, deadline, priority, isReturning })
     admitted.then(
       attempt => order.push(attempt.key),
       () => undefined,
@@ -44,6 +44,15 @@ describe('the queue', () => {
     const { wait, admitAll } = setUp()
     for (const key of ['first', 'second', 'third']) wait(key)
     expect(await admitAll()).toEqual(['first', 'second', 'third'])
+  })
+
+  it('serves an attempt that returns before the others of its level', async () => {
+    const { wait, admitAll } = setUp()
+    wait('bulk', 'bulk')
+    wait('bulk again', 'bulk', 15_000, true)
+    wait('call')
+    wait('call again', 'call', 15_000, true)
+    expect(await admitAll()).toEqual(['call again', 'call', 'bulk again', 'bulk'])
   })
 
   it('moves an attempt whose priority rises to the end of its new level', async () => {
