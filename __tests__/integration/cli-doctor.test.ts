@@ -150,11 +150,15 @@ describe('vkit doctor', () => {
 })
 
 describe('vkit doctor --store', () => {
-  async function tryStore(source: string, env: Record<string, string> = {}): Promise<Finding | undefined> {
+  async function tryStore(source: string, env?: Record<string, string>): Promise<Finding | undefined> {
+    return (await tryAll(source, env)).of('store')
+  }
+
+  async function tryAll(source: string, env: Record<string, string> = {}) {
     const gateway = await startGateway()
     const file = path.join(await makeFolder(), 'store.mjs')
     await writeFile(file, source)
-    return (await diagnose({ ...envFor(gateway), ...env }, ['--no-mint', '--store', file])).of('store')
+    return diagnose({ ...envFor(gateway), ...env }, ['--no-mint', '--store', file])
   }
 
   it('writes a value to the store and reads it back', async () => {
@@ -203,11 +207,61 @@ describe('vkit doctor --store', () => {
     expect(await tryStore(source)).toMatchObject({ severity: 'ok' })
   })
 
+  const tenTimesAsFast = 'const { setTimeout: real } = globalThis; globalThis.setTimeout = (f, ms) => real(f, ms / 10)'
+  const fast = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tenTimesAsFast)}` }
+
   it('waits only for a limited time until a store is created', async () => {
     const source = 'export default () => new Promise(() => setInterval(() => 0, 1000))'
-    const tenTimesAsFast =
-      'const { setTimeout: real } = globalThis; globalThis.setTimeout = (f, ms) => real(f, ms / 10)'
-    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(tenTimesAsFast)}` }
-    expect(await tryStore(source, env)).toMatchObject({ severity: 'failure', found: 'failed (TimeoutError)' })
+    expect(await tryStore(source, fast)).toMatchObject({ severity: 'failure', found: 'failed (TimeoutError)' })
+  })
+
+  /** A store with all methods, some of which are replaced. */
+  const full = (replaced: string): string => `
+    ${map}
+    const held = new Map(), listeners = new Map()
+    const all = {
+      ...store,
+      acquireLease: (k, by) => held.get(k) === by || (!held.has(k) && Boolean(held.set(k, by))),
+      releaseLease: (k, by) => held.get(k) === by && held.delete(k),
+      publish: (c, text) => listeners.get(c)?.onMessage(text),
+      subscribe: async (c, listener) => (listeners.set(c, listener), { close: () => listeners.delete(c) }),
+    }
+    export default { ...all, ${replaced} }`
+
+  it('does not test leases and messages that the store does not have', async () => {
+    const { of } = await tryAll(`${map} export default store`)
+    expect([of('store')?.severity, of('leases'), of('messages')]).toEqual(['ok', undefined, undefined])
+  })
+
+  it('takes a lease, and receives its own message', async () => {
+    const { code, of } = await tryAll(full(''))
+    expect(code).toBe(0)
+    expect([of('leases'), of('messages')]).toMatchObject([
+      { severity: 'ok', found: 'takes, extends and frees a lease' },
+      { severity: 'ok', found: 'a message arrives' },
+    ])
+  })
+
+  it.each([
+    ['acquireLease: () => false', 'a free lease cannot be taken'],
+    ['acquireLease: () => true', 'two holders can take the same lease'],
+    ['acquireLease: k => !held.has(k) && Boolean(held.set(k, 1))', 'the holder of a lease cannot extend it'],
+    ['releaseLease: () => true', 'a lease cannot be freed'],
+    ['acquireLease: async () => { throw new TypeError("redis://:pa55word@x") }', 'failed (TypeError)'],
+  ])('reports leases with %s', async (replaced, found) => {
+    const { code, of } = await tryAll(full(replaced))
+    expect(code).toBe(1)
+    expect([of('leases'), of('messages')]).toMatchObject([{ severity: 'failure', found }, { severity: 'ok' }])
+  })
+
+  it.each([
+    ['publish: () => 0', 'a message does not arrive'],
+    ['publish: c => listeners.get(c).onMessage("other")', 'a message arrives altered'],
+    ['subscribe: async () => { throw new TypeError("redis://:pa55word@x") }', 'failed (TypeError)'],
+    ['subscribe: () => new Promise(() => setInterval(() => 0, 1000))', 'failed (TimeoutError)'],
+  ])('reports messages with %s', async (replaced, found) => {
+    const { code, of } = await tryAll(full(replaced), fast)
+    expect(code).toBe(1)
+    expect([of('leases'), of('messages')]).toMatchObject([{ severity: 'ok' }, { severity: 'failure', found }])
   })
 })

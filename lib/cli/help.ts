@@ -77,6 +77,6 @@ Options
 
 ${SECRET}
 
-Checks: Node version, proxy and debug variables, secret (never its value), DNS, TLS, gateway, clock, one mint, store.
+Checks: Node version, proxy and debug variables, secret (never its value), DNS, TLS, gateway, clock, one mint, store (records, leases, messages).
 Exit code: 0 no problems, 7 warnings, 1 failures.`,
 } as const

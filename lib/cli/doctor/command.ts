@@ -46,7 +46,7 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
       found: values['no-mint'] ? 'skipped (--no-mint)' : 'skipped: fix the failures above first',
     })
   }
-  if (values.store !== undefined) add(await checkStore(values.store))
+  if (values.store !== undefined) for (const finding of await checkStore(values.store)) add(finding)
 
   if (values.json) process.stdout.write(`${toJson(findings, 2)}\n`)
   return exitCodeFor(findings)

@@ -6,41 +6,91 @@ import type { Finding } from './report.js'
 import { withTimeout } from './with-timeout.js'
 
 const SLOW_STORE_MS = 100
+const TEST_TTL_MS = 10_000
 
-/** Writes, reads and deletes a test record in the store that the module `file` exports. */
-export async function checkStore(file: string): Promise<Finding> {
-  const check = 'store'
-  const key = `vkit:doctor:${randomUUID()}`
-  const value = randomUUID()
+/** Tests the store that the module `file` exports: its records and, if it has them, its leases and messages. */
+export async function checkStore(file: string): Promise<Finding[]> {
   let store: DoctorStore | undefined
   try {
     store = await withTimeout(loadStore(file))
-    const startedAt = performance.now()
-    await withTimeout(store.set(key, value, 10_000))
-    const read = await withTimeout(store.get(key))
-    await withTimeout(store.delete(key))
-    const left = await withTimeout(store.get(key))
-    const tripMs = Math.round((performance.now() - startedAt) / 4)
-    if (read !== value)
-      return storeFailure(
-        'the value read is not the value written',
-        'Check that all processes use one store, not a cache in each process.',
-      )
-    if (left !== undefined && left !== null)
-      return storeFailure('a deleted value is still there', 'invalidate() would not reach other processes.')
-    if (tripMs < SLOW_STORE_MS) return { check, severity: 'ok', found: `writes, reads and deletes, ${tripMs} ms each` }
-    const advice = `The SDK waits at most ${SLOW_STORE_MS} ms for the store, then mints. Move the store closer.`
-    return { check, severity: 'warning', found: `slow: ${tripMs} ms per operation`, advice }
+    const findings = [await checkRecords(store)]
+    if (findings[0]?.severity === 'failure') return findings
+    if (hasLeases(store)) findings.push(await orFailure('leases', checkLeases(store)))
+    if (hasMessages(store)) findings.push(await orFailure('messages', checkMessages(store)))
+    return findings
   } catch (error) {
-    // Only the name and code are shown, because a driver's message may contain the password of its URL.
-    const { name, code } = error as NodeJS.ErrnoException
-    return storeFailure(
-      `failed (${[name, code].filter(Boolean).join(', ')})`,
-      'Check that the store is running and that its address is correct.',
-    )
+    return [failed('store', error)]
   } finally {
     await disconnect(store).catch(() => undefined)
   }
+}
+
+async function checkRecords(store: TokenStore): Promise<Finding> {
+  const [key, value] = [testName(), randomUUID()]
+  const startedAt = performance.now()
+  await withTimeout(store.set(key, value, TEST_TTL_MS))
+  const read = await withTimeout(store.get(key))
+  await withTimeout(store.delete(key))
+  const left = await withTimeout(store.get(key))
+  const tripMs = Math.round((performance.now() - startedAt) / 4)
+  if (read !== value)
+    return failure(
+      'store',
+      'the value read is not the value written',
+      'Check that all processes use one store, not a cache in each process.',
+    )
+  if (left !== undefined && left !== null)
+    return failure('store', 'a deleted value is still there', 'invalidate() would not reach other processes.')
+  if (tripMs < SLOW_STORE_MS) return ok('store', `writes, reads and deletes, ${tripMs} ms each`)
+  const advice = `The SDK waits at most ${SLOW_STORE_MS} ms for the store, then mints. Move the store closer.`
+  return { check: 'store', severity: 'warning', found: `slow: ${tripMs} ms per operation`, advice }
+}
+
+type Leases = Required<Pick<TokenStore, 'acquireLease' | 'releaseLease'>>
+
+function hasLeases(store: TokenStore): store is TokenStore & Leases {
+  return store.acquireLease !== undefined && store.releaseLease !== undefined
+}
+
+/** Takes a lease as two holders would. The test of a lease that ends by itself would take a second. */
+async function checkLeases(store: Leases): Promise<Finding> {
+  const [key, holder, other] = [testName(), randomUUID(), randomUUID()]
+  const take = (by: string): Promise<boolean> => withTimeout(store.acquireLease(key, by, TEST_TTL_MS))
+  const wrong = (found: string): Finding => failure('leases', found, 'Processes would mint the same token.')
+  if (!(await take(holder))) return wrong('a free lease cannot be taken')
+  if (await take(other)) return wrong('two holders can take the same lease')
+  if (!(await take(holder))) return wrong('the holder of a lease cannot extend it')
+  await withTimeout(store.releaseLease(key, holder))
+  const isFree = await take(other)
+  await withTimeout(store.releaseLease(key, other))
+  return isFree ? ok('leases', 'takes, extends and frees a lease') : wrong('a lease cannot be freed')
+}
+
+type Messages = Required<Pick<TokenStore, 'publish' | 'subscribe'>>
+
+function hasMessages(store: TokenStore): store is TokenStore & Messages {
+  return store.publish !== undefined && store.subscribe !== undefined
+}
+
+async function checkMessages(store: Messages): Promise<Finding> {
+  const [channel, sent] = [testName(), randomUUID()]
+  let onMessage: (message: string) => void = () => undefined
+  const received = new Promise<string>(resolve => (onMessage = resolve))
+  const subscription = await withTimeout(store.subscribe(channel, { onMessage, onLost: () => undefined }))
+  try {
+    await withTimeout(store.publish(channel, sent))
+    const message = await withTimeout(received).catch(() => undefined)
+    if (message === sent) return ok('messages', 'a message arrives')
+    const found = message === undefined ? 'a message does not arrive' : 'a message arrives altered'
+    return failure('messages', found, 'invalidate() would not reach the memory of other processes.')
+  } finally {
+    await withTimeout(subscription.close()).catch(() => undefined)
+  }
+}
+
+/** In the prefix of the records, because the store may allow no other. */
+function testName(): string {
+  return `vkit:doctor:${randomUUID()}`
 }
 
 type DoctorStore = TokenStore & { readonly disconnect?: () => unknown }
@@ -56,6 +106,25 @@ async function loadStore(file: string): Promise<DoctorStore> {
   return store as DoctorStore
 }
 
-function storeFailure(found: string, advice: string): Finding {
-  return { check: 'store', severity: 'failure', found, advice }
+async function orFailure(check: string, finding: Promise<Finding>): Promise<Finding> {
+  return finding.catch((error: unknown) => failed(check, error))
+}
+
+/** Shows only the name and the code of the error, because a driver's message may contain the password of its URL. */
+function failed(check: string, error: unknown): Finding {
+  const { name, code } = error as NodeJS.ErrnoException
+  const found = `failed (${[name, code].filter(Boolean).join(', ')})`
+  const advice =
+    check === 'store'
+      ? 'Check that the store is running and that its address is correct.'
+      : 'Check the permissions of its user.'
+  return failure(check, found, advice)
+}
+
+function failure(check: string, found: string, advice: string): Finding {
+  return { check, severity: 'failure', found, advice }
+}
+
+function ok(check: string, found: string): Finding {
+  return { check, severity: 'ok', found }
 }
