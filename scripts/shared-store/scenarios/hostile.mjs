@@ -52,6 +52,7 @@ async function flood({ gateway, redis, startWorkers }, forge) {
     'messages sent a second': sent,
     'CPU of a worker for it, s': Math.max(...loud.map(({ cpuSeconds }, i) => cpuSeconds - quiet[i].cpuSeconds)),
     'event loop blocked, ms': Math.max(...loud.map(({ blockedMs }) => blockedMs)),
+    'event loop blocked without it, ms': Math.max(...quiet.map(({ blockedMs }) => blockedMs)),
     'requests to the gateway': sum(Object.values(requests)),
     'failed calls': sum(loud.map(({ failures }) => failures)),
   }

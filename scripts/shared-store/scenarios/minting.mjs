@@ -36,7 +36,7 @@ async function cold({ gateway, openAll, startWorkers }, processes, count) {
 }
 
 async function refresh({ gateway, startWorkers }, processes, count) {
-  const lifetimeMs = 30_000
+  const lifetimeMs = 60_000
   await gateway.call('set', { lifetimeMs })
   const workers = await startWorkers(processes)
   const users = newUsers(count)
