@@ -39,6 +39,16 @@ export const systemClock: Clock = {
     }),
 }
 
+/**
+ * How long the event loop of this process has been busy so far, in milliseconds: then it neither sends nor receives. Time
+ * in which the process had no processor counts too.
+ *
+ * Only the machine's clock knows it; with any other clock it is 0.
+ */
+export function busyMs(clock: Clock): number {
+  return clock === systemClock ? performance.eventLoopUtilization().active : 0
+}
+
 /** Calls `task` after `ms` milliseconds, unless the returned function is called before. */
 export function callAfter(clock: Clock, ms: number, task: () => void): () => void {
   if (clock === systemClock) {

@@ -79,7 +79,7 @@ export class EncryptedStore implements SharedStore {
   async read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined> {
     try {
       const place = this.#placeOf(request, await this.#options.secret.read(deadline))
-      const found = await this.#read(request, place, deadline.signal)
+      const found = await this.#read(request, place, deadline)
       return typeof found === 'string' ? undefined : found
     } catch (error) {
       // No time is left for a mint, and this error names the cause.
@@ -201,8 +201,8 @@ export class EncryptedStore implements SharedStore {
     return true
   }
 
-  async #read(request: TokenRequest, { storeKey, keys }: RecordPlace, signal?: AbortSignal): Promise<StoredToken> {
-    const record = await this.#guard.get(storeKey, signal)
+  async #read(request: TokenRequest, { storeKey, keys }: RecordPlace, call?: Deadline): Promise<StoredToken> {
+    const record = await this.#guard.get(storeKey, call)
     if (record === UNAVAILABLE) return 'unreadable'
     if (record === undefined || record === null) return 'absent'
     try {

@@ -1,5 +1,6 @@
 import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
-import type { Clock } from '../core/clock.js'
+import { busyMs, callAfter, type Clock } from '../core/clock.js'
+import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
 import type { TokenStore } from './shared-store.js'
 
@@ -23,9 +24,9 @@ export interface StoreOutcome {
 
 /** The time limit of an operation. */
 const TIMEOUT_MS = 100
-/** A timer that is later than this shows that the process was busy. */
-const BUSY_MS = 10
-const MAX_BUSY_ROUNDS = 5
+/** If this process is busy, an operation has more time, up to this much in all. */
+const LONGEST_BUSY_MS = 2_000
+const SHORTEST_BUSY_MS = 10
 const FAILURES_TO_PAUSE = 2
 /** Half of each wait is random, because many processes lose the same store at the same time. */
 /** They are tried even while the store is paused: they may still arrive, and no call waits for them then. */
@@ -65,8 +66,8 @@ export class StoreGuard {
   }
 
   /** Returns the stored text. */
-  get(key: string, signal?: AbortSignal): Promise<unknown> {
-    return this.#run('get', () => this.#store.get(key), signal).value
+  get(key: string, call?: Pick<Deadline, 'onAbort'>): Promise<unknown> {
+    return this.#run('get', () => this.#store.get(key), call).value
   }
 
   set(key: string, value: string, ttlMs: number): StoreOutcome {
@@ -95,7 +96,7 @@ export class StoreGuard {
     this.#pause = { ...this.#pause, until: this.#clock.monotonic() }
   }
 
-  #run(operation: Operation, task: () => unknown, signal?: AbortSignal): StoreOutcome {
+  #run(operation: Operation, task: () => unknown, call?: Pick<Deadline, 'onAbort'>): StoreOutcome {
     const pause = this.#pause
     const isProbe = pause !== undefined && this.#isProbe(operation, pause)
     if (pause && !isProbe && !ALWAYS.has(operation)) return NOTHING
@@ -104,7 +105,7 @@ export class StoreGuard {
     if (isProbe) this.#startPause(pause.cause)
     // `new Promise`, because a store may throw synchronously.
     const settled = new Promise<unknown>(resolve => resolve(task()))
-    const value = this.#withTimeout(operation, settled, { signal, isProbe })
+    const value = this.#withTimeout(operation, settled, { call, isProbe })
     return { value: pause ? NOTHING.value : value, settled: UNTRACKED.has(operation) ? settled : this.#track(settled) }
   }
 
@@ -132,37 +133,51 @@ export class StoreGuard {
     return tracked
   }
 
-  async #withTimeout(operation: Operation, settled: Promise<unknown>, { signal, isProbe }: Watch): Promise<unknown> {
-    const timer = new AbortController()
-    const stop = (): void => timer.abort()
-    signal?.addEventListener('abort', stop)
+  #withTimeout(operation: Operation, settled: Promise<unknown>, { call, isProbe }: Watch): Promise<unknown> {
     const startedAt = this.#clock.monotonic()
-    const timeout = this.#sleep(timer.signal).then(() => TIMED_OUT)
-    try {
-      const value = await Promise.race([settled, timeout])
+    return new Promise(resolve => {
+      let isDone = false
+      const end = (result: () => unknown): void => {
+        if (isDone) return
+        isDone = true
+        for (const stop of stops) stop()
+        resolve(result())
+      }
+      const stops = [this.#afterTimeLimit(() => end(() => this.#fail(operation, 'timeout', startedAt)))]
       // The call or the client has ended, which does not show whether the store works.
-      if (value === TIMED_OUT && signal?.aborted) return UNAVAILABLE
-      if (value === TIMED_OUT) return this.#fail(operation, 'timeout', startedAt)
-      this.#recover(operation, isProbe)
-      return value
-    } catch {
-      return this.#fail(operation, 'error', startedAt)
-    } finally {
-      stop()
-      signal?.removeEventListener('abort', stop)
-    }
+      if (call) stops.push(call.onAbort(() => end(() => UNAVAILABLE)))
+      settled.then(
+        value =>
+          end(() => {
+            this.#recover(operation, isProbe)
+            return value
+          }),
+        () => end(() => this.#fail(operation, 'error', startedAt)),
+      )
+    })
   }
 
-  /** Waits for the time limit, without the time in which this process was too busy to send or receive anything. */
-  async #sleep(signal: AbortSignal): Promise<void> {
-    let leftMs = TIMEOUT_MS
-    for (let round = 0; leftMs > BUSY_MS && round < MAX_BUSY_ROUNDS && !signal.aborted; round++) {
-      const startedAt = this.#clock.monotonic()
-      await this.#clock.sleep(leftMs, signal)
-      leftMs = Math.min(TIMEOUT_MS, this.#clock.monotonic() - startedAt - leftMs)
+  /**
+   * Calls `task` after the time limit, unless the returned function is called before.
+   *
+   * The time does not count in which this process was too busy to send or to receive.
+   */
+  #afterTimeLimit(task: () => void): () => void {
+    const endsAt = this.#clock.monotonic() + LONGEST_BUSY_MS
+    let stop = (): void => undefined
+    const wait = (ms: number): void => {
+      const [startedAt, busyBefore] = [this.#clock.monotonic(), busyMs(this.#clock)]
+      stop = callAfter(this.#clock, ms, () => {
+        const now = this.#clock.monotonic()
+        const lostMs = Math.max(now - startedAt - ms, busyMs(this.#clock) - busyBefore)
+        const leftMs = Math.min(ms, lostMs, endsAt - now)
+        if (leftMs > SHORTEST_BUSY_MS) wait(leftMs)
+        // A response that has arrived is read in the next turn of the event loop.
+        else setImmediate(task)
+      })
     }
-    // A response that has arrived is read in the next turn of the event loop.
-    await nextTurn()
+    wait(TIMEOUT_MS)
+    return () => stop()
   }
 
   #fail(operation: Operation, reason: 'timeout' | 'error', startedAt: number): typeof UNAVAILABLE {
@@ -195,16 +210,10 @@ export class StoreGuard {
 }
 
 interface Watch {
-  readonly signal: AbortSignal | undefined
+  readonly call: Pick<Deadline, 'onAbort'> | undefined
   readonly isProbe: boolean
 }
 
 function healthy(): { failures: number; failedAt: number } {
   return { failures: 0, failedAt: -Infinity }
-}
-
-const TIMED_OUT = Symbol('timed out')
-
-function nextTurn(): Promise<void> {
-  return new Promise(resolve => setImmediate(resolve))
 }

@@ -1,13 +1,14 @@
 import { describe, expect, it } from '@jest/globals'
 import { systemClock } from '../../../lib/core/clock.js'
 import { Events } from '../../../lib/core/events.js'
+import { Deadline } from '../../../lib/core/deadline.js'
 import { StoreGuard, UNAVAILABLE } from '../../../lib/store/store-guard.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { recordEvents } from '../../support/gateway.js'
 import { seededRandom } from '../../support/random.js'
 
 const never = (): Promise<unknown> => new Promise(() => undefined)
-const idle = new AbortController().signal
+const idle = { onAbort: () => () => undefined }
 
 function setUp(get: () => unknown = () => 'value') {
   const clock = new FakeClock()
@@ -83,7 +84,7 @@ describe('StoreGuard', () => {
 
   it('counts a hundred operations that fail together as one failure', async () => {
     const { guard, clock, types } = setUp(never)
-    const failing = Array.from({ length: 100 }, () => guard.get('key', new AbortController().signal))
+    const failing = Array.from({ length: 100 }, () => guard.get('key', idle))
     await timed(clock, Promise.all(failing))
     expect(types()).toEqual(Array(100).fill('store-failure'))
     expect(await timed(clock, guard.get('key', idle))).toEqual([UNAVAILABLE, 100])
@@ -230,10 +231,10 @@ describe('StoreGuard', () => {
 
   it('does not count the end of a call as a failure of the store', async () => {
     const { guard, events, clock } = setUp(never)
-    const call = new AbortController()
-    const value = guard.get('key', call.signal)
-    call.abort(new Error('deadline'))
-    expect(await value).toBe(UNAVAILABLE)
+    const call = new Deadline(clock, 15_000, () => new Error('late'))
+    const value = guard.get('key', call)
+    call.cancel(new Error('the client is closed'))
+    expect([await value, await guard.get('key', call)]).toEqual([UNAVAILABLE, UNAVAILABLE])
     await clock.advance(1_000)
     expect(events).toEqual([])
     expect(clock.sleepers).toBe(0)
