@@ -11,6 +11,7 @@ const EXAMPLES = {
   next: './next/server.js',
   lambda: './lambda/invoke.js',
   script: './script/mint-tokens.js',
+  fleet: './fleet/processes.js',
 }
 
 const [name = 'express', ...args] = process.argv.slice(2)

@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { installCopy } from '../../support/docs/package-copy.js'
 import { afterThisTest, startGateway } from '../../support/gateway.js'
 import { itWith, posix } from '../../support/needs.js'
+import { redisOnPath } from '../../support/servers.js'
 
 /** Each test starts one or two processes, which is slow on a busy machine. */
 jest.setTimeout(30_000)
@@ -141,7 +142,7 @@ describe('an example', () => {
   it('that does not exist is reported by name', async () => {
     const { code, errors } = await ended(run(['examples/start.js', 'koa']))
     expect(code).toBe(1)
-    expect(errors).toBe('Unknown example: koa. Examples: express, fastify, hono, next, lambda, script\n')
+    expect(errors).toBe('Unknown example: koa. Examples: express, fastify, hono, next, lambda, script, fleet\n')
   })
 })
 
@@ -190,6 +191,24 @@ it('the script example mints a token for each user on its command line', async (
     { ...TOKEN, identity: 'alice' },
     { ...TOKEN, identity: 'bob' },
   ])
+})
+
+itWith(redisOnPath, 'the processes of the fleet example mint once, and an invalidation reaches both', async () => {
+  const { code, out, errors } = await ended(run(['examples/start.js', 'fleet', 'bob']))
+  expect({ code, errors }).toEqual({ code: 0, errors: '' })
+  expect(out.split('\n').slice(1, -1)).toEqual([
+    'Both processes needed a token for bob at the same time.',
+    '  mints: 1, same token: true',
+    'Process 1 called invalidate. Process 2 has removed the token from its memory.',
+    'Both processes needed a token again.',
+    '  mints: 2, same token: true, new: true',
+  ])
+})
+
+it('the fleet example reports that it needs a Redis', async () => {
+  const { code, errors } = await ended(run(['examples/start.js', 'fleet'], { PATH: '/nowhere', REDIS_URL: '' }))
+  const message = 'The fleet example needs redis-server on PATH, or the URL of a Redis in REDIS_URL.\n'
+  expect({ code, errors }).toEqual({ code: 1, errors: message })
 })
 
 it("the route handler of the Next example responds to a Request like that of Next's server", async () => {
