@@ -24,7 +24,7 @@ export {
 } from './core/vkit-error.js'
 export type { VKitTraceOutcome } from './core/tracing.js'
 export type { SanitizedCause } from './core/sanitize-cause.js'
-export type { StoreFailureReason, VKitEvent, VKitEventListener, VKitEventType } from './core/events.js'
+export type { StoreFailureReason, StoreOperation, VKitEvent, VKitEventListener, VKitEventType } from './core/events.js'
 export type {
   CacheOptions,
   CloseOptions,

@@ -21,8 +21,8 @@ export interface CacheOptions {
    */
   readonly minValidityMs?: number | undefined
   /**
-   * Shares encrypted tokens between processes: any object with the `get`, `set(key, value, ttlMs)` and `delete` of
-   * Keyv.
+   * Shares encrypted tokens between processes: `createRedisStore(client)` of `@video-io/videokit-nodejs/redis`, or any
+   * object with the `get`, `set(key, value, ttlMs)` and `delete` of Keyv.
    */
   readonly store?: TokenStore | undefined
 }
