@@ -38,5 +38,5 @@ export type {
 } from './options/types.js'
 export type { SecretProvider } from './secret/app-secret.js'
 export type { SessionToken } from './token/session-token.js'
-export type { StoreListener, StoreSubscription, TokenStore } from './store/shared-store.js'
+export type { StoreListener, StoreSubscription, TokenStore } from './store/token-store.js'
 export type { CacheMode, Scope } from './token/token-request.js'

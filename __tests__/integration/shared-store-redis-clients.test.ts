@@ -113,10 +113,12 @@ describeWith(redisOnPath, 'createRedisStore on a real Redis', () => {
       expect(await store.acquireLease(KEY, 'other', HOUR)).toBe(true)
     })
 
-    it('rejects if the value of another type is in the place of a record or a lease', async () => {
+    it('replaces a value of another type in the place of a record, and rejects one in the place of a lease', async () => {
       await admin.sendCommand(['LPUSH', KEY, 'x'])
       await admin.sendCommand(['LPUSH', `{${KEY}}:lease`, 'x'])
-      await expect(rejection(() => store.get(KEY))).resolves.toContain('WRONGTYPE')
+      expect(await store.get(KEY)).toBeUndefined()
+      await store.set(KEY, 'value', HOUR)
+      expect(await store.get(KEY)).toBe('value')
       await expect(rejection(() => store.acquireLease(KEY, 'holder', HOUR))).resolves.toContain('WRONGTYPE')
     })
 

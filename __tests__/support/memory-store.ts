@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/index.js'
-import type { StoreListener, StoreSubscription, TokenStore } from '../../lib/store/shared-store.js'
+import type { StoreListener, StoreSubscription, TokenStore } from '../../lib/store/token-store.js'
 
 type Operation = keyof TokenStore
 

@@ -7,7 +7,7 @@ import { refuseBrowser } from '../core/server-only.js'
 import type { Agents } from '../gateway/connection.js'
 import { resolveSecret } from '../secret/app-secret.js'
 import type { SecretSource } from '../secret/secret-source.js'
-import type { TokenStore } from '../store/shared-store.js'
+import type { TokenStore } from '../store/token-store.js'
 import {
   config,
   duration,

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js'
 import type { VKitEventListener } from '../core/events.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { SecretProvider } from '../secret/app-secret.js'
-import type { TokenStore } from '../store/shared-store.js'
+import type { TokenStore } from '../store/token-store.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { CacheMode, Scope } from '../token/token-request.js'
 

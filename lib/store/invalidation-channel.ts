@@ -7,7 +7,7 @@ import { RateLimit } from '../core/rate-limit.js'
 import { channelOf, isAuthentic, openMessage, sealMessage, type Invalidation } from './invalidation-message.js'
 import { MAX_RECORD_LENGTH } from './max-record-length.js'
 import { UnusableRecord, type StoreKeys } from './record-crypto.js'
-import type { StoreSubscription, TokenStore } from './shared-store.js'
+import type { StoreSubscription, TokenStore } from './token-store.js'
 import { UNAVAILABLE, type StoreGuard } from './store-guard.js'
 
 export interface InvalidationChannelOptions {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Random } from '../core/backoff.js'
 import { callAfter, type Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
-import type { TokenStore } from './shared-store.js'
+import type { TokenStore } from './token-store.js'
 import { UNAVAILABLE, type StoreGuard } from './store-guard.js'
 
 export interface LeasesOptions {

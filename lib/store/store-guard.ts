@@ -2,7 +2,7 @@ import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import { busyMs, callAfter, type Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
-import type { TokenStore } from './shared-store.js'
+import type { TokenStore } from './token-store.js'
 
 type Operation = 'get' | 'set' | 'delete' | 'publish' | 'lease'
 

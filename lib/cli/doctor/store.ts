@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { TokenStore } from '../../store/shared-store.js'
+import type { TokenStore } from '../../store/token-store.js'
 import type { Finding } from './report.js'
 import { withTimeout } from './with-timeout.js'
 

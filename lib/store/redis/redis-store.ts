@@ -1,6 +1,6 @@
 import { VKitConfigError } from '../../core/errors.js'
 import { MAX_RECORD_LENGTH } from '../max-record-length.js'
-import type { TokenStore } from '../shared-store.js'
+import type { TokenStore } from '../token-store.js'
 import type { RedisCommands } from './connection.js'
 import { ioredisCommands, isIoredis, type IoredisClient, type IoredisCluster } from './ioredis.js'
 import { isNodeRedis, nodeRedisCommands, type NodeRedisClient, type NodeRedisCluster } from './node-redis.js'
@@ -24,7 +24,7 @@ export type RedisStore = Required<TokenStore>
 export function createRedisStore(client: RedisClient): RedisStore {
   const commands = commandsOf(client)
   return {
-    get: async key => textOf(await commands.getRange(key, MAX_RECORD_LENGTH)),
+    get: async key => textOf(await commands.getRange(key, MAX_RECORD_LENGTH).catch(absentIfWrongType)),
     set: async (key, value, ttlMs) => {
       const reply = await commands.set(key, value, ttlMs)
       if (scalarOf(reply) !== 'OK') throw new Error('Redis has not stored the record.')
@@ -53,6 +53,12 @@ function commandsOf(client: unknown): RedisCommands {
     'createRedisStore needs a client of node-redis (createClient, createCluster) or ioredis (Redis, Cluster), ' +
       'version 5 or later. Pass the client itself, not a promise, a URL or options. With Sentinel, use ioredis.',
   )
+}
+
+/** A writer of Redis can store a list where a record belongs. That must not look as if Redis failed; SET replaces it. */
+function absentIfWrongType(error: unknown): string {
+  if (error instanceof Error && error.message.startsWith('WRONGTYPE')) return ''
+  throw error
 }
 
 /** In the slot of the record, because a cluster hashes only the part in braces. */

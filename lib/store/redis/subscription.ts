@@ -1,5 +1,5 @@
 import { MAX_RECORD_LENGTH } from '../max-record-length.js'
-import type { StoreListener, StoreSubscription } from '../shared-store.js'
+import type { StoreListener, StoreSubscription } from '../token-store.js'
 import type { Subscriber } from './connection.js'
 
 /** A server that accepts connections but does not respond would otherwise collect one connection per attempt. */
