@@ -12,6 +12,10 @@ interface Entry {
 export class MemoryStore implements Required<TokenStore> {
   /** Every operation, before it is held. A test may empty it. */
   readonly operations: { readonly operation: Operation; readonly key: string }[] = []
+  /** What was published, for a test that replays or alters it with `publish`. */
+  readonly messages: { readonly channel: string; readonly message: string }[] = []
+  /** These operations reject. */
+  readonly failing = new Set<Operation>()
   /** If true, `subscribe` rejects. */
   refusesSubscriptions = false
   /** If true, `publish` resolves, and no subscription gets the message. */
@@ -55,6 +59,7 @@ export class MemoryStore implements Required<TokenStore> {
 
   async publish(channel: string, message: string): Promise<void> {
     await this.#pass('publish', channel)
+    this.messages.push({ channel, message })
     if (this.losesMessages) return
     for (const listener of [...(this.#channels.get(channel) ?? [])]) listener.onMessage(message)
   }
@@ -108,6 +113,7 @@ export class MemoryStore implements Required<TokenStore> {
   async #pass(operation: Operation, key: string): Promise<void> {
     this.operations.push({ operation, key })
     await this.#gates.get(operation)
+    if (this.failing.has(operation)) throw new Error(`no ${operation}`)
   }
 
   #entry(value: string, ttlMs: number): Entry {
