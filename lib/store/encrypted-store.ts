@@ -35,6 +35,8 @@ type Change = () => Promise<StoreOutcome | undefined>
 
 /** Invalidations to be sent again, the newest ones. */
 const MAX_UNSENT = 1_000
+/** So many are sent again at each ping, because more would be a flood to the other processes. */
+const MAX_UNSENT_PER_PING = 100
 const MAX_RELOADS = 1_000
 const MS_BETWEEN_RELOADS = 1_000
 
@@ -69,6 +71,7 @@ export class EncryptedStore implements SharedStore {
       guard: this.#guard,
       onInvalidation: (invalidation, keys) => this.#receive(invalidation, keys),
       onStart: () => this.#catchUp(),
+      onPing: () => this.#sendAgain(MAX_UNSENT_PER_PING),
     })
   }
 
@@ -105,7 +108,7 @@ export class EncryptedStore implements SharedStore {
     const written = this.#change(key, () => this.#set(request, recorded))
     const done = written.then(({ accepted }) => accepted)
     // Afterwards, because another process that drops its token then reads this one.
-    const announced = isAnnounced ? done.then(() => this.#channels.publish({ request, untilMs })) : undefined
+    const announced = isAnnounced ? done.then(() => this.#announce({ request, untilMs })) : undefined
     await this.#whilePending(announced ?? written)
     await done
   }
@@ -117,13 +120,17 @@ export class EncryptedStore implements SharedStore {
 
   async invalidate(request: TokenRequest, sessionToken?: string): Promise<void> {
     const key = requestKey(request)
-    const { now, serverNowMs } = this.#serverTime.read()
-    if (sessionToken === undefined) this.#tombstones.addUntil(key, serverNowMs ?? now.wall)
-    else this.#tombstones.addToken(key, text => text === sessionToken)
-    // If only the local clock is known, it may be behind the mint of a token that others have.
-    const untilMs = serverNowMs ?? Math.max(now.wall, await this.#lastMintMs(request))
-    if (sessionToken === undefined) this.#tombstones.addUntil(key, untilMs)
-    await this.#spread({ request, untilMs, sessionToken }, { onlyCovered: sessionToken !== undefined })
+    const { now, serverNowMs = now.wall } = this.#serverTime.read()
+    if (sessionToken !== undefined) {
+      this.#tombstones.addToken(key, text => text === sessionToken)
+      return this.#spread({ request, untilMs: serverNowMs, sessionToken }, { onlyCovered: true })
+    }
+    // A clock may be wrong: it must be later than every invalidation and mint that is known, or others ignore it.
+    const laterMs = Math.max(serverNowMs, (this.#tombstones.untilMs(key) ?? -Infinity) + 1)
+    this.#tombstones.addUntil(key, laterMs)
+    const untilMs = Math.max(laterMs, await this.#recordedMs(request))
+    this.#tombstones.addUntil(key, untilMs)
+    await this.#spread({ request, untilMs }, { onlyCovered: false })
   }
 
   remove(request: TokenRequest): void {
@@ -142,6 +149,11 @@ export class EncryptedStore implements SharedStore {
     this.#channels.close()
   }
 
+  /** Tells the other processes of a reload; again later, if the store does not accept that now. */
+  async #announce(invalidation: OwnInvalidation): Promise<void> {
+    if (!(await this.#channels.publish(invalidation))) this.#keepUnsent(invalidation)
+  }
+
   /** Lets `flush` wait for a change. */
   async #whilePending(change: Promise<unknown>): Promise<void> {
     this.#pendingWrites.add(change)
@@ -157,7 +169,13 @@ export class EncryptedStore implements SharedStore {
     const sent = this.#withPlace(request, () => this.#channels.publish(invalidation)).catch(() => false)
     const { accepted } = await removed
     const isDone = [await accepted, await sent].every(Boolean)
-    if (isDone) return
+    if (!isDone) this.#keepUnsent(invalidation)
+  }
+
+  #keepUnsent(invalidation: OwnInvalidation): void {
+    const { request, sessionToken } = invalidation
+    // An invalidation of one token must not replace that of all.
+    const key = plainJson([requestKey(request), sessionToken ?? ''])
     this.#unsent.delete(key)
     const [oldest] = this.#unsent.keys()
     if (oldest !== undefined && this.#unsent.size >= MAX_UNSENT) this.#unsent.delete(oldest)
@@ -167,11 +185,16 @@ export class EncryptedStore implements SharedStore {
   /** The subscription has started: tells what could not be told before, and asks the cache to check its tokens. */
   #catchUp(): void {
     this.#guard.probeNow()
-    const unsent = [...this.#unsent.values()]
-    this.#unsent.clear()
-    // Only what is covered, because the store may have a newer token meanwhile.
-    for (const invalidation of unsent) void this.#spread(invalidation, { onlyCovered: true })
+    this.#sendAgain(MAX_UNSENT)
     this.#listener?.onGapEnd()
+  }
+
+  #sendAgain(max: number): void {
+    for (const [key, invalidation] of [...this.#unsent].slice(0, max)) {
+      this.#unsent.delete(key)
+      // Only what is covered, because the store may have a newer token meanwhile.
+      void this.#spread(invalidation, { onlyCovered: true })
+    }
   }
 
   #receive({ request, untilMs, tokenMac }: Invalidation, keys: StoreKeys): void {
@@ -180,13 +203,15 @@ export class EncryptedStore implements SharedStore {
     if (tokenMac !== undefined) this.#tombstones.addToken(key, isToken)
     // An old message that is sent again must not do anything.
     else if (!this.#tombstones.addUntil(key, untilMs)) return
-    const { now, serverNowMs = now.wall } = this.#serverTime.read()
+    const { serverNowMs } = this.#serverTime.read()
     const covers = ({ sessionToken, expiresAt }: Dated, lifetimeMs: number): boolean =>
       tokenMac === undefined
         ? isMintedUntil(untilMs, { sessionToken, mintedAtMs: mintedAtMs({ expiresAt }, lifetimeMs) })
         : isToken(sessionToken)
+    // If the gateway's time is not known, any mint in flight may be older.
+    const olderMs = serverNowMs === undefined ? -Infinity : serverNowMs - untilMs - TOLERANCE_MS
     // A mint that is in flight returns another token than the one that is named.
-    const ageMs = tokenMac === undefined ? serverNowMs - untilMs - TOLERANCE_MS : Infinity
+    const ageMs = tokenMac === undefined ? olderMs : Infinity
     const evicted = this.#listener?.onInvalidation({ request, covers, ageMs }) ?? false
     this.#options.events.emit({ type: 'invalidation-received', evicted })
     // This process may have stored the token after the other one removed it.
@@ -196,7 +221,7 @@ export class EncryptedStore implements SharedStore {
   #mayAnnounceReload(key: string): boolean {
     const at = this.#options.clock.monotonic()
     const last = this.#reloads.get(key, DEFAULTS)
-    if (!this.#channels.areOpen || (last && at - last.at < MS_BETWEEN_RELOADS)) return false
+    if (!this.#channels.canPublish || (last && at - last.at < MS_BETWEEN_RELOADS)) return false
     this.#reloads.set(key, { at }, DEFAULTS)
     return true
   }
@@ -261,12 +286,13 @@ export class EncryptedStore implements SharedStore {
     }
   }
 
-  /** When the stored token was minted, by the gateway's clock; `-Infinity` if that is not known. */
-  async #lastMintMs(request: TokenRequest): Promise<number> {
+  /** The earliest time of an invalidation that covers the stored token; `-Infinity` if that is not known. */
+  async #recordedMs(request: TokenRequest): Promise<number> {
     if (!this.#options.store.publish) return -Infinity
     return this.#withPlace(request, async ({ storeKey, keys }) => {
       const record = await this.#guard.get(storeKey)
-      return datedTokenOf(await openRecord(record, storeKey, keys)).mintedAtMs
+      const { mintedAtMs, afterMs = -Infinity } = datedTokenOf(await openRecord(record, storeKey, keys))
+      return Math.max(mintedAtMs, afterMs + 1)
     }).catch(() => -Infinity)
   }
 

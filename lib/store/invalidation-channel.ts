@@ -1,10 +1,17 @@
 import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
-import { copyText } from '../core/copy-text.js'
 import type { Events } from '../core/events.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
+import { onAbort } from '../core/on-abort.js'
 import { RateLimit } from '../core/rate-limit.js'
-import { channelOf, isAuthentic, openMessage, sealMessage, type Invalidation } from './invalidation-message.js'
+import {
+  channelOf,
+  isAuthentic,
+  messageIdOf,
+  openMessage,
+  sealMessage,
+  type Invalidation,
+} from './invalidation-message.js'
 import { MAX_RECORD_LENGTH } from './max-record-length.js'
 import { UnusableRecord, type StoreKeys } from './record-crypto.js'
 import type { StoreSubscription, TokenStore } from './token-store.js'
@@ -22,6 +29,8 @@ export interface InvalidationChannelOptions {
   readonly onInvalidation: (invalidation: Invalidation) => void
   /** Called when the subscription starts, and when it starts again: messages may have been missed before. */
   readonly onStart: () => void
+  /** Called every few seconds while messages arrive. */
+  readonly onPing: () => void
 }
 
 const SUBSCRIBE_TIMEOUT_MS = 5_000
@@ -32,6 +41,8 @@ const PING_TIMEOUT_MS = 2_000
 /** In units of one check of an HMAC, which takes about 5 µs; so messages take at most a twentieth of the CPU time. */
 const UNITS_PER_SECOND = 10_000
 const UNITS_PER_DECRYPTION = 40
+/** A longer message takes a unit more for each of these. */
+const CHARACTERS_PER_UNIT = 8_192
 const FLOOD_PAUSE_MS = 1_000
 /** Forged messages must not flood the log. */
 const REFUSALS_PER_SECOND = 1
@@ -53,6 +64,7 @@ export class InvalidationChannel {
   readonly #refusals: RateLimit
   /** The last authentic messages, and those that this process sent. */
   readonly #seen = makeLru({ max: MAX_SEEN })
+  #isSubscribed = false
   #isFlooded = false
 
   constructor(options: InvalidationChannelOptions) {
@@ -66,8 +78,8 @@ export class InvalidationChannel {
   async publish(invalidation: Invalidation): Promise<boolean> {
     const { guard, keys, origin, events } = this.#options
     const message = await sealMessage(invalidation, origin, keys).catch(() => undefined)
-    if (message === undefined) return false
-    this.#seen.set(idOf(message), SEEN, DEFAULTS)
+    if (message === undefined || this.#isClosed()) return false
+    this.#seen.set(messageIdOf(message), SEEN, DEFAULTS)
     if ((await guard.publish(channelOf(keys), message).value) === UNAVAILABLE) return false
     events.emit({ type: 'invalidation-sent' })
     return true
@@ -89,7 +101,10 @@ export class InvalidationChannel {
       const subscription = await this.#subscribe()
       if (subscription) {
         failures = 0
+        this.#isSubscribed = true
+        this.#start()
         await subscription.end
+        this.#isSubscribed = false
         if (!this.#isClosed()) events.emit({ type: 'subscription-loss', reason: 'connection' })
       }
       await clock.sleep(backoffMs(failures, RETRIES, random), signal)
@@ -106,18 +121,18 @@ export class InvalidationChannel {
         onLost: () => lost.abort('lost'),
       })
     const pending = task()
-    const subscription = await this.#inTime(SUBSCRIBE_TIMEOUT_MS, pending).catch(() => undefined)
-    if (!subscription || this.#isClosed()) {
+    const subscription = await this.#inTime(SUBSCRIBE_TIMEOUT_MS, pending, lost.signal).catch(() => undefined)
+    if (!subscription || lost.signal.aborted) {
       // It may still come.
       void pending.then(close, () => undefined)
       if (!this.#isClosed()) events.emit({ type: 'store-failure', operation: 'subscribe', reason: 'error' })
       return undefined
     }
-    this.#start()
     return { end: this.#untilLost(subscription, lost.signal).finally(() => close(subscription)) }
   }
 
   #start(): void {
+    if (this.#isFlooded || !this.#isSubscribed || this.#isClosed()) return
     this.#options.events.emit({ type: 'subscription-start' })
     this.#options.onStart()
   }
@@ -127,16 +142,21 @@ export class InvalidationChannel {
       await this.#options.clock.sleep(PING_EVERY_MS, lost)
       if (lost.aborted) return
       const ping = new Promise<unknown>(resolve => resolve(subscription.ping?.())).then(() => true)
-      if (!(await this.#inTime(PING_TIMEOUT_MS, ping).catch(() => false))) return
+      if (!(await this.#inTime(PING_TIMEOUT_MS, ping, lost).catch(() => false)) || lost.aborted) return
+      this.#options.onPing()
     }
   }
 
-  /** Returns the result of `task`, or undefined after `ms`. */
-  async #inTime<T>(ms: number, task: Promise<T>): Promise<T | undefined> {
+  /** Returns the result of `task`, or undefined after `ms` or when the subscription ends. */
+  async #inTime<T>(ms: number, task: Promise<T>, lost: AbortSignal): Promise<T | undefined> {
     const timer = new AbortController()
+    const stop = onAbort(lost, () => timer.abort('lost'))
+    // `onAbort` is for signals that may abort later.
+    if (lost.aborted) timer.abort('lost')
     try {
       return await Promise.race([task, this.#options.clock.sleep(ms, timer.signal).then(() => undefined)])
     } finally {
+      stop()
       timer.abort('done')
     }
   }
@@ -144,9 +164,10 @@ export class InvalidationChannel {
   #receive(message: unknown): void {
     const { keys } = this.#options
     if (this.#isFlooded || this.#isClosed()) return
-    if (!this.#units.spend(1)) return this.#pauseInFlood()
-    if (typeof message !== 'string' || message.length > MAX_RECORD_LENGTH) return this.#refuse()
-    const id = idOf(message)
+    const isReadable = typeof message === 'string' && message.length <= MAX_RECORD_LENGTH
+    if (!this.#units.spend(1 + (isReadable ? message.length / CHARACTERS_PER_UNIT : 0))) return this.#pauseInFlood()
+    if (!isReadable) return this.#refuse()
+    const id = messageIdOf(message)
     if (this.#seen.has(id, DEFAULTS)) return
     if (!isAuthentic(message, keys)) return this.#refuse()
     if (!this.#units.spend(UNITS_PER_DECRYPTION)) return this.#pauseInFlood()
@@ -175,14 +196,9 @@ export class InvalidationChannel {
     this.#options.events.emit({ type: 'subscription-loss', reason: 'flood' })
     void this.#options.clock.sleep(FLOOD_PAUSE_MS, this.#closing.signal).then(() => {
       this.#isFlooded = false
-      if (!this.#isClosed()) this.#start()
+      this.#start()
     })
   }
-}
-
-/** The HMAC, copied, because a slice would keep the whole message in memory. */
-function idOf(message: string): string {
-  return copyText(message.slice(0, message.indexOf('.')))
 }
 
 function close(subscription: StoreSubscription | undefined): void {

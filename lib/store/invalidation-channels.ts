@@ -32,15 +32,15 @@ export class InvalidationChannels {
   }
 
   /** Whether this process can tell others. */
-  get areOpen(): boolean {
-    return this.#channels.length > 0
+  get canPublish(): boolean {
+    const { store } = this.#options
+    return Boolean(store.publish && store.subscribe) && !this.#closed
   }
 
   /** Joins the processes with the app secret of these keys. */
   use(keys: StoreKeys): void {
-    const { store } = this.#options
     const [current, ...others] = this.#channels
-    if (current?.keys.id === keys.id || this.#closed || !store.publish || !store.subscribe) return
+    if (current?.keys.id === keys.id || !this.canPublish) return
     const known = others.find(other => other.keys.id === keys.id)
     const used = [known ?? { keys, channel: this.#open(keys) }, ...(current ? [current] : [])]
     for (const other of others) if (!used.includes(other)) other.channel.close()
