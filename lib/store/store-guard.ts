@@ -28,12 +28,13 @@ const TIMEOUT_MS = 100
 const LONGEST_BUSY_MS = 2_000
 const SHORTEST_BUSY_MS = 10
 const FAILURES_TO_PAUSE = 2
-/** Half of each wait is random, because many processes lose the same store at the same time. */
 /** They are tried even while the store is paused: they may still arrive, and no call waits for them then. */
 const ALWAYS = new Set<Operation>(['delete', 'publish'])
 /** A failure of one of them does not pause the store, which is of use without them. */
 const OPTIONAL = new Set<Operation>(['publish', 'lease'])
+/** They change nothing that lasts. */
 const UNTRACKED = new Set<Operation>(['get', 'lease'])
+/** Half of each wait is random, because many processes lose the same store at the same time. */
 const PAUSES: Backoff = { firstMs: 1_000, longestMs: 30_000, jitter: 0.5 }
 /** The maximum number of tracked pending writes. */
 const MAX_PENDING_WRITES = 1_000
@@ -109,9 +110,9 @@ export class StoreGuard {
     return { value: pause ? NOTHING.value : value, settled: UNTRACKED.has(operation) ? settled : this.#track(settled) }
   }
 
-  /** Removals may be rare, so any operation can end a pause that they caused. */
+  /** Removals may be rare, so any operation that shows whether the store works can end a pause that they caused. */
   #isProbe(operation: Operation, { until, cause }: { until: number; cause: Operation }): boolean {
-    return this.#clock.monotonic() >= until && (operation === cause || cause === 'delete')
+    return this.#clock.monotonic() >= until && (operation === cause || (cause === 'delete' && !OPTIONAL.has(operation)))
   }
 
   /** Tracks a write until the store is done with it, or there are too many newer ones. */

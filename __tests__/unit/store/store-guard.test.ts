@@ -18,6 +18,8 @@ function setUp(get: () => unknown = () => 'value') {
     get: (key: string): unknown => (calls.push(`get ${key}`), store.respond()),
     set: (key: string): unknown => (calls.push(`set ${key}`), store.respond()),
     delete: (key: string): unknown => (calls.push(`delete ${key}`), store.respond()),
+    publish: (channel: string): unknown => (calls.push(`publish ${channel}`), store.respond()),
+    subscribe: never as () => Promise<never>,
     respond: get,
   }
   const guard = new StoreGuard({ store, clock, events: new Events(onEvent), random: seededRandom() })
@@ -227,6 +229,40 @@ describe('StoreGuard', () => {
     expect(await timed(clock, guard.delete('key').value)).toEqual([UNAVAILABLE, 0])
     await timed(clock, guard.set('key', 'value', 1).value)
     expect(calls).toEqual(['get key', 'get key', 'delete key'])
+  })
+
+  it('sends messages even while paused, without delaying a caller', async () => {
+    const { guard, clock, calls } = setUp(never)
+    await timed(clock, guard.get('key', idle))
+    await timed(clock, guard.get('key', idle))
+    expect(await timed(clock, guard.publish('channel', 'text').value)).toEqual([UNAVAILABLE, 0])
+    expect(calls).toEqual(['get key', 'get key', 'publish channel'])
+  })
+
+  it.each<[string, (guard: StoreGuard) => Promise<unknown>]>([
+    ['messages', guard => guard.publish('channel', 'text').value],
+    ['leases', guard => guard.lease(never)],
+  ])('does not pause a store that fails only with %s', async (_, fail) => {
+    const { guard, store, clock, events, types } = setUp()
+    store.publish = never
+    for (let call = 0; call < 5; call++) expect(await timed(clock, fail(guard))).toEqual([UNAVAILABLE, 100])
+    expect(types()).toEqual(Array(5).fill('store-failure'))
+    expect(events).not.toContainEqual(expect.objectContaining({ reason: 'error' }))
+    expect(await guard.get('key', idle)).toBe('value')
+  })
+
+  it('does not probe a paused store with messages and leases, whose failure would show nothing', async () => {
+    const { guard, store, clock, types } = setUp()
+    store.delete = never
+    for (let call = 0; call < 2; call++) await timed(clock, guard.delete('key').value)
+    await clock.advance(1_000)
+    await guard.publish('channel', 'text').value
+    expect(await guard.lease(() => true)).toBe(UNAVAILABLE)
+    await clock.advance(0)
+    expect(types().slice(2)).toEqual(['store-pause'])
+    await guard.get('key', idle)
+    await clock.advance(0)
+    expect(types().slice(3)).toEqual(['store-pause', 'store-resume'])
   })
 
   it('does not count the end of a call as a failure of the store', async () => {
