@@ -27,6 +27,8 @@ export interface Flight {
   isAwaited: boolean
   /** When the first of its callers needs the result, by the monotonic clock. */
   neededAt: number
+  /** Called after a call has joined it. */
+  onJoin?: (() => void) | undefined
 }
 
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
@@ -88,6 +90,7 @@ export class Flights<T> {
     running.limits.raise(limits)
     running.isAwaited = true
     running.neededAt = Math.min(running.neededAt, this.#clock.monotonic() + waitMs)
+    running.onJoin?.()
     return running
   }
 

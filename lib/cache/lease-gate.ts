@@ -2,7 +2,7 @@ import type { Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
 import type { MintGate } from '../gateway/mint-gate.js'
-import type { Lease } from '../store/leases.js'
+import type { Lease, LeaseState } from '../store/leases.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { Flight } from './flights.js'
 
@@ -27,11 +27,9 @@ const PATIENCE_MS = 1_500
 /** And so many medians, at least this long, for the mint of the process that overtook it. */
 const OVERTAKING_MEDIANS = 2
 const MIN_OVERTAKING_MS = 250
-const FIRST_POLL_MS = 50
-const LONGEST_POLL_MS = 400
-/** It tries to take the lease less often than it looks for the token, because most holders succeed. */
-const FIRST_RETRY_MS = 200
-const LONGEST_RETRY_MS = 1_000
+const FIRST_POLL_MS = 60
+/** Together with the lifetime of a lease, less than `PATIENCE_MS`. */
+const LONGEST_POLL_MS = 450
 
 /**
  * Lets one process mint for all: the one that has the lease. The others poll the store for its token.
@@ -63,9 +61,12 @@ export class LeaseGate implements MintGate {
     // The lease first, because the token of the previous holder is stored before it is released.
     const [state, stored] = await Promise.all([lease.take(), this.#find()])
     if (stored) return stored
-    if (state !== 'held') return 'mint'
-    if (this.#overdueMs() >= 0 && (await lease.overtake()) !== 'held') return this.#mintAnyway()
-    return this.#overdueMs() >= this.#overtakingMs ? this.#mintAnyway() : 'wait'
+    if (state !== 'held') return this.#mintWith(state)
+    if (this.#overdueMs() < 0) return 'wait'
+    const overtaking = await lease.overtake()
+    if (overtaking === 'held' && this.#overdueMs() < this.#overtakingMs) return 'wait'
+    this.#mintWith(overtaking)
+    return this.#mintAnyway()
   }
 
   async wait(): Promise<MintedToken | undefined> {
@@ -74,21 +75,34 @@ export class LeaseGate implements MintGate {
       this.#waitingSince = clock.monotonic()
       if (flight.isAwaited) events.emit({ type: 'lease-wait' })
     }
-    if (!flight.isAwaited) return (this.#found = postpone())
-    const retryAt = clock.monotonic() + this.#retryMs * (0.5 + random())
-    this.#retryMs = Math.min(LONGEST_RETRY_MS, 2 * this.#retryMs)
-    let found: MintedToken | undefined
-    do {
-      await clock.sleep(this.#pollMs * (0.5 + random()), flight.deadline.signal)
-      this.#pollMs = Math.min(LONGEST_POLL_MS, 2 * this.#pollMs)
-      if (!flight.deadline.aborted) found = await this.#find()
-    } while (!found && !this.#mustReturn(retryAt))
-    return found
+    this.#found = flight.isAwaited ? undefined : postpone()
+    if (this.#found) return this.#found
+    await this.#sleep(this.#pollMs * (0.5 + 0.5 * random()))
+    this.#pollMs = Math.min(LONGEST_POLL_MS, 2 * this.#pollMs)
+    return this.#find()
   }
 
   /** Releases the lease. */
   end(): void {
     this.#options.lease.release()
+  }
+
+  /** Sleeps, but not longer than the callers can wait, including those that join meanwhile. */
+  async #sleep(ms: number): Promise<void> {
+    const { clock, flight } = this.#options
+    const until = clock.monotonic() + ms
+    for (;;) {
+      const leftMs = Math.min(until, this.#latestStart) - clock.monotonic()
+      if (leftMs <= 0 || flight.mustMint || flight.deadline.aborted) return
+      const wake = new AbortController()
+      const stop = flight.deadline.onAbort(() => wake.abort())
+      flight.onJoin = () => {
+        if (flight.mustMint || this.#latestStart < until) wake.abort()
+      }
+      await clock.sleep(leftMs, wake.signal)
+      flight.onJoin = undefined
+      stop()
+    }
   }
 
   async #find(): Promise<MintedToken | undefined> {
@@ -97,6 +111,11 @@ export class LeaseGate implements MintGate {
     if (!found) return undefined
     if (this.#waitingSince !== undefined) lease.recordWait({ startedAt: this.#waitingSince, isFruitless: false })
     return (this.#found = found)
+  }
+
+  #mintWith(state: LeaseState): 'mint' {
+    if (state === 'taken') this.#options.events.emit({ type: 'lease-taken' })
+    return 'mint'
   }
 
   #mintAnyway(): 'mint' {
@@ -128,11 +147,18 @@ export class LeaseGate implements MintGate {
 
   /** Whether a mint that starts later might end too late for a caller. */
   #mustMintNow(): boolean {
-    const { flight, medianMintMs, timeoutMs, clock } = this.#options
-    if (this.#waitingSince === undefined) return false
-    const medianMs = medianMintMs()
-    const [leftMs, waitedMs] = [flight.neededAt - clock.monotonic(), clock.monotonic() - this.#waitingSince]
-    // If the duration of a mint is not known, it gets as long as the wait.
-    return leftMs <= (medianMs === undefined ? Math.min(timeoutMs, waitedMs) : OVERTAKING_MEDIANS * medianMs)
+    return this.#options.clock.monotonic() >= this.#latestStart
+  }
+
+  /** When a mint must start to end in time for all callers; `Infinity` before the first wait. */
+  get #latestStart(): number {
+    const { flight, medianMs, timeoutMs, clock } = this.#options
+    if (this.#waitingSince === undefined) return Infinity
+    // A refresh may have used up most of its time before the first call joins it.
+    const neededAt = Math.min(flight.neededAt, clock.monotonic() + flight.deadline.remainingMs())
+    // If little is known about how long a mint takes, it gets as long as the wait.
+    const half = (this.#waitingSince + neededAt) / 2
+    const longestMs = medianMs === undefined ? timeoutMs : MIN_OVERTAKING_MS
+    return Math.min(neededAt - OVERTAKING_MEDIANS * (medianMs ?? 0), Math.max(neededAt - longestMs, half))
   }
 }

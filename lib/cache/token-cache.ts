@@ -377,7 +377,7 @@ export class TokenCache implements FleetListener {
     return new LeaseGate({
       ...{ lease, flight, timeoutMs, random, medianMintMs, clock: this.#clock, events: this.#events },
       findStored: () => this.#findStored(key, flight, { read, minValidityMs }),
-      postpone: () => this.#postpone(key),
+      postpone: () => (flight.isCurrent() ? this.#postpone(key) : undefined),
     })
   }
 
