@@ -57,7 +57,7 @@ export class Leases {
   }
 
   #make(storeKey: string): Lease {
-    const { store, guard, clock, events } = this.#options
+    const { store, guard, clock } = this.#options
     const holder = randomUUID()
     const held = new Set<string>()
     let stopTimer: (() => void) | undefined
@@ -69,17 +69,17 @@ export class Leases {
       })
     }
     const take = async (key: string): Promise<LeaseState> => {
-      if (this.#isPaused) return 'unavailable'
+      if (this.#isPaused || guard.isPaused) return 'unavailable'
       const startedAt = clock.monotonic()
       const result = await acquire(key)
       if (result === UNAVAILABLE) this.#recordFailure(startedAt)
-      else if (startedAt > this.#failedAt) this.#failures = 0
       if (result === false) return 'held'
       // After a timeout too, because the store may still do it.
       held.add(key)
       if (!stopTimer) extendLater()
       if (result === UNAVAILABLE) return 'unavailable'
-      events.emit({ type: 'lease-taken' })
+      // A lease that is held, or overtaken, does not show that waiting for it is of use.
+      if (key === storeKey && startedAt >= this.#failedAt) this.#failures = 0
       return 'taken'
     }
     return {

@@ -66,6 +66,11 @@ export class StoreGuard {
     this.#random = random
   }
 
+  /** Whether the store is left alone for a while, apart from probes. */
+  get isPaused(): boolean {
+    return this.#pause !== undefined
+  }
+
   /** Returns the stored text. */
   get(key: string, call?: Pick<Deadline, 'onAbort'>): Promise<unknown> {
     return this.#run('get', () => this.#store.get(key), call).value
