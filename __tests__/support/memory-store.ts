@@ -20,6 +20,8 @@ export class MemoryStore implements Required<TokenStore> {
   refusesSubscriptions = false
   /** If true, `publish` resolves, and no subscription gets the message. */
   losesMessages = false
+  /** If set, this holder has every lease for ever. */
+  foreignHolder: string | undefined
   readonly #clock: Pick<Clock, 'monotonic'>
   readonly #records = new Map<string, Entry>()
   readonly #leases = new Map<string, Entry>()
@@ -82,7 +84,12 @@ export class MemoryStore implements Required<TokenStore> {
 
   /** Who has the lease of a key now. */
   holderOf(key: string): string | undefined {
-    return this.#valueOf(this.#leases, key)
+    return this.foreignHolder ?? this.#valueOf(this.#leases, key)
+  }
+
+  /** The keys whose leases are taken now. */
+  get leases(): readonly string[] {
+    return [...this.#leases.keys()].filter(key => this.holderOf(key) !== undefined)
   }
 
   get subscriptions(): number {

@@ -34,7 +34,7 @@ const LONGEST_POLL_MS = 450
 /**
  * Lets one process mint for all: the one that has the lease. The others poll the store for its token.
  *
- * A holder can die, hang or be slow, and others may write to the store. So no caller waits longer than a bounded time: then
+ * A holder can die, hang or be slow, and others may write to the store. So no mint waits longer than a bounded time: then
  * one of the waiting processes overtakes the holder, and if that does not help either, each mints for itself. A flight
  * also mints early enough for the callers that wait for it.
  */

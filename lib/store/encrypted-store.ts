@@ -145,6 +145,7 @@ export class EncryptedStore implements SharedStore {
   }
 
   async close(): Promise<void> {
+    this.#leases.close()
     await this.flush()
     this.#channels.close()
   }

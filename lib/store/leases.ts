@@ -38,6 +38,7 @@ const PAUSE_MS = 30_000
 /** The leases of one client. */
 export class Leases {
   readonly #options: LeasesOptions
+  readonly #taken = new Set<Lease>()
   #failures = 0
   #failedAt = -Infinity
   #pausedUntil = -Infinity
@@ -50,6 +51,11 @@ export class Leases {
   open(storeKey: string): Lease | undefined {
     const { store } = this.#options
     return store.acquireLease && store.releaseLease && !this.#isPaused ? this.#make(storeKey) : undefined
+  }
+
+  /** Releases what the mints of a client have taken that is closed. */
+  close(): void {
+    for (const lease of this.#taken) lease.release()
   }
 
   get #isPaused(): boolean {
@@ -76,25 +82,28 @@ export class Leases {
       if (result === false) return 'held'
       // After a timeout too, because the store may still do it.
       held.add(key)
+      this.#taken.add(lease)
       if (!stopTimer) extendLater()
       if (result === UNAVAILABLE) return 'unavailable'
       // A lease that is held, or overtaken, does not show that waiting for it is of use.
       if (key === storeKey && startedAt >= this.#failedAt) this.#failures = 0
       return 'taken'
     }
-    return {
+    const lease: Lease = {
       take: () => take(storeKey),
       overtake: () => take(`${storeKey}:overtake`),
       release: () => {
         stopTimer?.()
         for (const key of held) this.#release(key, holder)
         held.clear()
+        this.#taken.delete(lease)
       },
       recordWait: ({ startedAt, isFruitless }) => {
         if (isFruitless) this.#recordFailure(startedAt)
         else this.#failures = 0
       },
     }
+    return lease
   }
 
   /** Without the guard, because a lease that is not released ends soon, so a failure means nothing. */

@@ -243,3 +243,24 @@ describe('leases are ignored', () => {
     expect(one.types()).toEqual([])
   })
 })
+
+describe('the end of a client', () => {
+  it('frees what its mints have taken', async () => {
+    const { one, clock, store } = setUp()
+    await one.open('key').take()
+    await one.open('another').overtake()
+    one.leases.close()
+    await clock.advance(0)
+    expect(store.leases).toEqual([])
+    expect(clock.sleepers).toBe(0)
+  })
+
+  it('frees nothing twice', async () => {
+    const { one, count } = setUp()
+    const lease = one.open()
+    await lease.take()
+    lease.release()
+    one.leases.close()
+    expect(count('releaseLease')).toBe(1)
+  })
+})
