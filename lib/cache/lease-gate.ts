@@ -27,6 +27,8 @@ const PATIENCE_MS = 1_500
 /** And so many medians, at least this long, for the mint of the process that overtook it. */
 const OVERTAKING_MEDIANS = 2
 const MIN_OVERTAKING_MS = 250
+/** Until then, it only looks for the token, because most holders succeed. */
+const FIRST_RETRY_MS = 400
 const FIRST_POLL_MS = 60
 /** Together with the lifetime of a lease, less than `PATIENCE_MS`. */
 const LONGEST_POLL_MS = 450
@@ -42,7 +44,6 @@ export class LeaseGate implements MintGate {
   readonly #options: LeaseGateOptions
   #waitingSince: number | undefined
   #pollMs = FIRST_POLL_MS
-  #retryMs = FIRST_RETRY_MS
   #found: MintedToken | undefined
 
   constructor(options: LeaseGateOptions) {
@@ -77,9 +78,13 @@ export class LeaseGate implements MintGate {
     }
     this.#found = flight.isAwaited ? undefined : postpone()
     if (this.#found) return this.#found
-    await this.#sleep(this.#pollMs * (0.5 + 0.5 * random()))
-    this.#pollMs = Math.min(LONGEST_POLL_MS, 2 * this.#pollMs)
-    return this.#find()
+    let found: MintedToken | undefined
+    do {
+      await this.#sleep(this.#pollMs * (0.5 + 0.5 * random()))
+      this.#pollMs = Math.min(LONGEST_POLL_MS, 2 * this.#pollMs)
+      found = await this.#find()
+    } while (!found && clock.monotonic() < this.#waitingSince + FIRST_RETRY_MS && !this.#isUrgent())
+    return found
   }
 
   /** Releases the lease. */
@@ -93,16 +98,23 @@ export class LeaseGate implements MintGate {
     const until = clock.monotonic() + ms
     for (;;) {
       const leftMs = Math.min(until, this.#latestStart) - clock.monotonic()
-      if (leftMs <= 0 || flight.mustMint || flight.deadline.aborted) return
+      if (leftMs <= 0 || this.#isUrgent()) return
       const wake = new AbortController()
-      const stop = flight.deadline.onAbort(() => wake.abort())
+      // With a reason, because abort() without one creates a DOMException with a stack.
+      const stop = flight.deadline.onAbort(() => wake.abort('deadline'))
       flight.onJoin = () => {
-        if (flight.mustMint || this.#latestStart < until) wake.abort()
+        if (flight.mustMint || this.#latestStart < until) wake.abort('joined')
       }
       await clock.sleep(leftMs, wake.signal)
       flight.onJoin = undefined
       stop()
     }
+  }
+
+  /** Whether the flight must have its turn again now. */
+  #isUrgent(): boolean {
+    const { flight } = this.#options
+    return flight.mustMint || flight.deadline.aborted || this.#mustMintNow()
   }
 
   async #find(): Promise<MintedToken | undefined> {
@@ -138,13 +150,6 @@ export class LeaseGate implements MintGate {
     return Math.max(MIN_OVERTAKING_MS, OVERTAKING_MEDIANS * (medianMintMs() ?? timeoutMs))
   }
 
-  /** Whether the flight must have its turn again. */
-  #mustReturn(retryAt: number): boolean {
-    const { flight, clock } = this.#options
-    const isDue = clock.monotonic() >= retryAt || this.#overdueMs() >= 0 || this.#mustMintNow()
-    return isDue || flight.mustMint || flight.deadline.aborted
-  }
-
   /** Whether a mint that starts later might end too late for a caller. */
   #mustMintNow(): boolean {
     return this.#options.clock.monotonic() >= this.#latestStart
@@ -152,8 +157,9 @@ export class LeaseGate implements MintGate {
 
   /** When a mint must start to end in time for all callers; `Infinity` before the first wait. */
   get #latestStart(): number {
-    const { flight, medianMs, timeoutMs, clock } = this.#options
+    const { flight, medianMintMs, timeoutMs, clock } = this.#options
     if (this.#waitingSince === undefined) return Infinity
+    const medianMs = medianMintMs()
     // A refresh may have used up most of its time before the first call joins it.
     const neededAt = Math.min(flight.neededAt, clock.monotonic() + flight.deadline.remainingMs())
     // If little is known about how long a mint takes, it gets as long as the wait.

@@ -142,7 +142,8 @@ export class InvalidationChannel {
       await this.#options.clock.sleep(PING_EVERY_MS, lost)
       if (lost.aborted) return
       const ping = new Promise<unknown>(resolve => resolve(subscription.ping?.())).then(() => true)
-      if (!(await this.#inTime(PING_TIMEOUT_MS, ping, lost).catch(() => false)) || lost.aborted) return
+      const works = await this.#inTime(PING_TIMEOUT_MS, ping, lost).catch(() => false)
+      if (!works) return
       this.#options.onPing()
     }
   }
