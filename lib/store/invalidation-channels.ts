@@ -34,7 +34,7 @@ export class InvalidationChannels {
   /** Whether this process can tell others. */
   get canPublish(): boolean {
     const { store } = this.#options
-    return store.publish !== undefined && !this.#closed
+    return store.publish && store.subscribe ? !this.#closed : false
   }
 
   /** Joins the processes with the app secret of these keys. */

@@ -31,8 +31,8 @@ function setUp({ store, clock = new FakeClock() }: { store?: MemoryStore; clock?
     ...{ store: shared, keys, origin: ORIGIN, clock, events, random },
     guard: new StoreGuard({ store: shared, clock, events, random }),
     onInvalidation: each => void received.push(each),
-    onStart: () => void calls.starts++,
-    onPing: () => void calls.pings++,
+    onStart: () => calls.starts++,
+    onPing: () => calls.pings++,
   })
   afterThisTest(async () => channel.close())
   const types$ = (type: string): number => types().filter(each => each === type).length
@@ -306,11 +306,11 @@ describe('a subscription', () => {
 
   it('that is lost several times is one loss', async () => {
     const { store, clock, emitted } = await setUpSubscribed()
-    const { subscribe } = MemoryStore.prototype
+    const subscribe = store.subscribe.bind(store)
     const losses: (() => void)[] = []
     store.subscribe = async (channel, listener) => {
       losses.push(() => listener.onLost())
-      return subscribe.call(store, channel, listener)
+      return subscribe(channel, listener)
     }
     store.loseSubscriptions()
     await clock.advance(100)
@@ -325,9 +325,9 @@ describe('a subscription', () => {
   it('that is lost before it starts is a failure', async () => {
     const clock = new FakeClock()
     const store = new MemoryStore(clock)
-    const { subscribe } = MemoryStore.prototype
+    const subscribe = store.subscribe.bind(store)
     store.subscribe = async (channel, listener) => {
-      const subscription = await subscribe.call(store, channel, listener)
+      const subscription = await subscribe(channel, listener)
       listener.onLost()
       return subscription
     }
@@ -363,7 +363,7 @@ describe('a subscription', () => {
     const clock = new FakeClock()
     const store = new MemoryStore(clock)
     let closed = 0
-    store.subscribe = async () => ({ ping, close: () => void closed++ })
+    store.subscribe = async () => ({ ping, close: () => closed++ })
     const { emitted } = setUp({ store, clock })
     await clock.advance(afterMs - 1)
     expect(emitted).toEqual([START])
@@ -384,7 +384,7 @@ describe('a subscription', () => {
   it('whose close fails is lost like any other', async () => {
     const clock = new FakeClock()
     const store = new MemoryStore(clock)
-    const closes: StoreSubscription['close'][] = [
+    const closes: (() => unknown)[] = [
       () => Promise.reject(new Error('boom')),
       () => {
         throw new Error('boom')
@@ -438,9 +438,9 @@ describe('close', () => {
     [
       'during a ping',
       async (store, clock) => {
-        const { subscribe } = MemoryStore.prototype
+        const subscribe = store.subscribe.bind(store)
         store.subscribe = async (channel, listener) => ({
-          ...(await subscribe.call(store, channel, listener)),
+          ...(await subscribe(channel, listener)),
           ping: () => new Promise(() => undefined),
         })
         await clock.advance(5_010)

@@ -112,10 +112,10 @@ describe('the channels of a process', () => {
     const { clock, store, one } = setUpTwo()
     ;[OLD, NEW].forEach(keys => one.channels.use(keys))
     await clock.advance(0)
-    const { publish } = MemoryStore.prototype
+    const publish = store.publish.bind(store)
     store.publish = async (channel, message) => {
       if (channel === channelOf(OLD)) throw new Error('no permission')
-      await publish.call(store, channel, message)
+      await publish(channel, message)
     }
     expect(await one.channels.publish(invalidation)).toBe(false)
     expect(one.types()).toContain('store-failure')

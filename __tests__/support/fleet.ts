@@ -1,0 +1,152 @@
+import { TokenCache } from '../../lib/cache/token-cache.js'
+import type { Clock } from '../../lib/core/clock.js'
+import { Events } from '../../lib/core/events.js'
+import { instant } from '../../lib/core/instant.js'
+import { parseSessionResponse } from '../../lib/gateway/session-response.js'
+import type { MintOptions } from '../../lib/gateway/token-minter.js'
+import { SecretSource } from '../../lib/secret/secret-source.js'
+import { EncryptedStore } from '../../lib/store/encrypted-store.js'
+import type { TokenStore } from '../../lib/store/shared-store.js'
+import { FakeClock } from '../../lib/testing/index.js'
+import type { MintedToken } from '../../lib/token/session-token.js'
+import type { TokenCall, TokenRequest } from '../../lib/token/token-request.js'
+import { afterThisTest, recordEvents } from './gateway.js'
+import { MemoryStore } from './memory-store.js'
+import { seededRandom } from './random.js'
+
+const HOUR_MS = 3_600_000
+const REQUEST: TokenRequest = { identity: 'user', scopes: [] }
+
+export interface ProcessOptions {
+  /** How far its wall clock is ahead of the gateway's. */
+  readonly aheadMs?: number
+  readonly secret?: () => string
+  readonly store?: TokenStore
+}
+
+/** Resolves when a condition is true. It must be soon: messages take turns of the event loop, and no time. */
+export async function untilTrue(condition: () => boolean): Promise<void> {
+  for (let turn = 0; turn < 10_000 && !condition(); turn++) await new Promise(resolve => setImmediate(resolve))
+  if (!condition()) throw new Error(`it does not happen: ${condition}`)
+}
+
+export type FleetProcess = ReturnType<Fleet['start']>
+
+/** Processes with one store and one gateway, whose responses a test can hold. They can have different clocks. */
+export class Fleet {
+  /** The gateway's clock. */
+  readonly clock = new FakeClock()
+  readonly store = new MemoryStore(this.clock)
+  mints = 0
+  /** Whether the gateway's responses have a `Date`. */
+  hasDate = true
+  #gate: Promise<void> | undefined
+
+  /** Delays the responses to requests that are sent from now on, until the returned function is called. */
+  holdResponses(): () => void {
+    let open: () => void = () => undefined
+    const gate = (this.#gate = new Promise<void>(resolve => (open = resolve)))
+    return () => {
+      if (this.#gate === gate) this.#gate = undefined
+      open()
+    }
+  }
+
+  /** Lets everything settle that needs no time to pass. Encryption runs on threads, which take turns. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 40; turn++) await this.clock.advance(0)
+  }
+
+  /** Lets the time pass that a promise needs, for example to wait for a lease. */
+  async complete<T>(promise: Promise<T>): Promise<T> {
+    let isDone = false
+    const done = promise.finally(() => (isDone = true))
+    done.catch(() => undefined)
+    for (await this.settle(); !isDone; await this.settle()) await this.clock.advance(25)
+    return done
+  }
+
+  /** The tokens that the processes return now. */
+  tokensOf(processes: readonly FleetProcess[]): Promise<string[]> {
+    return this.complete(Promise.all(processes.map(process => process.get())))
+  }
+
+  // eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- the tests use its type
+  start({ aheadMs = 0, secret = () => 'secret', store = this.store }: ProcessOptions = {}) {
+    const { clock: server } = this
+    const clock: Clock = {
+      now: () => server.now() + aheadMs,
+      monotonic: () => server.monotonic(),
+      sleep: (ms, signal) => server.sleep(ms, signal),
+    }
+    const recorded = recordEvents()
+    const events = new Events(recorded.onEvent)
+    const random = seededRandom()
+    const source = new SecretSource({ rotates: true, read: async () => secret() })
+    const common = { clock, events, random }
+    const sharedStore = new EncryptedStore({
+      ...common,
+      store,
+      secret: source,
+      endpoint: () => new URL('https://gateway.video.io/v1/sessions'),
+      deadlineMs: 15_000,
+    })
+    const mint = async (request: TokenRequest, { deadline, onSent, gate }: MintOptions): Promise<MintedToken> => {
+      await source.read(deadline)
+      for (;;) {
+        const entered = (await gate?.enter()) ?? 'mint'
+        if (entered === 'mint') break
+        const found = entered === 'wait' ? await gate?.wait() : entered
+        if (found) return found
+      }
+      onSent?.()
+      const start = instant(clock)
+      const body = {
+        sessionToken: `token-${++this.mints}`,
+        expiresAt: new Date(server.now() + HOUR_MS).toISOString(),
+        identity: request.identity,
+      }
+      const dateMs = this.hasDate ? Math.floor(server.now() / 1_000) * 1_000 : undefined
+      await this.#gate
+      return parseSessionResponse({ body, dateMs }, request, { start, end: instant(clock), events })
+    }
+    const cache = new TokenCache({
+      ...{ ...common, mint, sharedStore, medianMintMs: () => undefined },
+      ...{ maxEntries: 100, refreshAhead: 0.5, deadlineMs: 15_000, timeoutMs: 5_000, maxRetries: 2 },
+    })
+    sharedStore.listen(cache)
+    const process = {
+      cache,
+      sharedStore,
+      events: recorded.events,
+      count: (type: string): number => recorded.types().filter(each => each === type).length,
+      get: async (call: Partial<TokenCall> & { readonly identity?: string } = {}): Promise<string> => {
+        const { identity = 'user', ...options } = call
+        const request = { ...REQUEST, identity }
+        return (await cache.get(request, { mode: 'default', deadlineMs: 15_000, ...options })).sessionToken
+      },
+      invalidate: (token?: string): Promise<void> => cache.invalidate(REQUEST, token),
+      close: async (): Promise<void> => {
+        cache.close()
+        await sharedStore.close()
+      },
+    }
+    afterThisTest(process.close)
+    return process
+  }
+
+  /** Starts processes that are subscribed and have the same token in memory, checked after the subscription. */
+  async startWarm(count: number, options?: ProcessOptions): Promise<{ processes: FleetProcess[]; token: string }> {
+    const processes = Array.from({ length: count }, () => this.start(options))
+    let token = ''
+    for (const process of processes) {
+      token = await process.get()
+      await process.sharedStore.flush()
+      await untilTrue(() => process.count('subscription-start') === 1)
+      await process.get()
+      process.events.length = 0
+    }
+    this.store.operations.length = 0
+    return { processes, token }
+  }
+}
