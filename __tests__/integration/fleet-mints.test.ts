@@ -531,7 +531,7 @@ describe('a call that waits for another process', () => {
     await idle()
   })
 
-  it('takes a token that is shorter than the call wishes, because another would not be better', async () => {
+  it('takes a token with less validity than its minValidityMs, because another would not have more', async () => {
     const { clock, gateway, valve, first, second, store, idle } = await setUp(2)
     gateway.lifetimeMs = 60_000
     valve.isOpen = false

@@ -27,6 +27,8 @@ const PATIENCE_MS = 1_500
 /** And so many medians, at least this long, for the mint of the process that overtook it. */
 const OVERTAKING_MEDIANS = 2
 const MIN_OVERTAKING_MS = 250
+/** A mint for a caller with little time starts this much before its end, if a median mint is not longer. */
+const MARGIN_MS = 250
 /** Until then, it only looks for the token, because most holders succeed. */
 const FIRST_RETRY_MS = 400
 const FIRST_POLL_MS = 60
@@ -164,7 +166,7 @@ export class LeaseGate implements MintGate {
     const neededAt = Math.min(flight.neededAt, clock.monotonic() + flight.deadline.remainingMs())
     // If little is known about how long a mint takes, it gets as long as the wait.
     const half = (this.#waitingSince + neededAt) / 2
-    const longestMs = medianMs === undefined ? timeoutMs : MIN_OVERTAKING_MS
+    const longestMs = medianMs === undefined ? timeoutMs : MARGIN_MS
     return Math.min(neededAt - OVERTAKING_MEDIANS * (medianMs ?? 0), Math.max(neededAt - longestMs, half))
   }
 }
