@@ -1,3 +1,4 @@
+import { webcrypto } from 'node:crypto'
 import { TokenCache } from '../../lib/cache/token-cache.js'
 import type { Clock } from '../../lib/core/clock.js'
 import { Events } from '../../lib/core/events.js'
@@ -13,6 +14,7 @@ import type { TokenCall, TokenRequest } from '../../lib/token/token-request.js'
 import { afterThisTest, recordEvents } from './gateway.js'
 import { MemoryStore } from './memory-store.js'
 import { seededRandom } from './random.js'
+import { untilTrue } from './until.js'
 
 const HOUR_MS = 3_600_000
 const REQUEST: TokenRequest = { identity: 'user', scopes: [] }
@@ -22,12 +24,6 @@ export interface ProcessOptions {
   readonly aheadMs?: number
   readonly secret?: () => string
   readonly store?: TokenStore
-}
-
-/** Resolves when a condition is true. It must be soon: messages take turns of the event loop, and no time. */
-export async function untilTrue(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 10_000 && !condition(); turn++) await new Promise(resolve => setImmediate(resolve))
-  if (!condition()) throw new Error(`it does not happen: ${condition}`)
 }
 
 export type FleetProcess = ReturnType<Fleet['start']>
@@ -52,17 +48,23 @@ export class Fleet {
     }
   }
 
-  /** Lets everything settle that needs no time to pass. Encryption runs on threads, which take turns. */
+  /**
+   * Lets everything settle that needs no time to pass. Encryption runs on threads: work of them that begins now ends after
+   * the work that they have.
+   */
   async settle(): Promise<void> {
-    for (let turn = 0; turn < 40; turn++) await this.clock.advance(0)
+    for (let round = 0; round < 10; round++) {
+      await Promise.all(Array.from({ length: 8 }, () => webcrypto.subtle.digest('SHA-256', new Uint8Array(1_000))))
+      await this.clock.advance(0)
+    }
   }
 
   /** Lets the time pass that a promise needs, for example to wait for a lease. */
   async complete<T>(promise: Promise<T>): Promise<T> {
-    let isDone = false
-    const done = promise.finally(() => (isDone = true))
+    const state = { isDone: false }
+    const done = promise.finally(() => (state.isDone = true))
     done.catch(() => undefined)
-    for (await this.settle(); !isDone; await this.settle()) await this.clock.advance(25)
+    for (await this.settle(); !state.isDone; await this.settle()) await this.clock.advance(25)
     return done
   }
 
@@ -71,7 +73,6 @@ export class Fleet {
     return this.complete(Promise.all(processes.map(process => process.get())))
   }
 
-  // eslint-disable-next-line @typescript-eslint/explicit-function-return-type -- the tests use its type
   start({ aheadMs = 0, secret = () => 'secret', store = this.store }: ProcessOptions = {}) {
     const { clock: server } = this
     const clock: Clock = {

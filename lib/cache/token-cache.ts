@@ -250,6 +250,13 @@ export class TokenCache implements FleetListener {
       if (entry.shouldRefresh(now)) this.#refresh(key, request)
       return entry.token
     }
+    // Not if the entry is gone: the stored token may be the one that was invalidated.
+    if (entry && typeof stored === 'object' && this.#entries.isBetterThanCached(key, stored, call.minValidityMs)) {
+      this.#events.emit({ type: 'store-hit' })
+      this.#assertOpen()
+      this.#entries.set(key, stored, generation)
+      return stored.token
+    }
     return this.#renew(key, request, { ...call, deadlineMs: call.deadlineMs - (now.monotonic - startedAt) })
   }
 

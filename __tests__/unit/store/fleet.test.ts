@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
-import { Fleet, untilTrue, type FleetProcess } from '../../support/fleet.js'
+import { Fleet, type FleetProcess } from '../../support/fleet.js'
+import { untilTrue } from '../../support/until.js'
 
 const HOUR_MS = 3_600_000
 
@@ -144,6 +145,7 @@ describe('an invalidation in a fleet', () => {
     const fleet = new Fleet()
     const { processes, token } = await fleet.startWarm(3)
     await Promise.all(processes.slice(1).map(process => process.invalidate()))
+    await untilTrue(() => (processes[0]?.count('invalidation-received') ?? 0) > 0)
     await fleet.settle()
     const fresh = await processes[0]?.get()
     await processes[0]?.sharedStore.flush()
@@ -179,8 +181,8 @@ describe('an invalidation that the store does not accept', () => {
     await fleet.settle()
     fleet.store.failing.delete(operation)
     await fleet.clock.advance(5_000)
+    await received(other)
     await fleet.settle()
-    expect(other.count('invalidation-received')).toBe(1)
     expect(await other.get()).not.toBe(token)
     expect(fleet.mints).toBe(2)
   })
@@ -197,6 +199,7 @@ describe('an invalidation that the store does not accept', () => {
     expect(await other.get()).toBe(token)
     fleet.store.failing.clear()
     await fleet.clock.advance(500)
+    await untilTrue(() => fleet.store.messages.length > 0 && other.count('subscription-start') > 0)
     await fleet.settle()
     expect(await fleet.tokensOf([other, one])).not.toContain(token)
   })
@@ -211,6 +214,7 @@ describe('an invalidation that the store does not accept', () => {
     await one.sharedStore.flush()
     fleet.store.failing.clear()
     await fleet.clock.advance(5_000)
+    await received(other)
     await fleet.settle()
     expect(await fleet.tokensOf([other, one])).toEqual([fresh, fresh])
     expect(fleet.mints).toBe(2)
@@ -225,6 +229,7 @@ describe('an invalidation that the store does not accept', () => {
     await one.invalidate('another')
     fleet.store.failing.clear()
     await fleet.clock.advance(5_000)
+    await received(other, 2)
     await fleet.settle()
     expect(await other.get()).not.toBe(token)
   })
@@ -295,6 +300,7 @@ describe('a reload in a fleet', () => {
     await one.sharedStore.flush()
     fleet.store.failing.clear()
     await fleet.clock.advance(5_000)
+    await received(other)
     await fleet.settle()
     expect(await fleet.tokensOf([other, one])).toEqual([fresh, fresh])
   })

@@ -390,7 +390,7 @@ describe('a subscription', () => {
         throw new Error('boom')
       },
     ]
-    store.subscribe = async (_, { onLost }) => (onLost.call(undefined), { close: closes.shift() ?? (() => undefined) })
+    store.subscribe = async (_, listener) => (listener.onLost(), { close: closes.shift() ?? (() => undefined) })
     const { emitted } = setUp({ store, clock })
     await clock.advance(1_000)
     expect(emitted.length).toBeGreaterThan(2)
