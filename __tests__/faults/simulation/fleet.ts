@@ -54,6 +54,11 @@ export class Fleet {
         this.clock.at(atMs + withinMs * this.random(), () => void process.call(`${name} ${user}`))
   }
 
+  /** Ends some of the processes, and whatever they were doing. */
+  die(processes: number): void {
+    for (const process of this.processes.slice(0, processes)) process.isDead = true
+  }
+
   /** Forgets what has been measured. */
   restart(): void {
     this.sent = this.failed = this.longestMs = 0

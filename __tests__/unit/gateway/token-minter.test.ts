@@ -10,6 +10,7 @@ import {
   VKitTimeoutError,
 } from '../../../lib/core/errors.js'
 import { Events } from '../../../lib/core/events.js'
+import type { MintGate } from '../../../lib/gateway/mint-gate.js'
 import { MintPriority } from '../../../lib/gateway/mint-priority.js'
 import type { GatewayResponse } from '../../../lib/gateway/response.js'
 import { TokenMinter } from '../../../lib/gateway/token-minter.js'
@@ -344,5 +345,81 @@ describe('a secret that worked', () => {
     for (const user of EVERYONE) expect(await failureOf(mint(user))).toMatchObject({ attempts: 1 })
     expect(await failureOf(mint('another'))).toMatchObject({ attempts: 0, refusedBy: 'secret' })
     expect(requests).toHaveLength(1 + EVERYONE.length)
+  })
+})
+
+describe('a mint with a gate', () => {
+  const passing = async (gate: MintGate, ms = DEADLINE_MS) => {
+    const all = setUp()
+    const mint = (identity: string): Promise<MintedToken> => {
+      const deadline = new Deadline(all.clock, ms, () => new VKitTimeoutError('late'))
+      const options = { deadline, priority: new MintPriority('call'), limits: { timeoutMs: TIMEOUT_MS, maxRetries: 0 } }
+      return all.minter.mint({ identity, scopes: [] }, { ...options, gate })
+    }
+    return { ...all, mintWithGate: mint }
+  }
+  const found: MintedToken = {
+    token: { sessionToken: 'found', expiresAt: '2040-01-01T00:00:00Z', identity: 'user', scopes: [] },
+  }
+  const never = (): Promise<never> => new Promise(() => undefined)
+
+  it('is sent when it may pass', async () => {
+    const { mintWithGate, requests, types } = await passing({ enter: async () => 'mint', wait: never })
+    await mintWithGate('user')
+    expect(requests).toHaveLength(1)
+    expect(types()).toEqual(['mint'])
+  })
+
+  it('is not sent if it is unnecessary', async () => {
+    const { mintWithGate, requests, types } = await passing({ enter: async () => found, wait: never })
+    expect(await mintWithGate('user')).toBe(found)
+    expect(requests).toEqual([])
+    expect(types()).toEqual([])
+  })
+
+  it('gives its slot back while it waits, so that others are sent', async () => {
+    const { mintWithGate, mint, minter, requests } = await passing({ enter: async () => 'wait', wait: never })
+    for (let user = 0; user < 500; user++) void mintWithGate(`waiting ${user}`)
+    await mint('another')
+    expect(requests).toHaveLength(1)
+    expect(minter.stats.queued).toBe(0)
+  })
+
+  it('gives its slot back if it is unnecessary', async () => {
+    const { mintWithGate, mint, minter } = await passing({ enter: async () => found, wait: never })
+    await Promise.all(Array.from({ length: 500 }, (_, user) => mintWithGate(`user ${user}`)))
+    await mint('another')
+    expect(minter.stats).toMatchObject({ queued: 0, circuit: 'closed' })
+  })
+
+  it('gives its slot back if its deadline ends at the gate', async () => {
+    const late = async (): Promise<'mint'> => (await clock.advance(1_000), 'mint')
+    const { mintWithGate, mint, clock, requests } = await passing({ enter: () => late(), wait: never }, 500)
+    expect(await failureOf(mintWithGate('user'))).toMatchObject({ code: 'VKIT_TIMEOUT', attempts: 0 })
+    expect(requests).toEqual([])
+    await mint('another')
+    expect(requests).toHaveLength(1)
+  })
+
+  it('asks the gate once, and not before a retry', async () => {
+    let entered = 0
+    const gate: MintGate = { enter: async () => (entered++, 'mint'), wait: never }
+    const all = setUp({ replies: [refuse(new VKitServerError('down')), grant], maxRetries: 1 })
+    const deadline = new Deadline(all.clock, DEADLINE_MS, () => new VKitTimeoutError('late'))
+    const limits = { timeoutMs: TIMEOUT_MS, maxRetries: 1 }
+    const minting = all.minter.mint(
+      { identity: 'user', scopes: [] },
+      { deadline, priority: new MintPriority('call'), limits, gate },
+    )
+    await all.clock.advance(1_000)
+    await minting
+    expect([entered, all.requests.length]).toEqual([1, 2])
+  })
+
+  it('does not count the time at the gate as that of the gateway', async () => {
+    const slow = async (): Promise<'mint'> => (await clock.advance(1_000), 'mint')
+    const { mintWithGate, minter, clock } = await passing({ enter: () => slow(), wait: never })
+    await mintWithGate('user')
+    expect(minter.medianMs).toBe(0)
   })
 })

@@ -285,3 +285,40 @@ describe('StoreGuard', () => {
     await expect(settled).rejects.toThrow('late')
   })
 })
+
+describe('a process that is busy', () => {
+  /** A clock whose next sleeps end late by these times. */
+  function late(...delays: number[]): FakeClock {
+    const clock = new FakeClock()
+    const sleep = clock.sleep.bind(clock)
+    clock.sleep = (ms, signal) => sleep(ms + (delays.shift() ?? 0), signal)
+    return clock
+  }
+  const guardOn = (clock: FakeClock, get: () => unknown) => {
+    const { types, onEvent } = recordEvents()
+    const store = { get, set: never, delete: never }
+    return { types, guard: new StoreGuard({ store, clock, events: new Events(onEvent), random: seededRandom() }) }
+  }
+
+  it('gets back the time in which it could not read the response of the store', async () => {
+    const clock = late(400)
+    const { guard, types } = guardOn(clock, () => FakeClock.prototype.sleep.call(clock, 520).then(() => 'value'))
+    const value = guard.get('key')
+    await clock.advance(520)
+    expect(await value).toBe('value')
+    expect(types()).toEqual([])
+  })
+
+  it('does not wait longer than 100 ms for a store that hangs afterwards', async () => {
+    const clock = late(400)
+    const { guard, types } = guardOn(clock, never)
+    expect(await timed(clock, guard.get('key'))).toEqual([UNAVAILABLE, 600])
+    expect(types()).toEqual(['store-failure'])
+  })
+
+  it('gets its time back five times at most', async () => {
+    const clock = late(...Array<number>(20).fill(200))
+    const { guard } = guardOn(clock, never)
+    expect(await timed(clock, guard.get('key'))).toEqual([UNAVAILABLE, 5 * 300])
+  })
+})
