@@ -2,7 +2,7 @@ import type { Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
 import type { MintGate } from '../gateway/mint-gate.js'
-import type { Lease, LeaseState } from '../store/leases.js'
+import type { Lease, LeaseState } from '../store/lease.js'
 import type { MintedToken } from '../token/session-token.js'
 import type { Flight } from './flights.js'
 

@@ -1,7 +1,7 @@
 import type { Deadline } from '../core/deadline.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
-import type { Lease } from './leases.js'
+import type { Lease } from './lease.js'
 
 /** What the store has for a request. A record that cannot be used is absent. */
 export type StoredToken = MintedToken | 'absent' | 'unreadable'

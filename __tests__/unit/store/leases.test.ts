@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { Events } from '../../../lib/core/events.js'
-import { Leases, type Lease } from '../../../lib/store/leases.js'
+import type { Lease } from '../../../lib/store/lease.js'
+import { Leases } from '../../../lib/store/leases.js'
 import { StoreGuard } from '../../../lib/store/store-guard.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { recordEvents } from '../../support/gateway.js'
