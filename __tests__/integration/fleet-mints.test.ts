@@ -256,6 +256,25 @@ describe('a token that all processes have', () => {
     await idle()
   })
 
+  it('waits for its refresh if it is invalidated while another process refreshes it', async () => {
+    const { clock, store, valve, first, second, done, idle } = await setUpDue(2)
+    valve.isOpen = false
+    await first.getSessionToken('user')
+    await untilTrue(() => valve.waiting.length === 1)
+    const open = store.hold('acquireLease')
+    await second.getSessionToken('user')
+    await untilTrue(() => done('acquireLease') === 2)
+    await second.invalidate('user')
+    open()
+    for (let ms = 0; ms < 200; ms += 10) await clock.advance(10)
+    expect(second.stats().inFlight).toBe(1)
+    expect(done('acquireLease')).toBeLessThan(10)
+    valve.open()
+    await untilTrue(() => store.leases.length === 0)
+    await clock.advance(POLL_MS)
+    await idle()
+  })
+
   it('is waited for by a call that has joined the refresh', async () => {
     const { clock, gateway, valve, first, second, done, idle } = await setUpDue(2)
     valve.isOpen = false

@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import { getEventListeners } from 'node:events'
+import { Flights } from '../../../lib/cache/flights.js'
 import { VKitAuthenticationError, VKitServerError, VKitTimeoutError } from '../../../lib/core/errors.js'
 import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { instant } from '../../../lib/core/instant.js'
+import { FakeClock } from '../../../lib/testing/index.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
 import { CacheHarness } from '../../support/cache.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
@@ -14,6 +16,23 @@ function manual(options?: ConstructorParameters<typeof CacheHarness>[0]): CacheH
 }
 
 describe('a flight', () => {
+  it('knows when the first of its callers needs the result, and tells when one joins', async () => {
+    const clock = new FakeClock()
+    const flights = new Flights<string>(clock)
+    const request = { identity: 'user', scopes: [] }
+    const limits = { timeoutMs: 5_000, maxRetries: 2 }
+    const background = { request, limits, priority: 'refresh', mustMint: false, isReload: false } as const
+    const flight = flights.start('key', { ...background, deadlineMs: 15_000, waitMs: Infinity }, async () => 'result')
+    expect([flight.isAwaited, flight.neededAt]).toEqual([false, Infinity])
+    let joined = 0
+    flight.onJoin = () => {
+      joined++
+    }
+    for (const waitMs of [3_000, 1_000, 2_000]) flights.join('key', { priority: 'call', limits, waitMs })
+    expect([flight.isAwaited, flight.neededAt, joined]).toEqual([true, 1_000, 3])
+    await flight.outcome
+  })
+
   it('is shared by 10,000 callers', async () => {
     const h = manual()
     const calls = Array.from({ length: 10_000 }, () => h.get())
