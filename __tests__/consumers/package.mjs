@@ -6,7 +6,7 @@ import { makeProject, run } from './project.mjs'
 const modules = path.resolve(import.meta.dirname, '../../node_modules')
 
 /** The budgets of the package. Raise one only for a benefit that the commit names, never because a check failed. */
-const BUDGETS = { tarballKB: 290, unpackedKB: 1200, runtimePackages: 0, loadToStripe: 0.5, processToBare: 2 }
+const BUDGETS = { tarballKB: 310, unpackedKB: 1300, runtimePackages: 0, loadToStripe: 0.5, processToBare: 2 }
 
 const SHIPPED =
   /^(dist\/(esm|cjs|cli)\/.*|dist\/(THIRD-PARTY-LICENSES\.txt|sbom\.cdx\.json)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/

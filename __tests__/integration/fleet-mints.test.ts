@@ -437,7 +437,7 @@ describe('a lease of others that never ends', () => {
     occupy()
     const call = first.getSessionToken('user')
     await untilTrue(() => first.stats().leaseWaits === 1)
-    expect(await passTimeouts(1)).toBeLessThanOrEqual(1_500 + 250 + POLL_MS)
+    expect(await passTimeouts(1)).toBeLessThanOrEqual(1_500 + 1_500 + POLL_MS)
     await call
     expect(gateway.mints).toBe(2)
     await idle()

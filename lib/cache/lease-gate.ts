@@ -26,7 +26,7 @@ export interface LeaseGateOptions {
 const PATIENCE_MS = 1_500
 /** And so many medians, at least this long, for the mint of the process that overtook it. */
 const OVERTAKING_MEDIANS = 2
-const MIN_OVERTAKING_MS = 250
+const MIN_OVERTAKING_MS = 1_500
 /** A mint for a caller with little time starts this much before its end, if a median mint is not longer. */
 const MARGIN_MS = 250
 /** Until then, it only looks for the token, because most holders succeed. */

@@ -308,8 +308,8 @@ export class TokenCache implements FleetListener {
     const mustMint = call.mode === 'reload'
     const priority = call.isBulk ? 'bulk' : 'call'
     const flight =
-      this.#flights.join(key, { priority, limits, waitMs }) ??
-      this.#start(key, { request, priority, deadlineMs, waitMs, limits, mustMint, isReload }, minValidityMs)
+      this.#flights.join(key, { priority, limits, waitMs: deadlineMs }) ??
+      this.#start(key, { request, priority, deadlineMs, waitMs: deadlineMs, limits, mustMint, isReload }, minValidityMs)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = resultOf(outcome)
       if (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))

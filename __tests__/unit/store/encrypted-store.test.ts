@@ -190,7 +190,7 @@ describe('a write', () => {
     await source.read(new Deadline(clock, 1, () => new Error()))
     const start = { wall: clock.now(), monotonic: clock.monotonic() }
     const token = { sessionToken: 'token', expiresAt: '2031-01-01T00:00:00Z', ...request }
-    sharedStore.write(request, { token, lifetime: { start, ms } }, false)
+    await sharedStore.write(request, { token, lifetime: { start, ms } }, false)
     await sharedStore.flush()
     expect(store.writes).toEqual([])
   })

@@ -195,7 +195,7 @@ describe('an invalidation that the store does not accept', () => {
     fleet.store.loseSubscriptions()
     await one.invalidate()
     await fleet.clock.advance(3_000)
-    // Nobody can know.
+    // This process cannot know it.
     expect(await other.get()).toBe(token)
     fleet.store.failing.clear()
     await fleet.clock.advance(500)
@@ -383,15 +383,15 @@ describe.each([
     await cold.get()
     await untilTrue(() => cold.count('subscription-start') === 1)
     const release = fleet.holdResponses()
-    const pending = cold.get({ identity: 'somebody' })
+    const pending = cold.get({ identity: 'cold-user' })
     await untilTrue(() => fleet.mints === 2)
-    await one.cache.invalidate({ identity: 'somebody', scopes: [] })
+    await one.cache.invalidate({ identity: 'cold-user', scopes: [] })
     await received(cold)
     release()
     expect(await pending).toBe('token-2')
     await fleet.settle()
     for (const process of [cold, fleet.start({ aheadMs })]) {
-      expect(await fleet.complete(process.get({ identity: 'somebody' }))).toBe('token-3')
+      expect(await fleet.complete(process.get({ identity: 'cold-user' }))).toBe('token-3')
       await cold.sharedStore.flush()
     }
   })
@@ -420,7 +420,7 @@ describe('a secret rotation', () => {
     const old = await fleet.startWarm(1, { secret: () => 'old' })
     secret = 'new'
     const [one, other] = rotating.processes as [FleetProcess, FleetProcess]
-    for (const process of [one, other]) await fleet.complete(process.get({ identity: 'somebody' }))
+    for (const process of [one, other]) await fleet.complete(process.get({ identity: 'cold-user' }))
     await untilTrue(() => one.count('subscription-start') + other.count('subscription-start') === 2)
     const before = await fleet.tokensOf([one, other, ...old.processes])
     await Promise.all([one, other].map(process => process.sharedStore.flush()))
