@@ -84,7 +84,7 @@ async function setUp(size: number, options?: VKitClientOptions) {
     untilTrue(() => count('leaseWaits') === size - 1 && (valve.isOpen || valve.waiting.length === 1))
   /** Nothing is left of the mints, in any process. */
   const idle = async (): Promise<void> => {
-    await untilTrue(() => count('inFlight') === 0)
+    await passTime(() => count('inFlight') === 0)
     expect(count('queued')).toBe(0)
     await Promise.all(fleet.map(client => client.close()))
     await untilTrue(() => clock.sleepers === 0)
