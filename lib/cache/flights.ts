@@ -28,7 +28,7 @@ export interface Flight {
   /** When the first of its callers needs the result, by the monotonic clock. */
   neededAt: number
   /** Called after a call has joined it. */
-  onJoin?: (() => void) | undefined
+  onJoin: (() => void) | undefined
 }
 
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
@@ -187,6 +187,7 @@ export class Flights<T> {
       startedAt,
       isAwaited: priority !== 'refresh',
       neededAt: startedAt + waitMs,
+      onJoin: undefined,
     }
   }
 

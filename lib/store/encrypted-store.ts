@@ -109,7 +109,9 @@ export class EncryptedStore implements SharedStore {
     const written = this.#change(key, () => this.#set(request, recorded))
     const done = written.then(({ accepted }) => accepted)
     // Afterwards, because another process that drops its token then reads this one.
-    const announced = isAnnounced ? done.then(() => this.#announce({ request, untilMs })) : undefined
+    const announced = isAnnounced
+      ? done.then(() => this.#announce({ request, untilMs, sessionToken: undefined }))
+      : undefined
     await this.#whilePending(announced ?? written)
     await done
   }
@@ -131,7 +133,7 @@ export class EncryptedStore implements SharedStore {
     this.#tombstones.addUntil(key, laterMs)
     const untilMs = Math.max(laterMs, await this.#recordedMs(request))
     this.#tombstones.addUntil(key, untilMs)
-    await this.#spread({ request, untilMs }, { onlyCovered: false })
+    await this.#spread({ request, untilMs, sessionToken: undefined }, { onlyCovered: false })
   }
 
   remove(request: TokenRequest): void {

@@ -13,7 +13,7 @@ export interface InvalidationChannelsOptions extends Omit<
 /** What this process invalidated. */
 export interface OwnInvalidation extends Omit<Invalidation, 'tokenMac'> {
   /** The only token that is concerned. */
-  readonly sessionToken?: string | undefined
+  readonly sessionToken: string | undefined
 }
 
 interface KeyedChannel {

@@ -3,8 +3,8 @@ import { DEFAULTS, makeLru } from '../core/lru.js'
 /** What must not come back from the store: all tokens that were minted until a time, or one token. */
 interface Tombstone {
   /** By the gateway's clock. */
-  readonly untilMs?: number
-  readonly isToken?: (sessionToken: string) => boolean
+  readonly untilMs: number | undefined
+  readonly isToken: ((sessionToken: string) => boolean) | undefined
 }
 
 /** A token, and what is known of its mint. */
@@ -32,13 +32,13 @@ export class Tombstones {
   addUntil(key: string, untilMs: number): boolean {
     const known = this.#tombstones.get(key, DEFAULTS)
     if (known?.untilMs !== undefined && known.untilMs >= untilMs) return false
-    this.#tombstones.set(key, { ...known, untilMs }, DEFAULTS)
+    this.#tombstones.set(key, { isToken: known?.isToken, untilMs }, DEFAULTS)
     return true
   }
 
   /** Adds one token. */
   addToken(key: string, isToken: (sessionToken: string) => boolean): void {
-    this.#tombstones.set(key, { ...this.#tombstones.get(key, DEFAULTS), isToken }, DEFAULTS)
+    this.#tombstones.set(key, { untilMs: this.untilMs(key), isToken }, DEFAULTS)
   }
 
   /** The time until which all tokens of this key are invalidated. */
@@ -48,7 +48,9 @@ export class Tombstones {
 
   /** Whether a token must not be used. */
   covers(key: string, token: DatedToken): boolean {
-    const { untilMs = -Infinity, isToken } = this.#tombstones.get(key, DEFAULTS) ?? {}
+    const tombstone = this.#tombstones.get(key, DEFAULTS)
+    if (!tombstone) return false
+    const { untilMs = -Infinity, isToken } = tombstone
     return isToken?.(token.sessionToken) === true || isMintedUntil(untilMs, token)
   }
 }

@@ -34,6 +34,7 @@ function setUp({ isAwaited = true, waitMs = 15_000, deadlineMs = 15_000, medianM
     priority: new MintPriority('call'),
     limits: new MintLimits({ timeoutMs: 5_000, maxRetries: 2 }),
     isCurrent: () => true,
+    onJoin: undefined,
   }
   const state = {
     lease: 'held' as LeaseState,
