@@ -172,7 +172,7 @@ describe('clients with one store', () => {
     const { gateway, store, processes, token } = await setUp(2, { appSecret: () => secret.current })
     const [one, other] = processes
     gateway.appSecret = secret.current = 'second'
-    for (const process of processes) await process.getSessionToken('somebody', { cache: 'reload' })
+    for (const process of processes) await process.getSessionToken('another-user', { cache: 'reload' })
     await untilTrue(() => store.subscriptions === 4)
     for (const { recorded } of processes)
       await untilTrue(() => recorded.types().filter(type => type === 'subscription-start').length === 1)
