@@ -175,7 +175,7 @@ describe('clients with one store', () => {
     for (const process of processes) await process.getSessionToken('another-user', { cache: 'reload' })
     await untilTrue(() => store.subscriptions === 4)
     for (const { recorded } of processes)
-      await untilTrue(() => recorded.types().filter(type => type === 'subscription-start').length === 1)
+      await untilTrue(() => recorded.types().some(type => type === 'subscription-start'))
     await one.invalidate(USER)
     await untilTrue(() => other.recorded.events.some(event => event.type === 'invalidation-received' && event.evicted))
     expect(await get(other)).not.toBe(token)

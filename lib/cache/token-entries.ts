@@ -69,7 +69,7 @@ export class TokenEntries {
   }
 
   /** Caches a token, of the generation in which its mint began. Returns whether the token could be cached. */
-  set(key: string, { token, lifetime }: MintedToken, generation = this.#generation): boolean {
+  set(key: string, { token, lifetime }: MintedToken, generation: Generation = this.#generation): boolean {
     const now = instant(this.#clock)
     const entry = lifetime && new CachedToken(token, lifetime, generation)
     const remainingMs = entry?.remainingMs(now) ?? 0

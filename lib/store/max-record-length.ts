@@ -1,2 +1,2 @@
 /** A token has at most 16 KiB; the rest is for the longest identity and scopes. */
-export const MAX_RECORD_LENGTH = 256 * 1024
+export const MAX_RECORD_LENGTH: number = 256 * 1024

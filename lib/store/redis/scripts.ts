@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { RedisCommands } from './connection.js'
 
-interface Script {
+export interface Script {
   readonly text: string
   readonly sha1: string
 }
@@ -9,13 +9,13 @@ interface Script {
 /** GETRANGE, because anyone who can write to Redis can store a value of any length. */
 const HELD_BY = `local holder = redis.call('GETRANGE', KEYS[1], 0, #ARGV[1])`
 
-export const ACQUIRE = script(`
+export const ACQUIRE: Script = script(`
 ${HELD_BY}
 if holder ~= '' and holder ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`)
 
-export const RELEASE = script(`
+export const RELEASE: Script = script(`
 ${HELD_BY}
 if holder == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1`)
