@@ -172,7 +172,9 @@ describe('clients with one store', () => {
     const { gateway, store, processes, token } = await setUp(2, { appSecret: () => secret.current })
     const [one, other] = processes
     gateway.appSecret = secret.current = 'second'
-    for (const process of processes) await process.getSessionToken('another-user', { cache: 'reload' })
+    // Two users: a reload of one user in both processes is an invalidation too, which could meet the second mint.
+    await one.getSessionToken('a-second-user')
+    await other.getSessionToken('a-third-user')
     await untilTrue(() => store.subscriptions === 4)
     for (const { recorded } of processes)
       await untilTrue(() => recorded.types().some(type => type === 'subscription-start'))
