@@ -2,7 +2,7 @@ import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import { instant, isBefore, later, type Instant, type Lifetime } from '../core/instant.js'
 import type { VKitError } from '../core/vkit-error.js'
-import type { MintedToken, SessionToken } from '../token/session-token.js'
+import type { SessionToken } from '../token/session-token.js'
 
 /** Each refresh starts up to this fraction earlier, at random, to spread the refreshes of tokens minted together. */
 const REFRESH_SPREAD = 0.2
@@ -117,11 +117,6 @@ export class CachedToken {
   /** Records that the refresh ended and showed nothing. The next one starts at `nextAt` at the earliest. */
   endRefresh(nextAt: Instant): void {
     this.#refresh = { nextAt, failures: this.#refresh?.failures ?? 0 }
-  }
-
-  /** The token, without a lifetime, because it is cached already. */
-  toMinted(): MintedToken {
-    return { token: this.token }
   }
 
   /** Records a failed refresh. The next one waits, with full jitter, and at least for `retryAfterMs`. */

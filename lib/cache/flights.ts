@@ -34,7 +34,7 @@ export interface Flight {
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
 export interface FlightDemand {
   readonly priority: PriorityLevel
-  /** When the caller needs a token, from now on. */
+  /** How long the caller can wait. */
   readonly waitMs: number
   readonly limits: AttemptLimits
 }

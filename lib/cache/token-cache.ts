@@ -1,16 +1,18 @@
 import type { Clock } from '../core/clock.js'
+import { Deadline, untilAborted } from '../core/deadline.js'
 import { VKitClosedError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, remainingMs } from '../core/instant.js'
+import { onAbort } from '../core/on-abort.js'
+import { SingleFlight } from '../core/single-flight.js'
 import { responseDetails, VKitError } from '../core/vkit-error.js'
 import type { MintOptions } from '../gateway/token-minter.js'
-import { SingleFlight } from '../core/single-flight.js'
 import type { FleetListener, ForeignInvalidation, SharedStore, StoredToken } from '../store/shared-store.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { AttemptLimits, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import { KeyMemo, keyOf, plainKeyOf } from './cache-key.js'
-import { LeaseGate } from './lease-gate.js'
 import { Flights, resultOf, type Flight, type FlightOptions, type SharedFlight } from './flights.js'
+import { LeaseGate } from './lease-gate.js'
 import { TokenEntries, type TokenEntriesOptions } from './token-entries.js'
 
 /** Its `AttemptLimits` are those of a call that sets no others. */
@@ -235,9 +237,13 @@ export class TokenCache implements FleetListener {
 
   /** Returns a suspect token if the shared store has it too, or cannot be read. Otherwise, gets another. */
   async #checkAndGet(key: string, { request, call, sharedStore }: SuspectCall): Promise<SessionToken> {
-    const startedAt = this.#clock.monotonic()
     const { generation } = this.#entries
-    const stored = await this.#checks.run(key, () => sharedStore.check(request))
+    const deadline = new Deadline(this.#clock, call.deadlineMs, () => new Error('No time is left.'))
+    const stop = call.signal && onAbort(call.signal, () => deadline.cancel(new Error('The caller left.')))
+    const check = this.#checks.run(key, () => sharedStore.check(request))
+    const stored = await untilAborted(check, deadline).catch(() => 'unreadable' as const)
+    stop?.()
+    deadline.clear()
     if (call.signal?.aborted) throw call.signal.reason
     this.#assertOpen()
     const entry = this.#entries.peek(key)
@@ -257,7 +263,7 @@ export class TokenCache implements FleetListener {
       this.#entries.set(key, stored, generation)
       return stored.token
     }
-    return this.#renew(key, request, { ...call, deadlineMs: call.deadlineMs - (now.monotonic - startedAt) })
+    return this.#renew(key, request, { ...call, deadlineMs: deadline.remainingMs() })
   }
 
   /**
@@ -394,7 +400,7 @@ export class TokenCache implements FleetListener {
     if (!entry) return undefined
     this.#flights.forget(key)
     this.#entries.endRefresh(key, POSTPONED_REFRESH_MS * (0.5 + this.#options.random()))
-    return entry.toMinted()
+    return { token: entry.token }
   }
 
   /** Returns the token of the shared store, if this flight can use it. */

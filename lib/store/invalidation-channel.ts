@@ -1,6 +1,4 @@
-import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
-import type { Clock } from '../core/clock.js'
-import type { Events } from '../core/events.js'
+import { backoffMs, type Backoff } from '../core/backoff.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { onAbort } from '../core/on-abort.js'
 import { RateLimit } from '../core/rate-limit.js'
@@ -14,18 +12,14 @@ import {
 } from './invalidation-message.js'
 import { MAX_RECORD_LENGTH } from './max-record-length.js'
 import { UnusableRecord, type StoreKeys } from './record-crypto.js'
-import type { StoreSubscription, TokenStore } from './token-store.js'
-import { UNAVAILABLE, type StoreGuard } from './store-guard.js'
+import { UNAVAILABLE, type StoreGuard, type StoreGuardOptions } from './store-guard.js'
+import type { StoreSubscription } from './token-store.js'
 
-export interface InvalidationChannelOptions {
-  readonly store: TokenStore
+export interface InvalidationChannelOptions extends StoreGuardOptions {
   readonly guard: StoreGuard
   readonly keys: StoreKeys
   /** The gateway of the tokens. */
   readonly origin: string
-  readonly clock: Clock
-  readonly events: Events
-  readonly random: Random
   readonly onInvalidation: (invalidation: Invalidation) => void
   /** Called when the subscription starts, and when it starts again: messages may have been missed before. */
   readonly onStart: () => void

@@ -1,17 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import type { Random } from '../core/backoff.js'
-import { callAfter, type Clock } from '../core/clock.js'
-import type { Events } from '../core/events.js'
+import { callAfter } from '../core/clock.js'
 import type { Lease, LeaseState } from './lease.js'
-import type { TokenStore } from './token-store.js'
-import { UNAVAILABLE, type StoreGuard } from './store-guard.js'
+import { UNAVAILABLE, type StoreGuard, type StoreGuardOptions } from './store-guard.js'
 
-export interface LeasesOptions {
-  readonly store: TokenStore
+export interface LeasesOptions extends StoreGuardOptions {
   readonly guard: StoreGuard
-  readonly clock: Clock
-  readonly events: Events
-  readonly random: Random
 }
 
 /** A holder that dies delays the others by this much. */

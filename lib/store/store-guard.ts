@@ -42,8 +42,8 @@ const MAX_PENDING_WRITES = 1_000
 export const NOTHING: StoreOutcome = { value: Promise.resolve(UNAVAILABLE), settled: Promise.resolve(undefined) }
 
 /**
- * Isolates calls from a failing store. An operation never rejects and never takes longer than 100 ms. After two
- * consecutive failures of an operation the store is paused, until a probe succeeds.
+ * Isolates calls from a failing store. An operation never rejects and takes at most 100 ms, not counting the time in
+ * which this process is busy. After two consecutive failures of an operation the store is paused, until a probe succeeds.
  *
  * So a failing store delays two sequential calls by 100 ms each, and all concurrent calls that begin before the second
  * failure. While the store is paused, and during a probe, no call waits for it.
@@ -90,7 +90,7 @@ export class StoreGuard {
     return this.#run('publish', () => this.#store.publish?.(channel, message))
   }
 
-  /** Takes, extends or releases a lease. There are never more than mints, so they are not tracked as writes are. */
+  /** Takes or extends a lease. There are never more than mints, so they are not tracked as writes are. */
   lease(task: () => unknown): Promise<unknown> {
     return this.#run('lease', task).value
   }

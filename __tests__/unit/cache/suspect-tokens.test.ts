@@ -151,6 +151,18 @@ describe('a token from before a gap', () => {
     expect(await outcome).toBe(reason)
   })
 
+  it('is served when the time of the call ends before the check', async () => {
+    const { h, answers, hold } = await setUpAfterGap(() => 'absent')
+    const open = hold()
+    const got = h.getText('user', { deadlineMs: 50 })
+    await h.settle()
+    await h.clock.advance(50)
+    expect(await got).toBe('token-1')
+    expect([answers.checks, h.mints.length]).toEqual([1, 1])
+    open()
+    expect(await h.getText()).toBe('token-2')
+  })
+
   it('is not returned by a cache that was closed during the check', async () => {
     const { h, hold } = await setUpAfterGap(token => token('token-1'))
     const open = hold()

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals'
 import { getEventListeners } from 'node:events'
-import { callAfter, systemClock, type Clock } from '../../../lib/core/clock.js'
+import { busyMs, callAfter, systemClock, type Clock } from '../../../lib/core/clock.js'
 import { FakeClock } from '../../../lib/testing/fake-clock.js'
 
 describe.each([
@@ -73,5 +73,20 @@ describe('systemClock', () => {
     } finally {
       jest.useRealTimers()
     }
+  })
+})
+
+describe('busyMs', () => {
+  it('counts the time until this process returns to its event loop', async () => {
+    // In its first turn, an event loop has no times.
+    await new Promise(resolve => setImmediate(resolve))
+    const before = busyMs(systemClock)
+    const startedAt = performance.now()
+    while (performance.now() - startedAt < 20);
+    expect(busyMs(systemClock) - before).toBeGreaterThanOrEqual(20)
+  })
+
+  it('is 0 with another clock', () => {
+    expect(busyMs(new FakeClock())).toBe(0)
   })
 })

@@ -19,6 +19,19 @@ async function setUpInFlight(fleet = new Fleet()) {
   return { fleet, one, other, release, token }
 }
 
+const COLD = { identity: 'cold-user', scopes: [] }
+
+/** One process invalidates a user whose first mint is in flight in another. Returns the token that its caller gets. */
+async function invalidateColdInFlight(fleet: Fleet, one: FleetProcess, other: FleetProcess): Promise<string> {
+  const release = fleet.holdResponses()
+  const waiting = other.get(COLD)
+  await untilTrue(() => fleet.mints === 2)
+  await one.cache.invalidate(COLD)
+  await received(other)
+  release()
+  return waiting
+}
+
 describe('an invalidation in a fleet', () => {
   it('reaches every process, and the next token is minted once', async () => {
     const fleet = new Fleet()
@@ -52,15 +65,9 @@ describe('an invalidation in a fleet', () => {
     const fleet = new Fleet()
     const { processes } = await fleet.startWarm(2)
     const [one, other] = processes as [FleetProcess, FleetProcess]
-    const release = fleet.holdResponses()
-    const waiting = other.get({ identity: 'cold' })
-    await untilTrue(() => fleet.mints === 2)
-    await one.cache.invalidate({ identity: 'cold', scopes: [] })
-    await received(other)
-    release()
-    expect(await waiting).toBe('token-2')
+    expect(await invalidateColdInFlight(fleet, one, other)).toBe('token-2')
     await fleet.settle()
-    for (const process of [other, one]) expect(await fleet.complete(process.get({ identity: 'cold' }))).toBe('token-3')
+    for (const process of [other, one]) expect(await fleet.complete(process.get(COLD))).toBe('token-3')
   })
 
   it('lets refreshes go on', async () => {
@@ -382,16 +389,10 @@ describe.each([
     const cold = fleet.start({ aheadMs })
     await cold.get()
     await untilTrue(() => cold.count('subscription-start') === 1)
-    const release = fleet.holdResponses()
-    const pending = cold.get({ identity: 'cold-user' })
-    await untilTrue(() => fleet.mints === 2)
-    await one.cache.invalidate({ identity: 'cold-user', scopes: [] })
-    await received(cold)
-    release()
-    expect(await pending).toBe('token-2')
+    expect(await invalidateColdInFlight(fleet, one, cold)).toBe('token-2')
     await fleet.settle()
     for (const process of [cold, fleet.start({ aheadMs })]) {
-      expect(await fleet.complete(process.get({ identity: 'cold-user' }))).toBe('token-3')
+      expect(await fleet.complete(process.get(COLD))).toBe('token-3')
       await cold.sharedStore.flush()
     }
   })
@@ -420,7 +421,7 @@ describe('a secret rotation', () => {
     const old = await fleet.startWarm(1, { secret: () => 'old' })
     secret = 'new'
     const [one, other] = rotating.processes as [FleetProcess, FleetProcess]
-    for (const process of [one, other]) await fleet.complete(process.get({ identity: 'cold-user' }))
+    for (const process of [one, other]) await fleet.complete(process.get(COLD))
     await untilTrue(() => one.count('subscription-start') + other.count('subscription-start') === 2)
     const before = await fleet.tokensOf([one, other, ...old.processes])
     await Promise.all([one, other].map(process => process.sharedStore.flush()))

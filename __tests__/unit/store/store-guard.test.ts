@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { systemClock } from '../../../lib/core/clock.js'
 import { Events } from '../../../lib/core/events.js'
 import { Deadline } from '../../../lib/core/deadline.js'
-import { StoreGuard, UNAVAILABLE } from '../../../lib/store/store-guard.js'
+import { NOTHING, StoreGuard, UNAVAILABLE } from '../../../lib/store/store-guard.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { recordEvents } from '../../support/gateway.js'
 import { seededRandom } from '../../support/random.js'
@@ -175,6 +175,15 @@ describe('StoreGuard', () => {
     void guard.delete('key')
     await clock.advance(0)
     expect(ended).toBe(true)
+  })
+
+  it('asks for a lease although a thousand writes are pending', async () => {
+    const { guard, store } = setUp()
+    store.set = never
+    for (let write = 0; write < 1_000; write++) void guard.set('key', 'value', 1)
+    const leases = Array.from({ length: 2_000 }, (_, lease) => guard.lease(() => lease))
+    expect(await Promise.all(leases)).toEqual(Array.from({ length: 2_000 }, (_, lease) => lease))
+    expect(guard.set('key', 'value', 1)).toBe(NOTHING)
   })
 
   it('probes with a write although a thousand writes are pending', async () => {

@@ -1,0 +1,183 @@
+import { Deadline } from '../core/deadline.js'
+import { VKitTimeoutError } from '../core/errors.js'
+import { instant, remainingMs } from '../core/instant.js'
+import { plainJson } from '../core/plain-json.js'
+import type { SecretSource } from '../secret/secret-source.js'
+import type { TokenRequest } from '../token/token-request.js'
+import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-crypto.js'
+import { datedTokenOf, readRecord, writeRecord, type RecordedToken } from './record.js'
+import { mintedAtMs, type ServerTime } from './server-time.js'
+import type { StoredToken } from './shared-store.js'
+import { NOTHING, UNAVAILABLE, type StoreGuard, type StoreGuardOptions, type StoreOutcome } from './store-guard.js'
+import type { Tombstones } from './tombstones.js'
+import { WriteOrder } from './write-order.js'
+
+/** What the records of a store depend on. */
+export interface RecordsOptions extends StoreGuardOptions {
+  readonly secret: SecretSource
+  /** The gateway of the tokens: a token of one gateway does not work with another. */
+  readonly endpoint: () => URL
+  /** The time limit for changes to get the secret. */
+  readonly deadlineMs: number
+}
+
+interface RecordsContext extends RecordsOptions {
+  readonly guard: StoreGuard
+  readonly tombstones: Tombstones
+  readonly serverTime: ServerTime
+  /** Called with the keys of a secret that is used from now on. */
+  readonly onKeys: (keys: StoreKeys) => void
+}
+
+/** The key of a record in the store, and its encryption key. */
+export interface RecordPlace {
+  readonly storeKey: string
+  readonly keys: StoreKeys
+}
+
+/** Whether a record is removed only if an invalidation covers its token. */
+export interface Condition {
+  readonly onlyCovered: boolean
+}
+
+/** A change that was passed to the store. */
+export interface PassedChange {
+  /** Whether the store made it in time. */
+  readonly accepted: Promise<boolean>
+}
+
+type Change = () => Promise<StoreOutcome | undefined>
+
+/** The encrypted records of tokens, in the order of their changes. No method rejects, except where it says so. */
+export class Records {
+  readonly #options: RecordsContext
+  readonly #order = new WriteOrder()
+  #keys: { readonly secret: string; readonly keys: StoreKeys } | undefined
+
+  constructor(options: RecordsContext) {
+    this.#options = options
+  }
+
+  /** Reads a record. `call` ends the wait for the store. */
+  async read(request: TokenRequest, { storeKey, keys }: RecordPlace, call?: Deadline): Promise<StoredToken> {
+    const record = await this.#options.guard.get(storeKey, call)
+    if (record === UNAVAILABLE) return 'unreadable'
+    if (record === undefined || record === null) return 'absent'
+    try {
+      const content = await openRecord(record, storeKey, keys)
+      const recorded = readRecord(content, { request, origin: this.#origin, ...this.#options.serverTime.read() })
+      if (this.#isInvalidated(request, recorded)) throw new UnusableRecord('invalidated')
+      return recorded
+    } catch (error) {
+      const reason = error instanceof UnusableRecord ? error.fault : 'corrupt'
+      this.#options.events.emit({ type: 'store-failure', operation: 'get', reason })
+      return 'absent'
+    }
+  }
+
+  /** Writes a record. Resolves when the store has been asked for it. */
+  write(request: TokenRequest, recorded: RecordedToken): Promise<PassedChange> {
+    return this.#change(request, () => this.#set(request, recorded))
+  }
+
+  /** Removes a record. Resolves when the store has been asked for it. */
+  remove(request: TokenRequest, condition: Condition): Promise<PassedChange> {
+    return this.#change(request, () => this.#delete(request, condition))
+  }
+
+  /** The earliest time of an invalidation that covers the stored token; `-Infinity` if that is not known. */
+  async earliestInvalidationMs(request: TokenRequest): Promise<number> {
+    if (!this.#options.store.publish) return -Infinity
+    return this.withPlace(request, async ({ storeKey, keys }) => {
+      const record = await this.#options.guard.get(storeKey)
+      const { mintedAtMs, afterMs = -Infinity } = datedTokenOf(await openRecord(record, storeKey, keys))
+      return Math.max(mintedAtMs, afterMs + 1)
+    }).catch(() => -Infinity)
+  }
+
+  /** Calls `task` with the place of a record. Rejects if the secret is not known in time. */
+  async withPlace<T>(request: TokenRequest, task: (place: RecordPlace) => Promise<T>): Promise<T> {
+    const { clock, deadlineMs, secret } = this.#options
+    const deadline = new Deadline(
+      clock,
+      deadlineMs,
+      () => new VKitTimeoutError('The app secret provider did not return in time.'),
+    )
+    try {
+      return await task(this.placeOf(request, await secret.read(deadline)))
+    } finally {
+      deadline.clear()
+    }
+  }
+
+  /** The place of a record, with this secret. */
+  placeOf({ identity, scopes }: TokenRequest, secret: string): RecordPlace {
+    if (this.#keys?.secret !== secret) {
+      this.#keys = { secret, keys: deriveStoreKeys(secret) }
+      this.#options.onKeys(this.#keys.keys)
+    }
+    const { keys } = this.#keys
+    return { storeKey: storeKeyOf(plainJson([identity, scopes, this.#origin]), keys), keys }
+  }
+
+  get #origin(): string {
+    return this.#options.endpoint().href
+  }
+
+  async #change(request: TokenRequest, change: Change): Promise<PassedChange> {
+    let value: Promise<unknown> | undefined
+    await this.#order.run(requestKey(request), async () => {
+      const outcome = await change()
+      value ??= outcome?.value
+      return outcome
+    })
+    return { accepted: Promise.resolve(value).then(result => result !== UNAVAILABLE) }
+  }
+
+  async #set(request: TokenRequest, recorded: RecordedToken): Promise<StoreOutcome | undefined> {
+    const { secret, clock } = this.#options
+    // The secret that the token was minted with: the provider is not called again.
+    if (secret.latest === undefined) return undefined
+    const { storeKey, keys } = this.placeOf(request, secret.latest)
+    const record = await sealRecord(writeRecord({ ...recorded, origin: this.#origin }), storeKey, keys)
+    const ttlMs = Math.floor(remainingMs(recorded.lifetime, instant(clock)))
+    if (!(ttlMs > 0) || !Number.isSafeInteger(ttlMs) || this.#isInvalidated(request, recorded)) return undefined
+    return this.#options.guard.set(storeKey, record, ttlMs)
+  }
+
+  #delete(request: TokenRequest, { onlyCovered }: Condition): Promise<StoreOutcome | undefined> {
+    return this.withPlace(request, async place => {
+      if (onlyCovered) {
+        const record = await this.#options.guard.get(place.storeKey)
+        if (record === UNAVAILABLE) return NOTHING
+        if (!(await this.#isCovered(request, place, record))) return undefined
+      }
+      return this.#options.guard.delete(place.storeKey)
+    })
+  }
+
+  async #isCovered(request: TokenRequest, { storeKey, keys }: RecordPlace, record: unknown): Promise<boolean> {
+    if (record === undefined || record === null) return false
+    try {
+      const dated = datedTokenOf(await openRecord(record, storeKey, keys))
+      return this.#options.tombstones.covers(requestKey(request), dated)
+    } catch {
+      // It may contain a token that is covered, and no process can use it.
+      return true
+    }
+  }
+
+  #isInvalidated(request: TokenRequest, { token, lifetime, afterMs }: RecordedToken): boolean {
+    const { sessionToken } = token
+    return this.#options.tombstones.covers(requestKey(request), {
+      sessionToken,
+      mintedAtMs: mintedAtMs(token, lifetime.ms),
+      afterMs,
+    })
+  }
+}
+
+/** Names a request, whatever the secret. */
+export function requestKey({ identity, scopes }: TokenRequest): string {
+  return plainJson([identity, scopes])
+}
