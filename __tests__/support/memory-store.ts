@@ -87,6 +87,12 @@ export class MemoryStore implements Required<TokenStore> {
     return this.foreignHolder ?? this.#valueOf(this.#leases, key)
   }
 
+  /** How long a lease still lasts if it is not extended; undefined if it is not taken. */
+  leaseMsLeft(key: string): number | undefined {
+    const lease = this.#leases.get(key)
+    return lease && lease.endsAt - this.#clock.monotonic()
+  }
+
   /** The keys whose leases are taken now. */
   get leases(): readonly string[] {
     return [...this.#leases.keys()].filter(key => this.holderOf(key) !== undefined)

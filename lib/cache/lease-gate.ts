@@ -1,5 +1,5 @@
 import type { Random } from '../core/backoff.js'
-import type { Clock } from '../core/clock.js'
+import { busyMs, type Clock } from '../core/clock.js'
 import type { Events } from '../core/events.js'
 import type { MintGate } from '../gateway/mint-gate.js'
 import type { Lease, LeaseState } from '../store/lease.js'
@@ -24,6 +24,8 @@ export interface LeaseGateOptions {
 
 /** A call waits for the mint of another process for this time, and for one median mint. */
 const PATIENCE_MS = 1_500
+/** So much of the time does not count in which this process is busy: others are probably busy too. */
+const LONGEST_BUSY_MS = 3_000
 /** And so many medians, at least this long, for the mint of the process that overtook it. */
 const OVERTAKING_MEDIANS = 2
 const MIN_OVERTAKING_MS = 1_500
@@ -45,6 +47,7 @@ const LONGEST_POLL_MS = 450
 export class LeaseGate implements MintGate {
   readonly #options: LeaseGateOptions
   #waitingSince: number | undefined
+  #busyBefore = 0
   #pollMs = FIRST_POLL_MS
   #found: MintedToken | undefined
 
@@ -76,13 +79,17 @@ export class LeaseGate implements MintGate {
     const { clock, events, flight, random, postpone } = this.#options
     if (this.#waitingSince === undefined) {
       this.#waitingSince = clock.monotonic()
+      this.#busyBefore = busyMs(clock)
       if (flight.isAwaited) events.emit({ type: 'lease-wait' })
     }
     this.#found = flight.isAwaited ? undefined : postpone()
     if (this.#found) return this.#found
     let found: MintedToken | undefined
     do {
-      await this.#sleep(this.#pollMs * (0.5 + 0.5 * random()))
+      const pollMs = this.#pollMs * (0.5 + 0.5 * random())
+      const leftMs = -this.#overdueMs()
+      // It overtakes on time, whatever the length of a poll, but does not poll often while it is busy.
+      await this.#sleep(leftMs > 0 ? Math.min(pollMs, Math.max(leftMs, 2 * FIRST_POLL_MS)) : pollMs)
       this.#pollMs = Math.min(LONGEST_POLL_MS, 2 * this.#pollMs)
       found = await this.#find()
     } while (!found && clock.monotonic() < this.#waitingSince + FIRST_RETRY_MS && !this.#isUrgent())
@@ -144,7 +151,9 @@ export class LeaseGate implements MintGate {
   #overdueMs(): number {
     const { medianMintMs, timeoutMs, clock } = this.#options
     if (this.#waitingSince === undefined) return -Infinity
-    return clock.monotonic() - this.#waitingSince - PATIENCE_MS - (medianMintMs() ?? timeoutMs)
+    const waitedMs = clock.monotonic() - this.#waitingSince
+    const busy = Math.min(busyMs(clock) - this.#busyBefore, LONGEST_BUSY_MS)
+    return waitedMs - busy - PATIENCE_MS - (medianMintMs() ?? timeoutMs)
   }
 
   get #overtakingMs(): number {

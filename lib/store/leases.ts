@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { callAfter } from '../core/clock.js'
+import { busyMs, callAfter } from '../core/clock.js'
 import type { Lease, LeaseState } from './lease.js'
 import { UNAVAILABLE, type StoreGuard, type StoreGuardOptions } from './store-guard.js'
 
@@ -9,6 +9,10 @@ export interface LeasesOptions extends StoreGuardOptions {
 
 /** A holder that dies delays the others by this much. */
 const TTL_MS = 1_000
+/** If the event loop is busy for more than half of the time, because leases are then extended late. */
+const BUSY_TTL_MS = 3_000
+/** The share of busy time is measured over at least this time. */
+const SAMPLE_MS = 100
 const EXTEND_EVERY_MS = 300
 /** After so many failures or fruitless waits in a row, leases are ignored. */
 const MAX_FAILURES = 3
@@ -21,6 +25,9 @@ export class Leases {
   #failures = 0
   #failedAt = -Infinity
   #pausedUntil = -Infinity
+  /** The clock of a machine starts with the process. */
+  #sample = { at: 0, busyMs: 0 }
+  #isBusy = false
 
   constructor(options: LeasesOptions) {
     this.#options = options
@@ -41,12 +48,25 @@ export class Leases {
     return this.#options.clock.monotonic() < this.#pausedUntil
   }
 
+  /** How long a lease is taken for now. */
+  #measureTtlMs(): number {
+    const { clock } = this.#options
+    const sample = { at: clock.monotonic(), busyMs: busyMs(clock) }
+    const elapsedMs = sample.at - this.#sample.at
+    if (elapsedMs >= SAMPLE_MS) {
+      this.#isBusy = sample.busyMs - this.#sample.busyMs > elapsedMs / 2
+      this.#sample = sample
+    }
+    return this.#isBusy ? BUSY_TTL_MS : TTL_MS
+  }
+
   #make(storeKey: string): Lease {
     const { store, guard, clock } = this.#options
     const holder = randomUUID()
     const held = new Set<string>()
     let stopTimer: (() => void) | undefined
-    const acquire = (key: string): Promise<unknown> => guard.lease(() => store.acquireLease?.(key, holder, TTL_MS))
+    const acquire = (key: string): Promise<unknown> =>
+      guard.lease(() => store.acquireLease?.(key, holder, this.#measureTtlMs()))
     const extendLater = (): void => {
       stopTimer = callAfter(clock, EXTEND_EVERY_MS, () => {
         for (const key of held) void acquire(key)
@@ -70,7 +90,12 @@ export class Leases {
     }
     const lease: Lease = {
       take: () => take(storeKey),
-      overtake: () => take(`${storeKey}:overtake`),
+      overtake: async () => {
+        const state = await take(`${storeKey}:overtake`)
+        // To take it over when that of the holder ends, before a third process does.
+        if (state === 'taken') held.add(storeKey)
+        return state
+      },
       release: () => {
         stopTimer?.()
         for (const key of held) this.#release(key, holder)

@@ -22,11 +22,23 @@ interface Options {
   readonly waitMs?: number
   readonly deadlineMs?: number
   readonly medianMs?: number | undefined
+  readonly clock?: FakeClock
+}
+
+/** A clock whose event loop is always busy. */
+function busyClock(): FakeClock {
+  const clock = new FakeClock()
+  return Object.assign(clock, { busyMs: () => clock.monotonic() })
 }
 
 /** A gate whose lease, record and cached token are in the hands of the test. Times have no jitter. */
-function setUp({ isAwaited = true, waitMs = 15_000, deadlineMs = 15_000, medianMs }: Options = {}) {
-  const clock = new FakeClock()
+function setUp({
+  isAwaited = true,
+  waitMs = 15_000,
+  deadlineMs = 15_000,
+  medianMs,
+  clock = new FakeClock(),
+}: Options = {}) {
   const { events, types, onEvent } = recordEvents()
   const flight: Flight = {
     ...{ request, isAwaited, isSent: false, mustMint: false, isReload: false, startedAt: 0, neededAt: waitMs },
@@ -129,10 +141,33 @@ describe('the gate of a mint', () => {
     const passing = pass()
     await clock.advance(1_599)
     expect(calls).not.toContain('overtake')
-    const { result, atMs } = await after(clock, 450, passing)
-    expect(result).toBe('mint')
-    expect(events.slice(1)).toEqual([{ type: 'lease-taken' }, { type: 'lease-timeout', waitedMs: atMs }])
+    expect(await after(clock, 1, passing)).toEqual({ result: 'mint', atMs: 1_600 })
+    expect(events.slice(1)).toEqual([{ type: 'lease-taken' }, { type: 'lease-timeout', waitedMs: 1_600 }])
     expect(calls.at(-1)).toBe('fruitless')
+  })
+
+  it('does not count the time in which the process is busy, up to 3 s', async () => {
+    const { clock, state, pass, calls } = setUp({ medianMs: 100, clock: busyClock() })
+    state.overtaking = 'taken'
+    const passing = pass()
+    await clock.advance(4_599)
+    expect(calls).not.toContain('overtake')
+    expect(await after(clock, 1, passing)).toEqual({ result: 'mint', atMs: 4_600 })
+  })
+
+  it('polls every 120 ms at most while the process is busy', async () => {
+    const busy = { since: Infinity }
+    const clock = new FakeClock()
+    Object.assign(clock, { busyMs: () => Math.max(0, clock.monotonic() - busy.since) })
+    const { pass, calls } = setUp({ medianMs: 100, clock })
+    const passing = pass()
+    await clock.advance(1_590)
+    busy.since = 1_590
+    const before = calls.length
+    await clock.advance(2_900)
+    // A poll reads the record, and then asks for the lease and the record.
+    expect((calls.length - before) / 3).toBeLessThanOrEqual(1 + 2_900 / 120)
+    await after(clock, 10_000, passing)
   })
 
   it('waits for as long as an attempt may take if no mint has shown how long one takes', async () => {

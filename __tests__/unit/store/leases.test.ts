@@ -87,11 +87,47 @@ describe('a lease', () => {
     expect(two.types()).toEqual([])
   })
 
+  it('ends after three seconds if its holder is busy, and thus extends it late', async () => {
+    const { one, clock, store } = setUp()
+    let busy = 0
+    Object.assign(clock, { busyMs: () => busy })
+    const { leases } = one
+    for (const share of [0.4, 0.6, 0.4]) {
+      await clock.advance(1_000)
+      busy += share * 1_000
+      const key = `key-${clock.monotonic()}`
+      const lease = leases.open(key)
+      await lease?.take()
+      expect([share, store.leaseMsLeft(key)]).toEqual([share, share > 0.5 ? 3_000 : 1_000])
+      lease?.release()
+    }
+  })
+
+  it('is as long as before if there was little time to see how busy its holder is', async () => {
+    const { one, clock, store } = setUp()
+    Object.assign(clock, { busyMs: () => clock.monotonic() })
+    await clock.advance(99)
+    await one.open().take()
+    expect(store.leaseMsLeft('key')).toBe(1_000)
+  })
+
   it('can be overtaken by one process', async () => {
     const { one, two, occupy } = setUp()
     occupy('key')
     expect(await one.open().overtake()).toBe('taken')
     expect(await two.open().overtake()).toBe('held')
+  })
+
+  it('that was overtaken goes to the process that has overtaken it', async () => {
+    const { one, two, clock, store } = setUp()
+    await store.acquireLease('key', 'hangs', 500)
+    const overtaking = one.open()
+    await overtaking.overtake()
+    await clock.advance(600)
+    expect(await two.open().take()).toBe('held')
+    overtaking.release()
+    await clock.advance(0)
+    expect(await two.open().take()).toBe('taken')
   })
 
   it('is released with what it has overtaken', async () => {
