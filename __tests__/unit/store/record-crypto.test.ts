@@ -59,6 +59,14 @@ describe('an encrypted record', () => {
     expect(opened).toEqual([])
   })
 
+  it('is refused in a short time if it has very many parts', async () => {
+    const record = `1${'.'.repeat(256 * 1024 - 1)}`
+    const startedAt = performance.now()
+    for (let i = 0; i < 20; i++) expect(await faultOf(openRecord(record, storeKey, keys))).toBe('corrupt')
+    // It takes 1 ms; splitting it at every dot would take a second.
+    expect(performance.now() - startedAt).toBeLessThan(250)
+  })
+
   it('is refused if it is truncated at any position', async () => {
     const record = await sealRecord(CONTENT, storeKey, keys)
     for (let length = 0; length < record.length; length++) {
