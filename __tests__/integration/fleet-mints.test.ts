@@ -497,6 +497,28 @@ describe('a call that waits for another process', () => {
     await idle()
   })
 
+  it('ends with the deadline of the client while the store does not answer', async () => {
+    const { clock, store, first, done, idle } = await setUp(1, { deadlineMs: 50 })
+    const answer = store.hold('acquireLease')
+    const failure = failureOf(first.getSessionToken('user'))
+    await untilTrue(() => done('acquireLease') === 1)
+    await clock.advance(50)
+    expect((await failure).code).toBe('VKIT_TIMEOUT')
+    answer()
+    await idle()
+  })
+
+  it('ends at once with VKIT_CLOSED while the store does not answer', async () => {
+    const { store, first, done, idle } = await setUp(1)
+    const answer = store.hold('acquireLease')
+    const failure = failureOf(first.getSessionToken('user'))
+    await untilTrue(() => done('acquireLease') === 1)
+    await first.close()
+    expect((await failure).code).toBe('VKIT_CLOSED')
+    answer()
+    await idle()
+  })
+
   it('ends with its signal, and its mint goes on waiting', async () => {
     const { clock, gateway, second, holding, valve, done, idle } = await setUpWaiting(2)
     const abort = new AbortController()

@@ -1,6 +1,6 @@
 import type { Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
-import type { Deadline } from '../core/deadline.js'
+import { untilAborted, type Deadline } from '../core/deadline.js'
 import { VKitAuthenticationError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
 import { instant, type Instant } from '../core/instant.js'
@@ -157,14 +157,15 @@ export class TokenMinter {
   async #passGate(mint: Mint, gate: MintGate): Promise<MintedToken | undefined> {
     for (let isReturning = false; ; isReturning = true) {
       const turn = await this.#admit(mint, isReturning)
-      const decision = await gate.enter()
+      // Not longer than the deadline, although the gate may still wait for the store.
+      const decision = await untilAborted(gate.enter(), mint.deadline).catch(() => 'wait' as const)
       if (decision === 'mint' && !mint.deadline.aborted) {
         mint.turn = this.#admission.restart(turn)
         return undefined
       }
       this.#admission.end(turn, { kind: 'not-sent' })
       mint.deadline.throwIfAborted()
-      const found = typeof decision === 'string' ? await gate.wait() : decision
+      const found = typeof decision === 'string' ? await untilAborted(gate.wait(), mint.deadline) : decision
       if (found) return found
     }
   }

@@ -65,6 +65,7 @@ export class Leases {
     const holder = randomUUID()
     const held = new Set<string>()
     let stopTimer: (() => void) | undefined
+    let isReleased = false
     const acquire = (key: string): Promise<unknown> =>
       guard.lease(() => store.acquireLease?.(key, holder, this.#measureTtlMs()))
     const extendLater = (): void => {
@@ -79,6 +80,11 @@ export class Leases {
       const result = await acquire(key)
       if (result === UNAVAILABLE) this.#recordFailure(startedAt)
       if (result === false) return 'held'
+      if (isReleased) {
+        // The mint ended before the answer.
+        this.#release(key, holder)
+        return 'unavailable'
+      }
       // After a timeout too, because the store may still do it.
       held.add(key)
       this.#taken.add(lease)
@@ -97,6 +103,7 @@ export class Leases {
         return state
       },
       release: () => {
+        isReleased = true
         stopTimer?.()
         for (const key of held) this.#release(key, holder)
         held.clear()

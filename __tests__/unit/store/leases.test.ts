@@ -141,6 +141,19 @@ describe('a lease', () => {
     expect(clock.sleepers).toBe(0)
   })
 
+  it('that the store grants after its release is released again, and never extended', async () => {
+    const { one, two, store, clock, count } = setUp()
+    const grant = store.hold('acquireLease')
+    const lease = one.open()
+    const taking = lease.take()
+    lease.release()
+    grant()
+    expect(await taking).toBe('unavailable')
+    await clock.advance(10_000)
+    expect(count('acquireLease')).toBe(1)
+    expect(await two.open().take()).toBe('taken')
+  })
+
   it('that was not taken needs no release', async () => {
     const { one, count } = setUp()
     one.open().release()
