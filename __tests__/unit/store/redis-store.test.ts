@@ -61,7 +61,7 @@ describe('createRedisStore', () => {
     const call = jest.fn<(...command: string[]) => Promise<unknown>>().mockRejectedValue(new Error('READONLY'))
     const store = createRedisStore({ call, duplicate: method, disconnect: method })
     await expect(store.acquireLease('key', 'holder', 1)).rejects.toThrow('READONLY')
-    expect(call.mock.calls.map(([command]) => command)).toEqual(['EVALSHA'])
+    expect(call.mock.calls.map(([command]) => command)).toEqual(['evalsha'])
   })
 })
 

@@ -33,12 +33,13 @@ export function isIoredis(client: object): client is IoredisClient | IoredisClus
 
 export function ioredisCommands(client: IoredisClient | IoredisCluster): RedisCommands {
   return {
-    getRange: (key, lastByte) => client.call('GETRANGE', key, '0', String(lastByte)),
-    set: (key, value, ttlMs) => client.call('SET', key, value, 'PX', String(ttlMs)),
-    delete: key => client.call('DEL', key),
-    evalSha: (sha1, key, args) => client.call('EVALSHA', sha1, '1', key, ...args),
-    eval: (script, key, args) => client.call('EVAL', script, '1', key, ...args),
-    publish: (channel, message) => client.call('PUBLISH', channel, message),
+    // In lower case, because ioredis before 5.9 finds neither the keys of other names nor their node of a cluster.
+    getRange: (key, lastByte) => client.call('getrange', key, '0', String(lastByte)),
+    set: (key, value, ttlMs) => client.call('set', key, value, 'PX', String(ttlMs)),
+    delete: key => client.call('del', key),
+    evalSha: (sha1, key, args) => client.call('evalsha', sha1, '1', key, ...args),
+    eval: (script, key, args) => client.call('eval', script, '1', key, ...args),
+    publish: (channel, message) => client.call('publish', channel, message),
     createSubscriber: () => new IoredisSubscriber('nodes' in client ? anyNodeOf(client) : connectionOf(client)),
   }
 }

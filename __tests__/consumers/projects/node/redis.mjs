@@ -9,13 +9,13 @@ assert.deepEqual(Object.keys(required).sort(), Object.keys(imported).sort())
 
 for (const { createRedisStore } of [imported, required]) {
   const sent = []
-  const call = async (...command) => (sent.push(command), command[0] === 'GETRANGE' ? 'record' : 'OK')
+  const call = async (...command) => (sent.push(command), command[0] === 'getrange' ? 'record' : 'OK')
   const store = createRedisStore({ call, duplicate: () => undefined, disconnect: () => undefined })
   await store.set('key', 'record', 1_000)
   assert.equal(await store.get('key'), 'record')
   assert.deepEqual(sent, [
-    ['SET', 'key', 'record', 'PX', '1000'],
-    ['GETRANGE', 'key', '0', '262144'],
+    ['set', 'key', 'record', 'PX', '1000'],
+    ['getrange', 'key', '0', '262144'],
   ])
   assert.throws(() => createRedisStore({ host: 'localhost' }), VKitConfigError)
 }
