@@ -29,6 +29,8 @@ export interface Flight {
   neededAt: number
   /** Called after a call has joined it. */
   onJoin: (() => void) | undefined
+  /** Called when it is forgotten. */
+  onForget: (() => void) | undefined
 }
 
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
@@ -155,6 +157,7 @@ export class Flights<T> {
 
   /** Lets new callers start a new flight. Callers that already wait still get the outcome. */
   forget(key: string): void {
+    this.get(key)?.onForget?.()
     this.#flights.forget(key)
   }
 
@@ -188,6 +191,7 @@ export class Flights<T> {
       isAwaited: priority !== 'refresh',
       neededAt: startedAt + waitMs,
       onJoin: undefined,
+      onForget: undefined,
     }
   }
 

@@ -34,7 +34,7 @@ const MARGIN_MS = 250
 /** Until then, it only looks for the token, because most holders succeed. */
 const FIRST_RETRY_MS = 400
 const FIRST_POLL_MS = 60
-/** Together with the lifetime of a lease, less than `PATIENCE_MS`. */
+/** Together with the usual lifetime of a lease, less than `PATIENCE_MS`. */
 const LONGEST_POLL_MS = 450
 
 /**
@@ -63,7 +63,7 @@ export class LeaseGate implements MintGate {
   async enter(): Promise<'mint' | 'wait' | MintedToken> {
     const { lease, flight } = this.#options
     if (flight.mustMint) return 'mint'
-    if (this.#mustMintNow()) return this.#mintAnyway()
+    if (this.#mustMintNow()) return this.#mintAnyway({ isFruitless: this.#overdueMs() >= 0 })
     // The lease first, because the token of the previous holder is stored before it is released.
     const [state, stored] = await Promise.all([lease.take(), this.#find()])
     if (stored) return stored
@@ -72,7 +72,7 @@ export class LeaseGate implements MintGate {
     const overtaking = await lease.overtake()
     if (overtaking === 'held' && this.#overdueMs() < this.#overtakingMs) return 'wait'
     this.#mintWith(overtaking)
-    return this.#mintAnyway()
+    return this.#mintAnyway({ isFruitless: true })
   }
 
   async wait(): Promise<MintedToken | undefined> {
@@ -139,11 +139,12 @@ export class LeaseGate implements MintGate {
     return 'mint'
   }
 
-  #mintAnyway(): 'mint' {
+  /** A wait that ended early, because a caller has little time, does not show that waiting is of no use. */
+  #mintAnyway({ isFruitless }: { readonly isFruitless: boolean }): 'mint' {
     const { lease, clock, events } = this.#options
     const startedAt = this.#waitingSince ?? clock.monotonic()
     events.emit({ type: 'lease-timeout', waitedMs: clock.monotonic() - startedAt })
-    lease.recordWait({ startedAt, isFruitless: true })
+    if (isFruitless) lease.recordWait({ startedAt, isFruitless })
     return 'mint'
   }
 

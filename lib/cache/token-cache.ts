@@ -362,6 +362,10 @@ export class TokenCache implements FleetListener {
       const stored = await this.#findStored(key, flight, { read, minValidityMs })
       if (stored) return stored
       gate = this.#openGate(key, flight, minValidityMs)
+      // The next flight must not wait for a token that it cannot use.
+      flight.onForget = () => {
+        if (flight.isSent) gate?.end()
+      }
       const onSent = (): void => void (flight.isSent = true)
       const minted = await mint(request, { deadline, priority, limits, onSent, gate })
       if (gate?.isFound(minted)) return minted

@@ -85,7 +85,7 @@ const OPTION_NAMES = `
   status ttl max maxSize maxEntrySize size sizeCalculation onInsert dispose perf start allowStale updateAgeOnGet
   noUpdateTTL fetchMethod memoMethod backgroundFetchSize ttlAutopurge retries factor minTimeout shouldRetry
   onFailedAttempt shouldConsumeRetry unref randomize aborted headers once alg crit exp retryAfterMs attempts
-  code reason mode limits onJoin isBulk isRefresh waitMs minValidityMs timeoutMs maxRetries drainMs proxyEnv
+  code reason mode limits onJoin onForget isBulk isRefresh waitMs minValidityMs timeoutMs maxRetries drainMs proxyEnv
   onSent gate turn isReload isReturning isAwaited neededAt isSuspect afterMs sessionToken tokenMac
 `
   .trim()

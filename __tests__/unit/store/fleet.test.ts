@@ -70,6 +70,21 @@ describe('an invalidation in a fleet', () => {
     for (const process of [other, one]) expect(await fleet.complete(process.get(COLD))).toBe('token-3')
   })
 
+  it('does not let the next call wait for the mint in flight, whose token it cannot use', async () => {
+    const fleet = new Fleet()
+    const { processes } = await fleet.startWarm(2)
+    const [one, other] = processes as [FleetProcess, FleetProcess]
+    const release = fleet.holdResponses()
+    const waiting = [one.get(COLD)]
+    await untilTrue(() => fleet.mints === 2)
+    await one.cache.invalidate(COLD)
+    await received(other)
+    waiting.push(other.get(COLD))
+    await untilTrue(() => fleet.mints === 3)
+    release()
+    expect(await Promise.all(waiting)).toEqual(['token-2', 'token-3'])
+  })
+
   it('lets refreshes go on', async () => {
     const { fleet, one, other, release } = await setUpInFlight()
     await one.invalidate()
