@@ -9,7 +9,7 @@ const config: Config = {
   // By default Jest leaves one core idle, which is half of a small machine.
   maxWorkers: '100%',
   // Modules of a test file stay in memory: the simulations took six times as long in a worker with a heap of 1.2 GB.
-  workerIdleMemoryLimit: '500MB',
+  workerIdleMemoryLimit: '300MB',
   // It only ends a test that hangs: on a busy machine, the 5,000 users of one test took longer than Jest's 5 s.
   testTimeout: 30_000,
   reporters: ['default', '<rootDir>/__tests__/support/skip-reporter.mjs'],
