@@ -23,7 +23,7 @@ export interface LeaseGateOptions {
 }
 
 /** A call waits for the mint of another process for this time, and for one median mint. */
-const PATIENCE_MS = 1_500
+const LONGEST_WAIT_MS = 1_500
 /** So much of the time does not count in which this process is busy: others are probably busy too. */
 const LONGEST_BUSY_MS = 3_000
 /** And so many medians, at least this long, for the mint of the process that overtook it. */
@@ -34,7 +34,7 @@ const MARGIN_MS = 250
 /** Until then, it only looks for the token, because most holders succeed. */
 const FIRST_RETRY_MS = 400
 const FIRST_POLL_MS = 60
-/** Together with the usual lifetime of a lease, less than `PATIENCE_MS`. */
+/** Together with the usual lifetime of a lease, less than `LONGEST_WAIT_MS`. */
 const LONGEST_POLL_MS = 450
 
 /**
@@ -153,8 +153,8 @@ export class LeaseGate implements MintGate {
     const { medianMintMs, timeoutMs, clock } = this.#options
     if (this.#waitingSince === undefined) return -Infinity
     const waitedMs = clock.monotonic() - this.#waitingSince
-    const busy = Math.min(busyMs(clock) - this.#busyBefore, LONGEST_BUSY_MS)
-    return waitedMs - busy - PATIENCE_MS - (medianMintMs() ?? timeoutMs)
+    const ownBusyMs = Math.min(busyMs(clock) - this.#busyBefore, LONGEST_BUSY_MS)
+    return waitedMs - ownBusyMs - LONGEST_WAIT_MS - (medianMintMs() ?? timeoutMs)
   }
 
   get #overtakingMs(): number {

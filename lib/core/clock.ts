@@ -52,6 +52,7 @@ export const systemClock: MachineClock = {
  * Only the machine's clock knows it; with any other clock it is 0.
  */
 export function busyMs(clock: Clock & Partial<MachineClock>): number {
+  // An inherited one may come from a polluted Object.prototype.
   return Object.hasOwn(clock, 'busyMs') ? (clock.busyMs?.() ?? 0) : 0
 }
 

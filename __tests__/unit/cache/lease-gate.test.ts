@@ -213,7 +213,7 @@ describe('the gate of a mint', () => {
     ])('lets it pass in time: $waitMs ms, and a mint takes $medianMs ms', async ({ medianMs, waitMs, atMs }) => {
       const { clock, pass, calls } = setUp({ medianMs, waitMs })
       expect(await after(clock, waitMs, pass())).toEqual({ result: 'mint', atMs })
-      // Only a wait that used up the patience shows that waiting is of no use.
+      // Only a wait of the full time shows that waiting is of no use.
       expect(calls.includes('fruitless')).toBe(atMs > 5_000 + 1_500)
     })
 
