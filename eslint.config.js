@@ -26,6 +26,11 @@ export default defineConfig(
     rules: { 'max-params': ['error', 3], 'max-depth': ['error', 3] },
   },
   {
+    // They have the parameters of the file for Node beside them.
+    files: ['lib/**/*.edge.ts'],
+    rules: { '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_', argsIgnorePattern: '^_' }] },
+  },
+  {
     files: ['lib/**/*.ts'],
     ignores: ['lib/options/**'],
     rules: {

@@ -1,5 +1,6 @@
 export { VKitClient, type ClientStats, type TokenSource, type VKitCallTrace } from './client.js'
 export type { CircuitState } from './gateway/circuit-breaker.js'
+export type { Fetch, FetchInit, FetchResponse } from './gateway/transport.js'
 export type { VKitMintTrace } from './gateway/token-minter.js'
 export type { Clock } from './core/clock.js'
 export {

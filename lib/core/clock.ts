@@ -1,4 +1,4 @@
-import { performance } from 'node:perf_hooks'
+import { eventLoopBusyMs, monotonic, startTimer } from './machine.js'
 
 /**
  * The clock of the SDK. In tests, pass `FakeClock` of `@video-io/videokit-nodejs/testing`.
@@ -17,9 +17,6 @@ export interface Clock {
   sleep(ms: number, signal?: AbortSignal): Promise<void>
 }
 
-// Bound, because a lookup at each call makes a hit a tenth slower.
-const monotonic = performance.now.bind(performance)
-
 /** A clock of a machine, which also knows how long its event loop was busy. */
 interface MachineClock extends Clock {
   busyMs(): number
@@ -33,16 +30,14 @@ export const systemClock: MachineClock = {
     new Promise(resolve => {
       if (signal?.aborted) return resolve()
       const done = (): void => {
-        clearTimeout(timer)
+        stop()
         signal?.removeEventListener('abort', done)
         resolve()
       }
-      // Only a waiting caller keeps the process alive (see process-hold.ts), never a timer.
-      const timer = setTimeout(done, ms)
-      timer.unref()
+      const stop = startTimer(done, ms)
       signal?.addEventListener('abort', done)
     }),
-  busyMs: () => performance.eventLoopUtilization().active,
+  busyMs: eventLoopBusyMs,
 }
 
 /**
@@ -58,11 +53,8 @@ export function busyMs(clock: Clock & Partial<MachineClock>): number {
 
 /** Calls `task` after `ms` milliseconds, unless the returned function is called before. */
 export function callAfter(clock: Clock, ms: number, task: () => void): () => void {
-  if (clock === systemClock) {
-    // Without a promise and a signal, because those of two such timers cost a seventh of a mint.
-    const timer = setTimeout(task, ms).unref()
-    return () => clearTimeout(timer)
-  }
+  // Without a promise and a signal, because those of two such timers cost a seventh of a mint.
+  if (clock === systemClock) return startTimer(task, ms)
   const cancel = new AbortController()
   void clock.sleep(ms, cancel.signal).then(() => {
     if (!cancel.signal.aborted) task()

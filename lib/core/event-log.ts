@@ -1,5 +1,5 @@
-import { writeSync } from 'node:fs'
 import type { VKitEvent } from './events.js'
+import { logName } from './log-line.js'
 
 /** What an event may contain: its own words and an ID. A token is longer, and an identity or other text has no room. */
 const SAFE = /^[\w.:-]{1,64}$/
@@ -15,21 +15,11 @@ export function formatEvent(event: VKitEvent, nowMs: number): string {
   const pairs = Object.entries(members as Record<string, unknown>)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => `${name}=${formatValue(value)}`)
-  return [new Date(nowMs).toISOString(), `videokit[${process.pid}]`, type, ...pairs].join(' ')
+  return [new Date(nowMs).toISOString(), logName(), type, ...pairs].join(' ')
 }
 
 function formatValue(value: unknown): string {
   if (typeof value === 'number') return String(Math.round(value * 10) / 10)
   if (typeof value === 'boolean') return String(value)
   return typeof value === 'string' && SAFE.test(value) ? value : REDACTED
-}
-
-/** Writes a line to standard error. A failure, such as a full pipe, is ignored: a call never fails because of its log. */
-export function writeLine(line: string): void {
-  try {
-    // Not `process.stderr`, which emits a later error, such as EPIPE, that ends the process.
-    writeSync(2, `${line}\n`)
-  } catch {
-    // The line is lost.
-  }
 }

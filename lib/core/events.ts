@@ -1,4 +1,4 @@
-import { channel, type Channel } from 'node:diagnostics_channel'
+import { channel, type Channel } from './diagnostics.js'
 import { callListener } from './call-listener.js'
 import type { VKitErrorCode } from './vkit-error.js'
 

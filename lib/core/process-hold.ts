@@ -1,5 +1,4 @@
-/** The maximum of setInterval, longer than any wait. */
-const FOREVER_MS = 2 ** 31 - 1
+import { keepProcessAlive } from './machine.js'
 
 /**
  * Keeps the process alive only while a caller waits.
@@ -9,7 +8,7 @@ const FOREVER_MS = 2 ** 31 - 1
  */
 export class ProcessHold {
   #waiting = 0
-  #timer: ReturnType<typeof setInterval> | undefined
+  #letEnd: (() => void) | undefined
   #onIdle: (() => void) | undefined
 
   async during<T>(promise: Promise<T>): Promise<T> {
@@ -23,12 +22,12 @@ export class ProcessHold {
 
   /** Keeps the process alive until `end` is called as often as `begin`. */
   begin(): void {
-    if (this.#waiting++ === 0) this.#timer = setInterval(() => undefined, FOREVER_MS)
+    if (this.#waiting++ === 0) this.#letEnd = keepProcessAlive()
   }
 
   end(): void {
     if (--this.#waiting > 0) return
-    clearInterval(this.#timer)
+    this.#letEnd?.()
     this.#onIdle?.()
   }
 

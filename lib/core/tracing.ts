@@ -1,4 +1,4 @@
-import { tracingChannel, type TracingChannel } from 'node:diagnostics_channel'
+import { tracingChannel, type TracingChannel } from './diagnostics.js'
 import { sanitizeCause, type SanitizedCause } from './sanitize-cause.js'
 import { responseDetails, VKitError } from './vkit-error.js'
 

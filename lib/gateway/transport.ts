@@ -23,3 +23,32 @@ export interface Transport {
   /** @throws VKitError on any failure; `deadline.reason` if the deadline ends first. */
   exchange(request: ExchangeRequest): Promise<GatewayResponse>
 }
+
+/** What the client passes to `fetch`. */
+export interface FetchInit {
+  /** The HTTP method. */
+  readonly method: 'POST'
+  /** One of them contains the app secret. */
+  readonly headers: Record<string, string>
+  /** JSON text. */
+  readonly body: string
+  /** A followed redirect would take the app secret to another place. */
+  readonly redirect: 'manual'
+  /** Aborts at the end of the time limit. */
+  readonly signal: AbortSignal
+  /** Missing where the runtime does not know it. */
+  readonly cache?: 'no-store'
+}
+
+/** The members of a `Response` that the client reads. */
+export interface FetchResponse {
+  /** The HTTP status. */
+  readonly status: number
+  /** The headers, with names in lower case. */
+  readonly headers: { forEach(callback: (value: string, name: string) => void): void }
+  /** A `ReadableStream` of bytes, or null. */
+  readonly body: unknown
+}
+
+/** A function like the global `fetch`. */
+export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>

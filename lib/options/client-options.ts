@@ -1,10 +1,7 @@
-import http from 'node:http'
 import type { Random } from '../core/backoff.js'
 import { systemClock, type Clock } from '../core/clock.js'
 import type { VKitEventListener } from '../core/events.js'
-import { ownProperties } from '../core/own-properties.js'
 import { refuseBrowser } from '../core/server-only.js'
-import type { Agents } from '../gateway/connection.js'
 import { resolveSecret } from '../secret/app-secret.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import type { TokenStore } from '../store/token-store.js'
@@ -18,17 +15,17 @@ import {
   integer,
   knownKeys,
   optionalDuration,
-  readMember,
   readOptions,
 } from './checks.js'
 import { withDebugLog } from './debug.js'
-import { environment, proxyEnvironment, type Environment } from './environment.js'
+import { environment } from './environment.js'
+import { resolveNetwork, type NetworkOptions } from './network-options.js'
 import type { CacheOptions, VKitClientOptions } from './types.js'
 
 const DEFAULT_BASE_URL = 'https://gateway.video.io'
 
 /** Validated `VKitClientOptions`, with all defaults. */
-export interface ResolvedOptions {
+export interface ResolvedOptions extends NetworkOptions {
   readonly secret: SecretSource
   readonly endpoint: () => URL
   readonly timeoutMs: number
@@ -40,8 +37,6 @@ export interface ResolvedOptions {
   readonly refreshAhead: number
   readonly minValidityMs: number | undefined
   readonly store: TokenStore | undefined
-  readonly agents: Agents
-  readonly proxyEnv: () => Environment | undefined
   readonly onEvent: VKitEventListener | undefined
   readonly clock: Clock
   readonly random: Random
@@ -70,8 +65,7 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
     refreshAhead: fraction(cache.refreshAhead ?? 0.5, 'cache.refreshAhead'),
     minValidityMs: optionalDuration(cache.minValidityMs, 'cache.minValidityMs', config),
     store: resolveStore(cache.store),
-    agents: resolveAgents(options.agent),
-    proxyEnv: proxyEnvironment,
+    ...resolveNetwork(options),
     onEvent: withDebugLog(environment()['VKIT_DEBUG'], onEvent, clock),
     clock,
     // Looked up at each call, so that a test can replace and restore it at any time.
@@ -88,6 +82,7 @@ const CLIENT_KEYS = knownKeys('', [
   'maxConnections',
   'cache',
   'agent',
+  'fetch',
   'onEvent',
   'clock',
 ] satisfies (keyof VKitClientOptions)[])
@@ -97,7 +92,6 @@ const CACHE_KEYS = knownKeys('cache.', [
   'minValidityMs',
   'store',
 ] satisfies (keyof CacheOptions)[])
-const AGENT_KEYS = knownKeys('agent.', ['http', 'https'] satisfies (keyof Agents)[])
 
 /** Validates a given URL immediately. Reads the environment at the first call, as for the secret. */
 function resolveEndpoint(given: unknown): () => URL {
@@ -145,26 +139,6 @@ function resolveStore(store: unknown): TokenStore | undefined {
     if (found.length === 1) throw config(`cache.store must have both ${pair.join(' and ')}, or neither`)
   }
   return store as TokenStore
-}
-
-function resolveAgents(given: unknown): Agents {
-  if (given === undefined) return ownProperties<Agents>({})
-  if (hasMethods(given, ['addRequest'])) throw config('agent must be an object { http, https } of agents, not an agent')
-  const agents = readOptions<Agents>(given, AGENT_KEYS, config)
-  for (const [name, agent] of Object.entries(agents)) {
-    if (agent === undefined) continue
-    if (!hasMethods(agent, ['addRequest'])) throw config(`agent.${name} must be a Node agent`)
-    if (name === 'https' && Object.getPrototypeOf(agent) === http.Agent.prototype) {
-      throw config('agent.https must be an https.Agent, not an http.Agent')
-    }
-    if (readMember(readMember(agent, 'options'), 'rejectUnauthorized') === false) {
-      throw config(
-        `agent.${name} has rejectUnauthorized: false, which disables certificate checks. ` +
-          'To trust your own certificate authority, pass it as ca, or set NODE_EXTRA_CA_CERTS',
-      )
-    }
-  }
-  return agents
 }
 
 function resolveClock(clock: unknown): Clock {

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js'
-import { formatEvent, writeLine } from '../core/event-log.js'
+import { formatEvent } from '../core/event-log.js'
 import type { VKitEvent, VKitEventListener, VKitEventType } from '../core/events.js'
+import { writeLine } from '../core/log-line.js'
 import { nearestName } from '../core/nearest-name.js'
 
 const EVENTS: Readonly<Record<VKitEventType, true>> = {

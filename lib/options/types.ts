@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.js'
 import type { VKitEventListener } from '../core/events.js'
 import type { VKitError } from '../core/vkit-error.js'
+import type { Fetch } from '../gateway/transport.js'
 import type { SecretProvider } from '../secret/app-secret.js'
 import type { TokenStore } from '../store/token-store.js'
 import type { SessionToken } from '../token/session-token.js'
@@ -59,9 +60,15 @@ export interface VKitClientOptions {
   /**
    * Node agents (`http.Agent`, `https.Agent`) for proxies and custom CAs. The client does not close them. It rejects an
    * agent that does not check certificates. Without `https`, the client uses `HTTPS_PROXY` if Node does
-   * (`NODE_USE_ENV_PROXY=1`). Default: agents of the client, with kept-alive connections.
+   * (`NODE_USE_ENV_PROXY=1`). Not at the edge, which has no sockets. Default: agents of the client, with kept-alive
+   * connections.
    */
   readonly agent?: { readonly http?: object | undefined; readonly https?: object | undefined } | undefined
+  /**
+   * At the edge only: the function that sends requests to the gateway, such as `(...args) => env.GATEWAY.fetch(...args)` of
+   * a service binding. It must not follow redirects on its own. Default: the global `fetch`.
+   */
+  readonly fetch?: Fetch | undefined
   /** Receives events, which never contain a secret, a token or an identity. Errors that it throws are ignored. */
   readonly onEvent?: VKitEventListener | undefined
   /** The clock, for tests. Default: the clocks of the machine. */

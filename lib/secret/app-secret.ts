@@ -1,5 +1,5 @@
-import { AsyncResource } from 'node:async_hooks'
 import { decodeJwt } from 'jose/jwt/decode'
+import { bindContext } from '../core/async-context.js'
 import { describeType } from '../core/describe-type.js'
 import { VKitConfigError } from '../core/errors.js'
 import { ownProperties } from '../core/own-properties.js'
@@ -26,7 +26,7 @@ const MAX_SECRET_BYTES = 8 * 1024
 export function resolveSecret(given: unknown, readEnvironment: () => string | undefined): SecretSource {
   if (typeof given === 'function') {
     // Requests share mints, so a provider that reads the current request could return another tenant's secret.
-    const provider = AsyncResource.bind(given as SecretProvider, 'VKitSecretProvider')
+    const provider = bindContext(given as SecretProvider)
     return new SecretSource({ rotates: true, read: () => callProvider(provider) })
   }
   if (given !== undefined) {

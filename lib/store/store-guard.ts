@@ -2,6 +2,7 @@ import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import { busyMs, callAfter, type Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
+import { inNextTurn } from '../core/machine.js'
 import type { TokenStore } from './token-store.js'
 
 type Operation = 'get' | 'set' | 'delete' | 'publish' | 'lease'
@@ -179,7 +180,7 @@ export class StoreGuard {
         const leftMs = Math.min(ms, lostMs, endsAt - now)
         if (leftMs > SHORTEST_BUSY_MS) wait(leftMs)
         // A response that has arrived is read in the next turn of the event loop.
-        else setImmediate(task)
+        else inNextTurn(task)
       })
     }
     wait(TIMEOUT_MS)

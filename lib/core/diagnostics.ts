@@ -1,0 +1,1 @@
+export { channel, tracingChannel, type Channel, type TracingChannel } from 'node:diagnostics_channel'
