@@ -1,9 +1,9 @@
 import http from 'node:http'
-import https from 'node:https'
 import { ownProperties } from '../core/own-properties.js'
 import type { Agents } from '../gateway/connection.js'
 import { config, hasMethods, knownKeys, readMember, readOptions } from './checks.js'
 import type { Environment } from './environment.js'
+import { proxyEnvironment } from './proxy-environment.js'
 import type { VKitClientOptions } from './types.js'
 
 /** How the client reaches the network. */
@@ -39,15 +39,4 @@ function resolveAgents(given: unknown): Agents {
     }
   }
   return agents
-}
-
-/**
- * The variables with the proxy for https; undefined without one, or unless Node itself uses them: `NODE_USE_ENV_PROXY=1`,
- * or the option `--use-env-proxy`. Node before 22.21 and 24.5 has neither for https.
- */
-export function proxyEnvironment(): Environment | undefined {
-  // Node's own agent shows the decision, which the command line, NODE_OPTIONS or a configuration file can make too.
-  const found = readMember(readMember(https.globalAgent, 'options'), 'proxyEnv')
-  const hasProxy = readMember(found, 'https_proxy') || readMember(found, 'HTTPS_PROXY')
-  return hasProxy ? (found as Environment) : undefined
 }

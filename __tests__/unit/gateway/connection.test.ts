@@ -4,7 +4,7 @@ import https from 'node:https'
 import { makeAgent } from '../../../lib/gateway/connection.js'
 import { ProxyAgent, ProxyError } from '../../../lib/gateway/proxy-agent.js'
 import { networkError } from '../../../lib/gateway/response-errors.js'
-import { proxyEnvironment } from '../../../lib/options/network-options.js'
+import { proxyEnvironment } from '../../../lib/options/proxy-environment.js'
 import { afterThisTest } from '../../support/gateway.js'
 import { startRecordingServer } from '../../support/recording-server.js'
 
