@@ -1,4 +1,3 @@
-import { webcrypto } from 'node:crypto'
 import { TokenCache } from '../../lib/cache/token-cache.js'
 import type { Clock } from '../../lib/core/clock.js'
 import { Events } from '../../lib/core/events.js'
@@ -14,6 +13,7 @@ import type { TokenCall, TokenRequest } from '../../lib/token/token-request.js'
 import { afterThisTest, recordEvents } from './gateway.js'
 import { MemoryStore } from './memory-store.js'
 import { seededRandom } from './random.js'
+import { turnOfThreads } from './threads.js'
 import { untilTrue } from './until.js'
 
 const HOUR_MS = 3_600_000
@@ -48,13 +48,10 @@ export class Fleet {
     }
   }
 
-  /**
-   * Lets everything settle that needs no time to pass. Encryption runs on threads: work of them that begins now ends after
-   * the work that they have.
-   */
+  /** Lets everything settle that needs no time to pass. */
   async settle(): Promise<void> {
     for (let round = 0; round < 10; round++) {
-      await Promise.all(Array.from({ length: 8 }, () => webcrypto.subtle.digest('SHA-256', new Uint8Array(1_000))))
+      await turnOfThreads()
       await this.clock.advance(0)
     }
   }

@@ -361,7 +361,7 @@ export class TokenCache implements FleetListener {
       const read = sharedStore && ((): Promise<MintedToken | undefined> => sharedStore.read(request, deadline))
       const stored = await this.#findStored(key, flight, { read, minValidityMs })
       if (stored) return stored
-      gate = this.#openGate(key, flight, minValidityMs)
+      gate = sharedStore && (await this.#openGate(key, flight, { sharedStore, minValidityMs }))
       // The next flight must not wait for a token that it cannot use.
       flight.onForget = () => {
         if (flight.isSent) gate?.end()
@@ -383,10 +383,14 @@ export class TokenCache implements FleetListener {
   }
 
   /** Returns undefined if the processes do not coordinate their mints. */
-  #openGate(key: string, flight: Flight, minValidityMs: number | undefined): LeaseGate | undefined {
-    const { sharedStore, medianMintMs, timeoutMs, random } = this.#options
-    const lease = flight.mustMint ? undefined : sharedStore?.lease(flight.request)
-    if (!lease || !sharedStore) return undefined
+  async #openGate(
+    key: string,
+    flight: Flight,
+    { sharedStore, minValidityMs }: { readonly sharedStore: SharedStore; readonly minValidityMs: number | undefined },
+  ): Promise<LeaseGate | undefined> {
+    const { medianMintMs, timeoutMs, random } = this.#options
+    const lease = flight.mustMint ? undefined : await sharedStore.lease(flight.request)
+    if (!lease) return undefined
     const read = async (): Promise<MintedToken | undefined> => {
       const stored = await sharedStore.check(flight.request)
       return typeof stored === 'string' ? undefined : stored

@@ -3,12 +3,10 @@ import { DEFAULTS, makeLru } from '../core/lru.js'
 import { plainJson } from '../core/plain-json.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
-import { InvalidationChannels, type OwnInvalidation } from './invalidation-channels.js'
-import { tokenMacOf, type Invalidation } from './invalidation-message.js'
+import { InvalidationChannels, type OwnInvalidation, type ReceivedInvalidation } from './invalidation-channels.js'
 import type { Lease } from './lease.js'
 import { Leases } from './leases.js'
-import type { StoreKeys } from './record-crypto.js'
-import { Records, requestKey, type Condition, type RecordsOptions } from './records.js'
+import { Records, requestKey, type Condition, type RecordPlace, type RecordsOptions } from './records.js'
 import { mintedAtMs, ServerTime } from './server-time.js'
 import type { FleetListener, SharedStore, StoredToken } from './shared-store.js'
 import { StoreGuard } from './store-guard.js'
@@ -49,7 +47,7 @@ export class EncryptedStore implements SharedStore {
     this.#channels = new InvalidationChannels({
       ...options,
       guard: this.#guard,
-      onInvalidation: (invalidation, keys) => this.#receive(invalidation, keys),
+      onInvalidation: invalidation => this.#receive(invalidation),
       onStart: () => this.#catchUp(),
       onPing: () => this.#sendAgain(MAX_UNSENT_PER_PING),
     })
@@ -68,7 +66,7 @@ export class EncryptedStore implements SharedStore {
 
   async read(request: TokenRequest, deadline: Deadline): Promise<MintedToken | undefined> {
     try {
-      const place = this.#records.placeOf(request, await this.#options.secret.read(deadline))
+      const place = await this.#records.placeOf(request, await this.#options.secret.read(deadline))
       const found = await this.#records.read(request, place, deadline)
       return typeof found === 'string' ? undefined : found
     } catch (error) {
@@ -80,8 +78,8 @@ export class EncryptedStore implements SharedStore {
   }
 
   async check(request: TokenRequest): Promise<StoredToken> {
-    const { latest } = this.#options.secret
-    return latest === undefined ? 'unreadable' : this.#records.read(request, this.#records.placeOf(request, latest))
+    const place = await this.#knownPlaceOf(request)
+    return place ? this.#records.read(request, place) : 'unreadable'
   }
 
   async write(request: TokenRequest, { token, lifetime }: MintedToken, isReload: boolean): Promise<void> {
@@ -102,9 +100,9 @@ export class EncryptedStore implements SharedStore {
     await done
   }
 
-  lease(request: TokenRequest): Lease | undefined {
-    const { latest } = this.#options.secret
-    return latest === undefined ? undefined : this.#leases.open(this.#records.placeOf(request, latest).storeKey)
+  async lease(request: TokenRequest): Promise<Lease | undefined> {
+    const place = this.#leases.areUsed ? await this.#knownPlaceOf(request) : undefined
+    return place && this.#leases.open(place.storeKey)
   }
 
   async invalidate(request: TokenRequest, sessionToken?: string): Promise<void> {
@@ -137,6 +135,12 @@ export class EncryptedStore implements SharedStore {
     this.#leases.close()
     await this.flush()
     this.#channels.close()
+  }
+
+  /** The place of a record, without a call of the secret provider. Undefined if there is none yet. */
+  async #knownPlaceOf(request: TokenRequest): Promise<RecordPlace | undefined> {
+    const { latest } = this.#options.secret
+    return latest === undefined ? undefined : this.#records.placeOf(request, latest).catch(() => undefined)
   }
 
   /** Tells the other processes of a reload; again later, if the store does not accept that now. */
@@ -186,21 +190,20 @@ export class EncryptedStore implements SharedStore {
     }
   }
 
-  #receive({ request, untilMs, tokenMac }: Invalidation, keys: StoreKeys): void {
+  #receive({ request, untilMs, isToken }: ReceivedInvalidation): void {
     const key = requestKey(request)
-    const isToken = (text: string): boolean => tokenMacOf(text, keys) === tokenMac
-    if (tokenMac !== undefined) this.#tombstones.addToken(key, isToken)
+    if (isToken) this.#tombstones.addToken(key, isToken)
     // An old message that is sent again must not do anything.
     else if (!this.#tombstones.addUntil(key, untilMs)) return
     const { serverNowMs } = this.#serverTime.read()
     const covers = ({ sessionToken, expiresAt }: Dated, lifetimeMs: number): boolean =>
-      tokenMac === undefined
-        ? isMintedUntil(untilMs, { sessionToken, mintedAtMs: mintedAtMs({ expiresAt }, lifetimeMs) })
-        : isToken(sessionToken)
+      isToken
+        ? isToken(sessionToken)
+        : isMintedUntil(untilMs, { sessionToken, mintedAtMs: mintedAtMs({ expiresAt }, lifetimeMs) })
     // If the gateway's time is not known, any mint in flight may be older.
     const olderMs = serverNowMs === undefined ? -Infinity : serverNowMs - untilMs - TOLERANCE_MS
     // A mint that is in flight returns another token than the one that is named.
-    const ageMs = tokenMac === undefined ? olderMs : Infinity
+    const ageMs = isToken ? Infinity : olderMs
     const evicted = this.#listener?.onInvalidation({ request, covers, ageMs }) ?? false
     this.#options.events.emit({ type: 'invalidation-received', evicted })
     // This process may have stored the token after the other one removed it.

@@ -7,7 +7,13 @@ export interface InvalidationChannelsOptions extends Omit<
   'keys' | 'origin' | 'onInvalidation'
 > {
   readonly endpoint: () => URL
-  readonly onInvalidation: (invalidation: Invalidation, keys: StoreKeys) => void
+  readonly onInvalidation: (invalidation: ReceivedInvalidation) => void
+}
+
+/** What another process invalidated. */
+export interface ReceivedInvalidation extends Omit<Invalidation, 'tokenMac'> {
+  /** Recognizes the only token that is concerned. */
+  readonly isToken: ((sessionToken: string) => boolean) | undefined
 }
 
 /** What this process invalidated. */
@@ -68,7 +74,10 @@ export class InvalidationChannels {
       ...options,
       keys,
       origin: endpoint().href,
-      onInvalidation: invalidation => onInvalidation(invalidation, keys),
+      onInvalidation: ({ tokenMac, ...invalidation }) => {
+        const isToken = (text: string): boolean => tokenMacOf(text, keys) === tokenMac
+        onInvalidation({ ...invalidation, isToken: tokenMac === undefined ? undefined : isToken })
+      },
     })
   }
 }

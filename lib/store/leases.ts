@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { busyMs, callAfter } from '../core/clock.js'
 import type { Lease, LeaseState } from './lease.js'
 import { UNAVAILABLE, type StoreGuard, type StoreGuardOptions } from './store-guard.js'
@@ -33,10 +32,15 @@ export class Leases {
     this.#options = options
   }
 
+  /** Whether the store has leases, and they are not ignored at the moment. */
+  get areUsed(): boolean {
+    const { store } = this.#options
+    return store.acquireLease && store.releaseLease ? !this.#isPaused : false
+  }
+
   /** Returns the lease of a record; undefined if the store has no leases, or they are ignored at the moment. */
   open(storeKey: string): Lease | undefined {
-    const { store } = this.#options
-    return store.acquireLease && store.releaseLease && !this.#isPaused ? this.#make(storeKey) : undefined
+    return this.areUsed ? this.#make(storeKey) : undefined
   }
 
   /** Releases what the mints of a client have taken that is closed. */
@@ -62,7 +66,7 @@ export class Leases {
 
   #make(storeKey: string): Lease {
     const { store, guard, clock } = this.#options
-    const holder = randomUUID()
+    const holder = crypto.randomUUID()
     const held = new Set<string>()
     let stopTimer: (() => void) | undefined
     let isReleased = false

@@ -1,17 +1,20 @@
-import { createHmac, createSecretKey, hkdfSync, randomBytes, type KeyObject } from 'node:crypto'
+import type { CryptoKey } from 'jose'
+import { decode, encode } from 'jose/base64url'
 import type { StoreFailureReason } from '../core/events.js'
 import { loadChunk } from '../core/load-chunk.js'
+import { utf8BytesOf, utf8TextOf } from '../core/utf8.js'
 import { MAX_RECORD_LENGTH } from './max-record-length.js'
 
 /** The keys that are derived from one app secret. None reveals the secret or another key. */
 export interface StoreKeys {
   /** Separates the records of one secret from those of another. */
   readonly id: string
-  readonly index: KeyObject
-  readonly seal: KeyObject
-  readonly message: KeyObject
-  readonly messageMac: KeyObject
-  readonly tokenMac: KeyObject
+  readonly index: CryptoKey
+  readonly seal: CryptoKey
+  readonly message: CryptoKey
+  /** Bytes, because a message is checked without waiting. */
+  readonly messageMac: Uint8Array
+  readonly tokenMac: Uint8Array
 }
 
 /** The key that the keys of records are derived from. */
@@ -28,33 +31,44 @@ export class UnusableRecord extends Error {
   }
 }
 
+type Bytes = Uint8Array<ArrayBuffer>
+
 const VERSION = '1'
 const PREFIX = `vkit:${VERSION}`
 /** The five of a record, and one that shows that there are more. */
 const MAX_PARTS = 6
 const SALT_BYTES = 16
 const HEADER = { alg: 'dir', enc: 'A256GCM' } as const
-const PROTECTED = Buffer.from(JSON.stringify(HEADER)).toString('base64url')
+const PROTECTED = encode(JSON.stringify(HEADER))
+/** Base64url does not use all bits of the last character, and an altered record must not decode to the same bytes. */
+const CANONICAL = /^(?:[\w-]{4})*(?:[\w-][AQgw]|[\w-]{2}[AEIMQUYcgkosw048])?$/
+const HMAC = { name: 'HMAC', hash: 'SHA-256' } as const
+const AES = { name: 'AES-GCM', length: 256 } as const
+const NO_SALT = new Uint8Array()
 
 /** HKDF-SHA256 (RFC 5869): a separate key for each purpose. */
-export function deriveStoreKeys(secret: string): StoreKeys {
-  const material = createSecretKey(secret, 'utf8')
-  const derive = (purpose: string, bytes: number): Buffer =>
-    Buffer.from(hkdfSync('sha256', material, '', `${PREFIX}:${purpose}`, bytes))
-  const key = (purpose: string): KeyObject => createSecretKey(derive(purpose, 32))
-  return {
-    id: derive('id', 9).toString('base64url'),
-    index: key('index'),
-    seal: key('seal'),
-    message: key('message'),
-    messageMac: key('message-mac'),
-    tokenMac: key('token-mac'),
-  }
+export async function deriveStoreKeys(secret: string): Promise<StoreKeys> {
+  const { subtle } = crypto
+  const material = await subtle.importKey('raw', utf8BytesOf(secret), 'HKDF', false, ['deriveBits'])
+  const derive = async (purpose: string, bytes = 32): Promise<Bytes> =>
+    new Uint8Array(await subtle.deriveBits(hkdf(purpose, NO_SALT), material, 8 * bytes))
+  const sealKey = async (purpose: string): Promise<CryptoKey> =>
+    subtle.importKey('raw', await derive(purpose), 'HKDF', false, ['deriveKey'])
+  const [id, index, seal, message, messageMac, tokenMac] = await Promise.all([
+    derive('id', 9).then(encode),
+    derive('index').then(bytes => subtle.importKey('raw', bytes, HMAC, false, ['sign'])),
+    sealKey('seal'),
+    sealKey('message'),
+    derive('message-mac'),
+    derive('token-mac'),
+  ])
+  return { id, index, seal, message, messageMac, tokenMac }
 }
 
 /** The key of a record in the store. Without the secret it reveals nothing about `subject`. */
-export function storeKeyOf(subject: string, keys: StoreKeys): string {
-  return `${PREFIX}:${keys.id}:${createHmac('sha256', keys.index).update(subject).digest('base64url')}`
+export async function storeKeyOf(subject: string, { id, index }: StoreKeys): Promise<string> {
+  const mac = await crypto.subtle.sign('HMAC', index, utf8BytesOf(subject))
+  return `${PREFIX}:${id}:${encode(new Uint8Array(mac))}`
 }
 
 /** Only clients with a store need it. */
@@ -70,12 +84,12 @@ export async function loadRecordCrypto(): Promise<void> {
 /** Encrypts `content` for this store key only: RFC 7516, `dir` with `A256GCM`, a key per record. */
 export async function sealRecord(content: string, storeKey: string, keys: SealKey): Promise<string> {
   const { FlattenedEncrypt } = await loadJwe()
-  const salt = randomBytes(SALT_BYTES)
-  const { iv, ciphertext, tag } = await new FlattenedEncrypt(Buffer.from(content))
+  const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES))
+  const { iv, ciphertext, tag } = await new FlattenedEncrypt(utf8BytesOf(content))
     .setProtectedHeader(HEADER)
-    .setAdditionalAuthenticatedData(Buffer.from(storeKey))
-    .encrypt(recordKey(keys, salt))
-  return [VERSION, salt.toString('base64url'), iv, ciphertext, tag].join('.')
+    .setAdditionalAuthenticatedData(utf8BytesOf(storeKey))
+    .encrypt(await recordKey(keys, salt, 'encrypt'))
+  return [VERSION, encode(salt), iv, ciphertext, tag].join('.')
 }
 
 /** @throws UnusableRecord if it is not exactly what was encrypted for this store key. */
@@ -85,26 +99,32 @@ export async function openRecord(record: unknown, storeKey: string, keys: SealKe
   const [version, ...parts] = record.split('.', MAX_PARTS)
   if (version !== VERSION) throw new UnusableRecord(/^\d{1,9}$/.test(version ?? '') ? 'version' : 'corrupt')
   const [salt, iv, ciphertext, tag] = parts
-  if (parts.length !== 4 || !salt || !iv || !ciphertext || !tag || !parts.every(isCanonical)) {
+  if (parts.length !== 4 || !salt || !iv || !ciphertext || !tag || !parts.every(part => CANONICAL.test(part))) {
     throw new UnusableRecord('corrupt')
   }
   const { flattenedDecrypt } = await loadJwe()
   // The header and the store key are not from the record, so a writer of the store cannot choose them.
-  const jwe = { protected: PROTECTED, aad: Buffer.from(storeKey).toString('base64url'), iv, ciphertext, tag }
+  const jwe = { protected: PROTECTED, aad: encode(storeKey), iv, ciphertext, tag }
   try {
-    const { plaintext } = await flattenedDecrypt(jwe, recordKey(keys, Buffer.from(salt, 'base64url')))
-    return Buffer.from(plaintext).toString()
+    const { plaintext } = await flattenedDecrypt(jwe, await recordKey(keys, Uint8Array.from(decode(salt)), 'decrypt'))
+    return utf8TextOf(plaintext)
   } catch {
     throw new UnusableRecord('corrupt')
   }
 }
 
 /** A key per record, because random nonces of one key could collide after very many records. */
-function recordKey({ seal }: SealKey, salt: Buffer): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', seal, salt, `${PREFIX}:record`, 32))
+function recordKey({ seal }: SealKey, salt: Bytes, usage: 'encrypt' | 'decrypt'): Promise<CryptoKey> {
+  return crypto.subtle.deriveKey(hkdf('record', salt), seal, AES, false, [usage])
 }
 
-/** Base64url does not use all bits of the last character, and an altered record must not decode to the same bytes. */
-function isCanonical(part: string): boolean {
-  return Buffer.from(part, 'base64url').toString('base64url') === part
+function hkdf(purpose: string, salt: Bytes): Hkdf {
+  return { name: 'HKDF', hash: 'SHA-256', salt, info: utf8BytesOf(`${PREFIX}:${purpose}`) }
+}
+
+interface Hkdf {
+  readonly name: 'HKDF'
+  readonly hash: 'SHA-256'
+  readonly salt: Bytes
+  readonly info: Bytes
 }

@@ -104,20 +104,24 @@ export class Records {
       () => new VKitTimeoutError('The app secret provider did not return in time.'),
     )
     try {
-      return await task(this.placeOf(request, await secret.read(deadline)))
+      return await task(await this.placeOf(request, await secret.read(deadline)))
     } finally {
       deadline.clear()
     }
   }
 
   /** The place of a record, with this secret. */
-  placeOf({ identity, scopes }: TokenRequest, secret: string): RecordPlace {
-    if (this.#keys?.secret !== secret) {
-      this.#keys = { secret, keys: deriveStoreKeys(secret) }
-      this.#options.onKeys(this.#keys.keys)
-    }
-    const { keys } = this.#keys
-    return { storeKey: storeKeyOf(plainJson([identity, scopes, this.#origin]), keys), keys }
+  async placeOf({ identity, scopes }: TokenRequest, secret: string): Promise<RecordPlace> {
+    const keys = this.#keys?.secret === secret ? this.#keys.keys : await this.#deriveKeys(secret)
+    return { storeKey: await storeKeyOf(plainJson([identity, scopes, this.#origin]), keys), keys }
+  }
+
+  /** Each call derives its own, because a promise of a request that is cancelled may never settle at the edge. */
+  async #deriveKeys(secret: string): Promise<StoreKeys> {
+    const keys = await deriveStoreKeys(secret)
+    this.#keys = { secret, keys }
+    this.#options.onKeys(keys)
+    return keys
   }
 
   get #origin(): string {
@@ -138,7 +142,7 @@ export class Records {
     const { secret, clock } = this.#options
     // The secret that the token was minted with: the provider is not called again.
     if (secret.latest === undefined) return undefined
-    const { storeKey, keys } = this.placeOf(request, secret.latest)
+    const { storeKey, keys } = await this.placeOf(request, secret.latest)
     const record = await sealRecord(writeRecord({ ...recorded, origin: this.#origin }), storeKey, keys)
     const ttlMs = Math.floor(remainingMs(recorded.lifetime, instant(clock)))
     if (!(ttlMs > 0) || !Number.isSafeInteger(ttlMs) || this.#isInvalidated(request, recorded)) return undefined

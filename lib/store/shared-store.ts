@@ -19,7 +19,7 @@ export interface SharedStore {
    */
   write(request: TokenRequest, minted: MintedToken, isReload: boolean): Promise<void>
   /** The lease of a request, if processes coordinate their mints at the moment. */
-  lease(request: TokenRequest): Lease | undefined
+  lease(request: TokenRequest): Promise<Lease | undefined>
   /** Removes the tokens of a request, or only `sessionToken`, in all processes. */
   invalidate(request: TokenRequest, sessionToken?: string): Promise<void>
   /** Removes the record of a request. Other processes keep the tokens in their memory. */

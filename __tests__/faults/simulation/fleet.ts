@@ -157,7 +157,7 @@ export class FleetProcess {
       write: async ({ identity }, minted) => {
         await guard.set(identity, JSON.stringify(minted), LIFETIME_MS).value
       },
-      lease: ({ identity }) => {
+      lease: async ({ identity }) => {
         const lease = policy === 'no lease' ? undefined : leases.open(identity)
         return lease && policy === 'all overtake' ? { ...lease, overtake: async () => 'unavailable' } : lease
       },

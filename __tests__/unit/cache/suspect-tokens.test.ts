@@ -22,7 +22,7 @@ async function setUp() {
       return stored
     },
     write: async () => undefined,
-    lease: () => undefined,
+    lease: async () => undefined,
     invalidate: async () => undefined,
     remove: () => undefined,
     flush: async () => undefined,

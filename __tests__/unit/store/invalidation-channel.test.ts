@@ -12,7 +12,7 @@ import { seededRandom } from '../../support/random.js'
 import { untilTrue } from '../../support/until.js'
 
 const ORIGIN = 'https://gateway.video.io/v1/sessions'
-const keys = deriveStoreKeys('the app secret')
+const keys = await deriveStoreKeys('the app secret')
 const CHANNEL = channelOf(keys)
 const invalidation: Invalidation = { request: { identity: 'user', scopes: ['videos.read'] }, untilMs: 1_000 }
 const START = { type: 'subscription-start' } as const

@@ -11,8 +11,8 @@ import { deriveStoreKeys, sealRecord } from '../../../lib/store/record-crypto.js
 
 const SECRET = 'the app secret of the tests'
 const ORIGIN = 'https://gateway.video.io/v1/sessions'
-const keys = deriveStoreKeys(SECRET)
-const otherKeys = deriveStoreKeys('another app secret')
+const keys = await deriveStoreKeys(SECRET)
+const otherKeys = await deriveStoreKeys('another app secret')
 const TOKEN = 'header.payload.signature'
 const invalidation: Invalidation = {
   request: { identity: 'END_USER_of_a_customer', scopes: ['videos.read'] },
@@ -30,6 +30,20 @@ describe('an invalidation message', () => {
     const message = await seal()
     expect(isAuthentic(message, keys)).toBe(true)
     expect(await open(message)).toEqual(invalidation)
+  })
+
+  it('of an earlier release can be read', async () => {
+    const known = await deriveStoreKeys('a-secret-é')
+    const message =
+      'BCpkFORTAfQc8_lMbIjJSeiUwIdLXxXTsVrHt10_hBo.1.80Zjs47va31vLAt2aK3MGA.8OVJS6SG-m1YHkAY.vmrGIx09CZLIPShaWuQIJNrq' +
+      'CUBC0xrptE1yaJmiS_DzgpTcMcQ0ZQFdvlcxGBbzYVZMhsu9SMMGUQsCHnotxSADDmskYJN6P-YeGWie7mG-zIGPCa9TdBP_ofduqb5yKi0oAjj_' +
+      'YmpypBuKX1rbXpnyWmvmEyTgXQFqBqZsCe1qqPMVl0ZbNPQ5MekpqPVtpDJym0eyQw.Yf__5EkR5h7iqPvg1-1pTQ'
+    expect(isAuthentic(message, known)).toBe(true)
+    expect(await openMessage(message, ORIGIN, known)).toEqual({
+      request: { identity: 'user ü', scopes: [] },
+      untilMs: 1,
+      tokenMac: tokenMacOf('token', known),
+    })
   })
 
   it('says that all tokens of a request are concerned, if it names none', async () => {

@@ -7,8 +7,8 @@ import {
   UnusableRecord,
 } from '../../../lib/store/record-crypto.js'
 
-const keys = deriveStoreKeys('a-secret')
-const storeKey = storeKeyOf('user', keys)
+const keys = await deriveStoreKeys('a-secret')
+const storeKey = await storeKeyOf('user', keys)
 const CONTENT = '{"sessionToken":"token"}'
 
 async function faultOf(promise: Promise<unknown>): Promise<string> {
@@ -27,6 +27,15 @@ describe('an encrypted record', () => {
     expect(storeKey).toMatch(/^vkit:1:[\w-]{12}:[\w-]{43}$/)
   })
 
+  it('of an earlier release can be decrypted', async () => {
+    const known = await deriveStoreKeys('a-secret-é')
+    const knownKey = 'vkit:1:tp-Qoymr6mRV:yziMeEmskUqAfOKRRsEtoLjIpmQmBMTOBWtORHzR9wA'
+    expect(await storeKeyOf('["user ü",[]]', known)).toBe(knownKey)
+    const record =
+      '1.HtL_bJaXRY1GyBwp2fKxbA.POUlw_tcQBpLE8rD.geKNEjyY8bS3QalrJPuYWyoG9_dvv_HTdEQ.hnRq77m3MkNmTi0Kx41R6g'
+    expect(await openRecord(record, knownKey, known)).toBe('{"sessionToken":"tökén"}')
+  })
+
   it('differs each time for the same content', async () => {
     const [one, two] = [await sealRecord(CONTENT, storeKey, keys), await sealRecord(CONTENT, storeKey, keys)]
     const parts = (record: string): string[] => record.split('.').slice(1)
@@ -35,14 +44,14 @@ describe('an encrypted record', () => {
 
   it('cannot be decrypted under the key of another identity', async () => {
     const record = await sealRecord(CONTENT, storeKey, keys)
-    expect(await faultOf(openRecord(record, storeKeyOf('other', keys), keys))).toBe('corrupt')
+    expect(await faultOf(openRecord(record, await storeKeyOf('other', keys), keys))).toBe('corrupt')
   })
 
   it('cannot be decrypted with another secret, whose keys all differ', async () => {
-    const others = deriveStoreKeys('another-secret')
+    const others = await deriveStoreKeys('another-secret')
     const record = await sealRecord(CONTENT, storeKey, keys)
     expect(await faultOf(openRecord(record, storeKey, others))).toBe('corrupt')
-    const [theirs, ours] = [storeKeyOf('user', others).split(':'), storeKey.split(':')]
+    const [theirs, ours] = [(await storeKeyOf('user', others)).split(':'), storeKey.split(':')]
     expect(theirs[2]).not.toBe(ours[2])
     expect(theirs[3]).not.toBe(ours[3])
   })
