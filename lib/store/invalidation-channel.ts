@@ -2,14 +2,8 @@ import { backoffMs, type Backoff } from '../core/backoff.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { onAbort } from '../core/on-abort.js'
 import { RateLimit } from '../core/rate-limit.js'
-import {
-  channelOf,
-  isAuthentic,
-  messageIdOf,
-  openMessage,
-  sealMessage,
-  type Invalidation,
-} from './invalidation-message.js'
+import { channelOf, isAuthentic, messageIdOf, openMessage, sealMessage } from './invalidation-message.js'
+import type { Invalidation } from './invalidation.js'
 import { MAX_RECORD_LENGTH } from './max-record-length.js'
 import { UnusableRecord, type StoreKeys } from './record-crypto.js'
 import { UNAVAILABLE, type StoreGuard, type StoreGuardOptions } from './store-guard.js'

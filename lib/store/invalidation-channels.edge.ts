@@ -1,12 +1,28 @@
-import type { InvalidationChannels as Channels } from './invalidation-channels.js'
+import type { StoreKeys } from './record-crypto.js'
+import type { OwnInvalidation } from './invalidation.js'
+
+export type InvalidationChannelsOptions = object
 
 /**
  * Sends and receives nothing, because no subscription outlives the request that starts it. An invalidation removes the
  * record of the store, but other processes keep the token in their memory.
  */
-export class InvalidationChannels implements Pick<Channels, keyof Channels> {
-  readonly canPublish = false
-  readonly use = (): void => undefined
-  readonly publish = (): Promise<boolean> => Promise.resolve(true)
-  readonly close = (): void => undefined
+export class InvalidationChannels {
+  readonly canPublish: boolean
+
+  constructor(_options: InvalidationChannelsOptions) {
+    this.canPublish = false
+  }
+
+  use(_keys: StoreKeys): void {
+    // There is no channel.
+  }
+
+  publish(_invalidation: OwnInvalidation): Promise<boolean> {
+    return Promise.resolve(true)
+  }
+
+  close(): void {
+    // Nothing is open.
+  }
 }

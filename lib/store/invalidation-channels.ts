@@ -1,5 +1,6 @@
 import { InvalidationChannel, type InvalidationChannelOptions } from './invalidation-channel.js'
-import { tokenMacOf, type Invalidation } from './invalidation-message.js'
+import { tokenMacOf } from './invalidation-message.js'
+import type { OwnInvalidation, ReceivedInvalidation } from './invalidation.js'
 import type { StoreKeys } from './record-crypto.js'
 
 export interface InvalidationChannelsOptions extends Omit<
@@ -8,18 +9,6 @@ export interface InvalidationChannelsOptions extends Omit<
 > {
   readonly endpoint: () => URL
   readonly onInvalidation: (invalidation: ReceivedInvalidation) => void
-}
-
-/** What another process invalidated. */
-export interface ReceivedInvalidation extends Omit<Invalidation, 'tokenMac'> {
-  /** Recognizes the only token that is concerned. */
-  readonly isToken: ((sessionToken: string) => boolean) | undefined
-}
-
-/** What this process invalidated. */
-export interface OwnInvalidation extends Omit<Invalidation, 'tokenMac'> {
-  /** The only token that is concerned. */
-  readonly sessionToken: string | undefined
 }
 
 interface KeyedChannel {

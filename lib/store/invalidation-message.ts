@@ -3,16 +3,8 @@ import { copyText } from '../core/copy-text.js'
 import { ownProperties } from '../core/own-properties.js'
 import { plainJson } from '../core/plain-json.js'
 import type { TokenRequest } from '../token/token-request.js'
+import type { Invalidation } from './invalidation.js'
 import { openRecord, sealRecord, UnusableRecord, type StoreKeys } from './record-crypto.js'
-
-/** Tokens that no process may use any more: one token, or all of a request that were minted until a time. */
-export interface Invalidation {
-  readonly request: TokenRequest
-  /** By the gateway's clock. */
-  readonly untilMs: number
-  /** The HMAC of the only token that is concerned. */
-  readonly tokenMac?: string | undefined
-}
 
 /** The characters of an HMAC in base64url. */
 const MAC_LENGTH = 43

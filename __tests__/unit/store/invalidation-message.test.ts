@@ -5,8 +5,8 @@ import {
   openMessage,
   sealMessage,
   tokenMacOf,
-  type Invalidation,
 } from '../../../lib/store/invalidation-message.js'
+import type { Invalidation } from '../../../lib/store/invalidation.js'
 import { deriveStoreKeys, sealRecord } from '../../../lib/store/record-crypto.js'
 
 const SECRET = 'the app secret of the tests'
