@@ -2,6 +2,7 @@ import type http from 'node:http'
 import https from 'node:https'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { ProxyError } from './proxy-error.js'
 
 /** Where Node's agents read their proxy: `HTTPS_PROXY` and `NO_PROXY`, in upper or lower case. */
 export type ProxyEnv = Readonly<Record<string, string | undefined>>
@@ -48,27 +49,4 @@ export class ProxyAgent extends https.Agent {
 function closeIfUnused(socket: Socket): void {
   // The agent listens to a socket as soon as it has it: at once for a direct connection, never for one to the proxy.
   if (socket.listenerCount('free') === 0) socket.destroy()
-}
-
-/** The proxy opened no tunnel. Node's own message contains the address of the proxy. */
-export class ProxyError extends Error {
-  readonly code: unknown
-  readonly #status: unknown
-
-  constructor({ code, statusCode }: Error & { readonly code?: unknown; readonly statusCode?: unknown }) {
-    super('no tunnel')
-    this.code = code
-    // NaN, if the response is not HTTP.
-    this.#status = Number.isInteger(statusCode) ? statusCode : undefined
-  }
-
-  /** Like `instanceof`, which throws for some values, such as a revoked proxy. */
-  static is(value: unknown): value is ProxyError {
-    return typeof value === 'object' && value !== null && #status in value
-  }
-
-  /** The status of the proxy's response. */
-  get status(): unknown {
-    return this.#status
-  }
 }

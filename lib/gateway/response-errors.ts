@@ -12,7 +12,7 @@ import { sanitizeCause, type SanitizedCause } from '../core/sanitize-cause.js'
 import { portOf } from '../core/url-parts.js'
 import type { VKitError, VKitErrorDetails } from '../core/vkit-error.js'
 import { containsSecret } from '../secret/redact.js'
-import { ProxyError } from './proxy-agent.js'
+import { ProxyError } from './proxy-error.js'
 
 /** OpenSSL's codes for an invalid certificate, and Node's and OpenSSL's codes for a failed handshake. */
 const TLS_CODE =

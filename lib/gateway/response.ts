@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import { parseHttpDate } from '../core/dates.js'
 import { VKitRequestError, VKitResponseError } from '../core/errors.js'
 import { readOwn } from '../core/own-properties.js'
@@ -10,7 +9,7 @@ import { toError } from './response-errors.js'
 export interface RawResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  readonly bytes: Buffer
+  readonly bytes: Uint8Array
 }
 
 /** A successful response: a JSON object without an `error`. */
@@ -23,8 +22,8 @@ export interface GatewayResponse {
   readonly dateMs: number | undefined
 }
 
-/** Some servers send one, and a JSON parser may ignore it (RFC 8259 section 8.1). */
-const BYTE_ORDER_MARK = /^\ufeff/
+/** Ignores a byte order mark, which some servers send, as a JSON parser may (RFC 8259 section 8.1). */
+const UTF_8 = new TextDecoder('utf-8', { fatal: true })
 const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 export interface ParseContext {
@@ -99,10 +98,15 @@ function parseObject(raw: RawResponse, details: () => VKitErrorDetails = () => (
     throw new VKitResponseError('The gateway responded with an unrequested content encoding.', details())
   }
   if (raw.bytes.length === 0) throw new VKitResponseError('The gateway responded with an empty body.', details())
-  if (!isUtf8(raw.bytes)) throw new VKitResponseError('The gateway responded with invalid UTF-8.', details())
+  let text: string
+  try {
+    text = UTF_8.decode(raw.bytes)
+  } catch {
+    throw new VKitResponseError('The gateway responded with invalid UTF-8.', details())
+  }
   let value: unknown
   try {
-    value = JSON.parse(raw.bytes.toString('utf8').replace(BYTE_ORDER_MARK, ''))
+    value = JSON.parse(text)
   } catch {
     // The body may be a proxy's page or an incomplete response, and the next attempt may get a real one.
     throw new VKitResponseError('The gateway responded with a body that is not JSON.', {

@@ -65,7 +65,7 @@ function readToken(body: object): string {
   const token = readOwn(body, 'sessionToken')
   if (typeof token !== 'string' || token === '') throw invalid('has no sessionToken')
   if (!PRINTABLE_ASCII.test(token)) throw invalid('has a sessionToken that is not printable ASCII')
-  if (Buffer.byteLength(token) > MAX_TOKEN_BYTES) throw invalid('has a sessionToken of more than 16 KiB')
+  if (token.length > MAX_TOKEN_BYTES) throw invalid('has a sessionToken of more than 16 KiB')
   return token
 }
 

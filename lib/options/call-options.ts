@@ -1,6 +1,7 @@
 import { describeType } from '../core/describe-type.js'
 import { copyText } from '../core/copy-text.js'
 import { isUnsetText } from '../core/unset-text.js'
+import { utf8BytesOf } from '../core/utf8.js'
 import type { AttemptLimits, CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
 import {
   argument,
@@ -224,7 +225,7 @@ const NO_SCOPES: readonly Scope[] = Object.freeze([])
 function checkIdentity(identity: unknown): string {
   if (typeof identity !== 'string') throw argument(`identity must be a string, not ${describeType(identity)}`)
   if (identity === '') throw argument('identity must not be empty')
-  if (Buffer.byteLength(identity) > MAX_IDENTITY_BYTES) throw argument('identity must not be longer than 1 KiB')
+  if (isTooLong(identity)) throw argument('identity must not be longer than 1 KiB')
   if (!isCleanText(identity)) throw argument('identity must be well-formed Unicode without NUL')
   if (isUnsetText(identity)) {
     const text = identity.startsWith('[') ? '[object …]' : identity
@@ -233,6 +234,11 @@ function checkIdentity(identity: unknown): string {
     )
   }
   return copyText(identity)
+}
+
+function isTooLong(text: string): boolean {
+  // A UTF-16 unit takes at most three bytes.
+  return text.length > MAX_IDENTITY_BYTES / 3 && utf8BytesOf(text).length > MAX_IDENTITY_BYTES
 }
 
 function checkScopes(scopes: unknown): readonly Scope[] {
