@@ -10,8 +10,9 @@ import { ProcessHold } from './core/process-hold.js'
 import { Tracing, type VKitTraceOutcome } from './core/tracing.js'
 import { copyError } from './core/vkit-error.js'
 import type { CircuitState } from './gateway/circuit-breaker.js'
-import { GotTransport } from './gateway/got-transport.js'
+import { openTransport } from './gateway/open-transport.js'
 import { TokenMinter } from './gateway/token-minter.js'
+import type { ClientTransport } from './gateway/transport.js'
 import { WarmUp } from './gateway/warm-up.js'
 import {
   copyScopes,
@@ -118,7 +119,7 @@ export interface TokenSource {
 export class VKitClient implements TokenSource {
   readonly #options: ResolvedOptions
   readonly #events: Events
-  readonly #transport: GotTransport
+  readonly #transport: ClientTransport
   readonly #minter: TokenMinter
   readonly #sharedStore: SharedStore | undefined
   readonly #cache: TokenCache
@@ -146,7 +147,7 @@ export class VKitClient implements TokenSource {
     const events = new Events(resolved.onEvent)
     this.#options = resolved
     this.#events = events
-    this.#transport = new GotTransport({ ...resolved, events })
+    this.#transport = openTransport({ ...resolved, events })
     this.#minter = new TokenMinter({ ...resolved, transport: this.#transport, events })
     this.#sharedStore = resolved.store && new EncryptedStore({ ...resolved, store: resolved.store, events })
     this.#cache = this.#makeCache()

@@ -5,16 +5,11 @@ import type { Got, Options } from 'got'
 import { VKitConfigError } from '../core/errors.js'
 import { sanitizeCause } from '../core/sanitize-cause.js'
 import { hostOf, portOf } from '../core/url-parts.js'
-import { VERSION } from '../core/version.js'
 import { ProxyAgent, type ProxyEnv } from './proxy-agent.js'
 import { SecureSockets } from './secure-socket.js'
+import { userAgent } from './user-agent.js'
 
-/**
- * Firewalls refuse requests without a user agent, and support reads the versions.
- *
- * It contains nothing else about the machine.
- */
-const USER_AGENT = `videokit-nodejs/${VERSION} node/${Number.parseInt(process.versions.node, 10)}`
+const USER_AGENT = userAgent(`node/${Number.parseInt(process.versions.node, 10)}`)
 
 const AGENT_OPTIONS: http.AgentOptions = { keepAlive: true, scheduling: 'lifo' }
 

@@ -6,11 +6,9 @@ import { VKitResponseError, VKitTimeoutError } from '../core/errors.js'
 import { hostOf } from '../core/url-parts.js'
 import { hasQueue, openRequest, StaleSocketError, takeSocket, type Connection } from './connection.js'
 import { networkError, placeOf } from './response-errors.js'
-import type { RawResponse } from './response.js'
+import { MAX_BODY_BYTES, type RawResponse } from './response.js'
 import { isCertificateRejected } from './secure-socket.js'
 import type { ExchangeRequest } from './transport.js'
-
-const MAX_BODY_BYTES = 64 * 1024
 
 /** One request and its response. */
 export class Exchange {

@@ -18,12 +18,12 @@ import {
   type Connection,
 } from './connection.js'
 import { Exchange } from './exchange.js'
-import { IdleConnection, type IdleConnectionRequest } from './idle-connection.js'
+import { IdleConnection } from './idle-connection.js'
 import { loadGot } from './load-got.js'
 import type { ProxyEnv } from './proxy-agent.js'
 import { networkError, placeOf } from './response-errors.js'
 import { parseResponse, type GatewayResponse, type RawResponse } from './response.js'
-import type { ExchangeRequest, Transport } from './transport.js'
+import type { ClientTransport, ExchangeRequest, PreconnectRequest } from './transport.js'
 
 const MAX_HEADER_BYTES = 16 * 1024
 
@@ -43,7 +43,7 @@ export interface GotTransportOptions {
 }
 
 /** The transport for Node: got, one agent and its connections. */
-export class GotTransport implements Transport {
+export class GotTransport implements ClientTransport {
   readonly #options: GotTransportOptions
   readonly #loadGot: typeof loadGot
   #ownAgent: http.Agent | undefined
@@ -84,7 +84,7 @@ export class GotTransport implements Transport {
    *
    * @throws VKitError on any failure; `deadline.reason` if the deadline ends first.
    */
-  async preconnect(request: IdleConnectionRequest): Promise<void> {
+  async preconnect(request: PreconnectRequest): Promise<void> {
     const connection = this.#connection ?? (await this.#connect())
     try {
       await new IdleConnection(connection, request, this.#options).open()
@@ -156,7 +156,7 @@ function makeTemplate(Options: new () => Options, { url, agent }: Pick<Connectio
 }
 
 /** Replaces errors of third-party code, which may contain any data that this code had. */
-function toOwnError(error: unknown, { url }: Connection, { deadline, secret }: IdleConnectionRequest): unknown {
+function toOwnError(error: unknown, { url }: Connection, { deadline, secret }: PreconnectRequest): unknown {
   return error instanceof VKitError || deadline.aborted ? error : networkError(error, placeOf(url, secret))
 }
 

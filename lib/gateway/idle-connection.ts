@@ -2,19 +2,13 @@ import type http from 'node:http'
 import type { Socket } from 'node:net'
 import type { Request } from 'got'
 import { callAfter, type Clock } from '../core/clock.js'
-import type { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
 import { ownProperties } from '../core/own-properties.js'
 import { hostOf } from '../core/url-parts.js'
 import { openRequest, takeSocket, type Connection } from './connection.js'
 import { networkError, placeOf } from './response-errors.js'
 import { isCertificateRejected } from './secure-socket.js'
-
-/** What opening a connection needs. The secret is not sent: it is only redacted from messages. */
-export interface IdleConnectionRequest {
-  readonly secret: string
-  readonly deadline: Deadline
-}
+import type { PreconnectRequest } from './transport.js'
 
 /** The time limit of opening it. */
 interface Timeout {
@@ -30,7 +24,7 @@ interface Timeout {
  */
 export class IdleConnection {
   readonly #connection: Connection
-  readonly #request: IdleConnectionRequest
+  readonly #request: PreconnectRequest
   readonly #timeout: Timeout
   #stream: Request | undefined
   #socket: Socket | undefined
@@ -42,7 +36,7 @@ export class IdleConnection {
   #stopTimer: (() => void) | undefined
   #stopWatching: (() => void) | undefined
 
-  constructor(connection: Connection, request: IdleConnectionRequest, timeout: Timeout) {
+  constructor(connection: Connection, request: PreconnectRequest, timeout: Timeout) {
     this.#connection = connection
     this.#request = request
     this.#timeout = timeout

@@ -18,6 +18,9 @@ import { ProxyError } from './proxy-error.js'
 const TLS_CODE =
   /CERT|CRL|SELF_SIGNED|UNABLE_TO_|^ERR_TLS_|^ERR_SSL_|^EPROTO$|^INVALID_(?:CA|PURPOSE)$|^HOSTNAME_|^PATH_/
 
+/** Of Node's own HTTP client, and of its `fetch`. */
+const HEADERS_TOO_LONG = new Set(['HPE_HEADER_OVERFLOW', 'UND_ERR_HEADERS_OVERFLOW'])
+
 /** Returns where a request goes, for messages: scheme, host, port and path. */
 export function placeOf(url: URL, secret: string): string {
   const place = `${url.protocol}//${url.hostname}:${portOf(url)}${url.pathname}`
@@ -41,7 +44,7 @@ function proxyError(error: ProxyError, place: string): VKitError {
 function connectionError(error: unknown, place: string, isCertificateRejected = false): VKitError {
   const cause = sanitizeCause(error)
   const code = cause?.code ?? (isCertificateRejected ? 'certificate rejected' : cause?.name) ?? 'no code'
-  if (code === 'HPE_HEADER_OVERFLOW') {
+  if (HEADERS_TOO_LONG.has(code)) {
     return new VKitResponseError(`${place} sent more than 16 KiB of headers.`, { cause })
   }
   // A response that ends too early is a network failure, and any other parser error means a malformed response.

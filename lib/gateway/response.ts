@@ -5,6 +5,9 @@ import type { VKitErrorDetails } from '../core/vkit-error.js'
 import { containsSecret, hasOpaqueRun, redact } from '../secret/redact.js'
 import { toError } from './response-errors.js'
 
+/** The longest body that is read. */
+export const MAX_BODY_BYTES: number = 64 * 1024
+
 /** A complete response, as received. */
 export interface RawResponse {
   readonly status: number

@@ -24,6 +24,26 @@ export interface Transport {
   exchange(request: ExchangeRequest): Promise<GatewayResponse>
 }
 
+/** What opening a connection needs. The secret is not sent: it is only redacted from messages. */
+export interface PreconnectRequest {
+  readonly secret: string
+  readonly deadline: Deadline
+}
+
+/** The transport of a client. */
+export interface ClientTransport extends Transport {
+  /** Loads the code that an exchange needs. @throws VKitError on any failure. */
+  load(): Promise<void>
+  /**
+   * Opens a connection and leaves it for the next exchange, if connections are kept.
+   *
+   * @throws VKitError on any failure; `deadline.reason` if the deadline ends first.
+   */
+  preconnect(request: PreconnectRequest): Promise<void>
+  /** Closes the client's own connections. */
+  close(): void
+}
+
 /** What the client passes to `fetch`. */
 export interface FetchInit {
   /** The HTTP method. */
@@ -44,6 +64,8 @@ export interface FetchInit {
 export interface FetchResponse {
   /** The HTTP status. */
   readonly status: number
+  /** True if `fetch` has followed a redirect on its own. */
+  readonly redirected?: boolean
   /** The headers, with names in lower case. */
   readonly headers: { forEach(callback: (value: string, name: string) => void): void }
   /** A `ReadableStream` of bytes, or null. */

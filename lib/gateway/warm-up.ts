@@ -5,11 +5,11 @@ import { onAbort } from '../core/on-abort.js'
 import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'
 import type { SecretSource } from '../secret/secret-source.js'
-import type { GotTransport } from './got-transport.js'
+import type { ClientTransport } from './transport.js'
 
 export interface WarmUpPlan {
   readonly secret: SecretSource
-  readonly transport: Pick<GotTransport, 'load' | 'preconnect'>
+  readonly transport: Pick<ClientTransport, 'load' | 'preconnect'>
   /** Loads what else a call loads lazily. */
   readonly loadMore: () => Promise<void> | undefined
   readonly clock: Clock
