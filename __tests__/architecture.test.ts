@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import ts from 'typescript'
 import { listFiles } from './support/list-files.js'
 
 const LIB = 'lib'
@@ -26,6 +27,9 @@ const TESTING = 'testing'
 
 /** Contains nothing specific to this project, so the emulator may call it. */
 const CALLED_BY_TESTING = 'core/nearest-name'
+
+/** `x.edge.ts` takes the place of `x.ts` in the build for the edge. */
+const EDGE = '.edge'
 
 interface Import {
   readonly from: string
@@ -61,6 +65,40 @@ function findViolation({ from, to, typeOnly }: Import): string | undefined {
   }
   if (imported === TESTING) return room === 'cli' ? undefined : `${from} imports ${to}, which is for tests`
   return rankOf(from) > rankOf(to) ? undefined : `${from} imports ${to}: ${room} is not above ${imported}`
+}
+
+/** Returns what a module exports, types included. */
+function exportedNames(module: string): string[] {
+  const file = ts.createSourceFile(module, readFileSync(path.join(LIB, `${module}.ts`), 'utf8'), ts.ScriptTarget.Latest)
+  return file.statements.flatMap(namesOf).sort()
+}
+
+function namesOf(statement: ts.Statement): string[] {
+  if (ts.isExportDeclaration(statement)) {
+    const { exportClause } = statement
+    return exportClause && ts.isNamedExports(exportClause) ? exportClause.elements.map(({ name }) => name.text) : ['*']
+  }
+  const isExported =
+    ts.canHaveModifiers(statement) &&
+    ts.getModifiers(statement)?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
+  if (!isExported) return []
+  if (ts.isVariableStatement(statement)) {
+    return statement.declarationList.declarations.map(({ name }) => (ts.isIdentifier(name) ? name.text : '?'))
+  }
+  return [(statement as ts.DeclarationStatement).name?.text ?? '?']
+}
+
+/** Returns the modules that `entries` load at the edge. */
+function modulesAtEdge(entries: readonly string[], imports: readonly Import[], modules: ReadonlySet<string>): string[] {
+  const loaded = new Set<string>()
+  const load = (module: string): void => {
+    const found = modules.has(module + EDGE) ? module + EDGE : module
+    if (loaded.has(found) || !modules.has(found)) return
+    loaded.add(found)
+    for (const { from, to, typeOnly } of imports) if (from === found && !typeOnly) load(to)
+  }
+  entries.forEach(load)
+  return [...loaded]
 }
 
 function findCycle(imports: readonly Import[]): string | undefined {
@@ -119,6 +157,31 @@ describe('the architecture of lib', () => {
   it('imports only types from got, which is loaded at the first mint', () => {
     const eager = /^(?:import|export)(?! type)[^'"\n]* from ['"]got['"]/m
     expect(files.filter(file => eager.test(readFileSync(path.join(LIB, file), 'utf8')))).toEqual([])
+  })
+
+  describe('at the edge', () => {
+    const modules = new Set(files.map(file => file.replace(/\.ts$/, '')))
+    const edgeFiles = [...modules].filter(module => module.endsWith(EDGE))
+    const loaded = modulesAtEdge(['index', 'handlers/index'], imports, modules)
+
+    it('has edge files to check', () => {
+      expect(edgeFiles).toContain('core/machine.edge')
+      expect(loaded).toEqual(expect.arrayContaining(['core/machine.edge', 'cache/token-cache', 'core/own-properties']))
+    })
+
+    it.each(edgeFiles)('%s exports the names of the file beside it', module => {
+      expect(exportedNames(module)).toEqual(exportedNames(module.slice(0, -EDGE.length)))
+    })
+
+    it('imports edge files only by the name of the file beside them', () => {
+      expect(imports.filter(({ to }) => to.endsWith(EDGE))).toEqual([])
+    })
+
+    it('loads no module of Node', () => {
+      const usesNode = (module: string): boolean =>
+        /(?:from|import\()\s*['"]node:/.test(readFileSync(path.join(LIB, `${module}.ts`), 'utf8'))
+      expect(loaded.filter(usesNode)).toEqual([])
+    })
   })
 
   it('has no import cycles', () => {

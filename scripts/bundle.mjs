@@ -3,7 +3,8 @@
 // Bundles lib/ into a folder, by default dist/. To add an entry point, add it to `exports` or `bin` of package.json.
 //
 // `import` and `require` get a file for each entry point, chunks that these share, and a chunk with got, which is loaded
-// at the first mint. Dependencies are inside, so an install brings one package: see docs/decisions/0018-one-package.md.
+// at the first mint. The conditions `workerd` and `edge-light` get files without any module of Node. Dependencies are inside, so an install brings one package: see docs/decisions/0018-one-package.md.
+import { existsSync } from 'node:fs'
 import { chmod, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import commonjs from '@rollup/plugin-commonjs'
@@ -52,6 +53,15 @@ const withoutDocstrings = {
   renderChunk: code => ({ code: code.replace(/^[ \t]*\/\*\*[\s\S]*?\*\/\n/gm, ''), map: null }),
 }
 
+/** At the edge, `x.edge.ts` takes the place of `x.ts` beside it: see docs/decisions/0021-the-edge.md. */
+const edgeFiles = {
+  name: 'edge-files',
+  resolveId(name, importer) {
+    const file = path.resolve(path.dirname(importer ?? ''), name.replace(/\.js$/, '.edge.ts'))
+    return name.startsWith('.') && existsSync(file) ? file : null
+  },
+}
+
 /** These replace globals. In Jest's jsdom, globals are missing or behave as in a browser; fake timers replace them. */
 const nodeGlobals = inject({
   ...from(path.resolve('scripts/node-globals.mjs'), [
@@ -76,31 +86,58 @@ const billOfMaterials = sbom({
   includeWellKnown: false,
 })
 
+const nodePlugins = [
+  withoutUnusedPackages,
+  nodeResolve({ exportConditions: ['node'], preferBuiltins: true }),
+  commonjs(),
+  esbuild({ target: 'node20', tsconfig: false }),
+  nodeGlobals,
+]
+// got and jwe are loaded when they are needed: see load-chunk.ts. The others are shared, and named for stack traces.
+const nodeChunks = {
+  got: ['got'],
+  jose: ['jose/jwt/decode', 'lib/token/expiry.ts'],
+  jwe: ['lib/store/jwe.ts'],
+  errors: ['errors', 'nearest-name', 'server-only'].map(name => `lib/core/${name}.ts`),
+  globals: [
+    'scripts/node-globals.mjs',
+    'lib/core/call-listener.ts',
+    'lib/core/peek.ts',
+    'lib/store/max-record-length.ts',
+  ],
+}
+
 await bundle({
-  input: Object.fromEntries(
-    [...importTargets(exports), ...Object.values(bin)].map(file => [nameOf(file), sourceOf(file)]),
-  ),
-  output: { format: 'es', chunkFileNames: 'esm/chunks/[name].js' },
-  plugins: [licences, billOfMaterials],
+  input: inputOf([...targetsIn('esm'), ...Object.values(bin)]),
+  output: { format: 'es', chunkFileNames: 'esm/chunks/[name].js', manualChunks: nodeChunks },
+  plugins: [...nodePlugins, licences, billOfMaterials],
 })
 await bundle({
   input: Object.fromEntries(entries.map(entry => [nameOf(entry.require.default), sourceOf(entry.import.default)])),
-  output: { format: 'cjs', chunkFileNames: 'cjs/chunks/[name].cjs' },
+  output: { format: 'cjs', chunkFileNames: 'cjs/chunks/[name].cjs', manualChunks: nodeChunks },
+  plugins: nodePlugins,
+})
+await bundle({
+  input: inputOf(targetsIn('edge')),
+  // One chunk, because not every bundler for the edge can load a part later.
+  output: {
+    format: 'es',
+    chunkFileNames: 'edge/chunks/[name].js',
+    manualChunks: id => (isEntry(id) ? null : 'client'),
+  },
+  plugins: [
+    edgeFiles,
+    nodeResolve({ exportConditions: ['workerd', 'edge-light', 'browser'], preferBuiltins: false }),
+    esbuild({ target: 'es2022', tsconfig: false }),
+  ],
 })
 await writeFile(path.join(dist, 'cjs/package.json'), '{ "type": "commonjs" }\n')
 await Promise.all(Object.values(bin).map(file => chmod(path.join(dist, nameOf(file)), 0o755)))
 
-async function bundle({ input, output, plugins = [] }) {
+async function bundle({ input, output, plugins }) {
   const graph = await rollup({
     input,
-    plugins: [
-      withoutUnusedPackages,
-      nodeResolve({ exportConditions: ['node'], preferBuiltins: true }),
-      commonjs(),
-      esbuild({ target: 'node20', tsconfig: false }),
-      nodeGlobals,
-      ...plugins,
-    ],
+    plugins,
     onLog(level, { plugin, message }) {
       // It reports that Vite is not installed.
       if (level === 'warn' && plugin !== 'rollup-plugin-sbom') throw new Error(message)
@@ -110,19 +147,6 @@ async function bundle({ input, output, plugins = [] }) {
     ...output,
     dir: dist,
     entryFileNames: '[name]',
-    // got and jwe are loaded when they are needed: see load-chunk.ts. The others are shared, and named for stack traces.
-    manualChunks: {
-      got: ['got'],
-      jose: ['jose/jwt/decode', 'lib/token/expiry.ts'],
-      jwe: ['lib/store/jwe.ts'],
-      errors: ['errors', 'nearest-name', 'server-only'].map(name => `lib/core/${name}.ts`),
-      globals: [
-        'scripts/node-globals.mjs',
-        'lib/core/call-listener.ts',
-        'lib/core/peek.ts',
-        'lib/store/max-record-length.ts',
-      ],
-    },
     hoistTransitiveImports: false,
     minifyInternalExports: false,
     generatedCode: 'es2015',
@@ -147,10 +171,20 @@ function from(module, names) {
   return Object.fromEntries(names.map(name => [name, [module, name]]))
 }
 
-/** Returns every ESM file that a value of `exports` names. */
-function importTargets(conditions) {
-  if (typeof conditions === 'string') return /^\.\/dist\/esm\/.*\.js$/.test(conditions) ? [conditions] : []
-  return [...new Set(Object.values(conditions).flatMap(importTargets))]
+function inputOf(files) {
+  return Object.fromEntries(files.map(file => [nameOf(file), sourceOf(file)]))
+}
+
+/** Returns every file of this folder of `dist` that `exports` names for `import`. */
+function targetsIn(folder, conditions = exports) {
+  if (typeof conditions === 'string') {
+    return conditions.startsWith(`./dist/${folder}/`) && conditions.endsWith('.js') ? [conditions] : []
+  }
+  return [...new Set(Object.values(conditions).flatMap(value => targetsIn(folder, value)))]
+}
+
+function isEntry(id) {
+  return targetsIn('edge').some(file => path.resolve(sourceOf(file)) === id)
 }
 
 /** Returns `esm/index.js` for `./dist/esm/index.js`. */
@@ -160,5 +194,5 @@ function nameOf(file) {
 
 /** Returns `lib/handlers/index.ts` for `./dist/esm/handlers/index.js`. */
 function sourceOf(file) {
-  return file.replace(/^\.\/dist\/(esm\/)?/, 'lib/').replace(/\.js$/, '.ts')
+  return file.replace(/^\.\/dist\/((esm|edge)\/)?/, 'lib/').replace(/\.js$/, '.ts')
 }

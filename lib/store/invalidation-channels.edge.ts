@@ -1,7 +1,10 @@
 import type { StoreKeys } from './record-crypto.js'
-import type { OwnInvalidation } from './invalidation.js'
+import type { OwnInvalidation, ReceivedInvalidation } from './invalidation.js'
 
-export type InvalidationChannelsOptions = object
+export interface InvalidationChannelsOptions {
+  readonly onInvalidation: (invalidation: ReceivedInvalidation) => void
+  readonly [option: string]: unknown
+}
 
 /**
  * Sends and receives nothing, because no subscription outlives the request that starts it. An invalidation removes the
