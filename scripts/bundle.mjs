@@ -69,6 +69,7 @@ const nodeGlobals = inject({
     ...['clearInterval', 'clearTimeout', 'setImmediate', 'setInterval', 'setTimeout'],
   ]),
   ...from('node:util', ['TextDecoder', 'TextEncoder']),
+  crypto: ['node:crypto', 'webcrypto'],
 })
 
 const licences = license({

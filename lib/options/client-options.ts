@@ -138,7 +138,12 @@ function resolveStore(store: unknown): TokenStore | undefined {
     const found = pair.filter(name => hasMethods(store, [name]))
     if (found.length === 1) throw config(`cache.store must have both ${pair.join(' and ')}, or neither`)
   }
+  if (!hasWebCrypto()) throw config('cache.store needs Web Crypto, and this runtime has no crypto.subtle')
   return store as TokenStore
+}
+
+function hasWebCrypto(): boolean {
+  return typeof crypto === 'object' && hasMethods(crypto.subtle, ['encrypt'])
 }
 
 function resolveClock(clock: unknown): Clock {

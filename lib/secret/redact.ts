@@ -1,3 +1,6 @@
+import { encode } from 'jose/base64url'
+import { utf8BytesOf } from '../core/utf8.js'
+
 const REDACTED = '[redacted]'
 
 /**
@@ -66,11 +69,15 @@ function fragmentsOf(secret: string): Set<string> {
   return new Set(Array.from({ length: count }, (_, at) => source.slice(at, at + FRAGMENT_LENGTH)))
 }
 
+/** `{"` in base64url. */
+const JSON_OBJECT = /^ey[I-L]/
+
 /** The third part of a JWT (RFC 7519), if the first part is the JSON of a header. */
 function signatureOf(secret: string): string | undefined {
   const [header = '', , signature, ...more] = secret.split('.')
-  const isHeader = Buffer.from(header, 'base64url').toString().startsWith('{"')
-  return isHeader && more.length === 0 && signature && signature.length >= FRAGMENT_LENGTH ? signature : undefined
+  return JSON_OBJECT.test(header) && more.length === 0 && signature && signature.length >= FRAGMENT_LENGTH
+    ? signature
+    : undefined
 }
 
 /** The position of the first of `fragments` from `start` on, or -1. */
@@ -93,23 +100,25 @@ function redactFragments(text: string, fragments: ReadonlySet<string>): string {
 }
 
 function formsOf(secret: string): Set<string> {
-  const bytes = Buffer.from(secret)
-  const base64 = bytes.toString('base64')
+  const bytes = utf8BytesOf(secret)
+  const base64url = encode(bytes)
+  const base64 = base64url.replaceAll('-', '+').replaceAll('_', '/')
+  const hex = hexOf(bytes)
   const percent = encodeURIComponent(secret)
   return new Set([
     secret,
+    base64.padEnd(4 * Math.ceil(base64.length / 4), '='),
     base64,
-    base64.replace(/=+$/, ''),
-    bytes.toString('base64url'),
-    bytes.toString('hex'),
-    bytes.toString('hex').toUpperCase(),
+    base64url,
+    hex,
+    hex.toUpperCase(),
     percent,
     percent.replace(/%[0-9A-F]{2}/g, escape => escape.toLowerCase()),
-    percentEncodeAll(bytes),
+    hex.toUpperCase().replace(/../g, '%$&'),
     JSON.stringify(secret).slice(1, -1),
   ])
 }
 
-function percentEncodeAll(bytes: Buffer): string {
-  return bytes.toString('hex').replace(/../g, byte => `%${byte.toUpperCase()}`)
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
 }

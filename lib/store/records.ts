@@ -4,7 +4,15 @@ import { instant, remainingMs } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
 import type { SecretSource } from '../secret/secret-source.js'
 import type { TokenRequest } from '../token/token-request.js'
-import { deriveStoreKeys, openRecord, sealRecord, storeKeyOf, UnusableRecord, type StoreKeys } from './record-crypto.js'
+import {
+  deriveStoreKeys,
+  openRecord,
+  sealRecord,
+  storeKeyOf,
+  turnOfCrypto,
+  UnusableRecord,
+  type StoreKeys,
+} from './record-crypto.js'
 import { datedTokenOf, readRecord, writeRecord, type RecordedToken } from './record.js'
 import { mintedAtMs, type ServerTime } from './server-time.js'
 import type { StoredToken } from './shared-store.js'
@@ -33,6 +41,7 @@ interface RecordsContext extends RecordsOptions {
 export interface RecordPlace {
   readonly storeKey: string
   readonly keys: StoreKeys
+  readonly origin: string
 }
 
 /** Whether a record is removed only if an invalidation covers its token. */
@@ -46,12 +55,19 @@ export interface PassedChange {
   readonly accepted: Promise<boolean>
 }
 
+/** So many turns are enough for another call that has just begun to derive the keys. */
+const MAX_TURNS = 3
+
 type Change = () => Promise<StoreOutcome | undefined>
 
 /** The encrypted records of tokens, in the order of their changes. No method rejects, except where it says so. */
 export class Records {
   readonly #options: RecordsContext
   readonly #order = new WriteOrder()
+  /** A mint needs its place several times. */
+  readonly #places = new WeakMap<TokenRequest, RecordPlace>()
+  /** The last secret whose keys a call began to derive. */
+  #deriving: string | undefined
   #keys: { readonly secret: string; readonly keys: StoreKeys } | undefined
 
   constructor(options: RecordsContext) {
@@ -111,13 +127,27 @@ export class Records {
   }
 
   /** The place of a record, with this secret. */
-  async placeOf({ identity, scopes }: TokenRequest, secret: string): Promise<RecordPlace> {
+  async placeOf(request: TokenRequest, secret: string): Promise<RecordPlace> {
     const keys = this.#keys?.secret === secret ? this.#keys.keys : await this.#deriveKeys(secret)
-    return { storeKey: await storeKeyOf(plainJson([identity, scopes, this.#origin]), keys), keys }
+    const { identity, scopes } = request
+    const origin = this.#origin
+    const known = this.#places.get(request)
+    if (known?.keys === keys && known.origin === origin) return known
+    const place = { storeKey: await storeKeyOf(plainJson([identity, scopes, origin]), keys), keys, origin }
+    this.#places.set(request, place)
+    return place
   }
 
-  /** Each call derives its own, because a promise of a request that is cancelled may never settle at the edge. */
+  /**
+   * Waits only for work of its own call: at the edge, a promise of another request may never settle. Nevertheless, most of
+   * the first calls need not derive the keys, because those of an earlier call are ready when this one has its turn.
+   */
   async #deriveKeys(secret: string): Promise<StoreKeys> {
+    for (let turn = 0; turn < MAX_TURNS && this.#deriving === secret; turn++) {
+      await turnOfCrypto()
+      if (this.#keys?.secret === secret) return this.#keys.keys
+    }
+    this.#deriving = secret
     const keys = await deriveStoreKeys(secret)
     this.#keys = { secret, keys }
     this.#options.onKeys(keys)

@@ -66,6 +66,20 @@ describe('the options of a client', () => {
     )
   })
 
+  it('refuse a store without Web Crypto', () => {
+    const options = { appSecret: 'an-app-secret', cache: { store: new Map<string, string>() } }
+    const original = Object.getOwnPropertyDescriptor(globalThis, 'crypto') ?? {}
+    try {
+      for (const value of [undefined, {}]) {
+        Object.defineProperty(globalThis, 'crypto', { value, configurable: true })
+        expect(() => resolveClientOptions(options)).toThrow('cache.store needs Web Crypto')
+        expect(() => resolveClientOptions({ appSecret: 'an-app-secret' })).not.toThrow()
+      }
+    } finally {
+      Object.defineProperty(globalThis, 'crypto', original)
+    }
+  })
+
   it('use Math.random even if a test replaces it later', () => {
     const { random } = resolveClientOptions({ appSecret: 'an-app-secret' })
     const spy = jest.spyOn(Math, 'random').mockReturnValue(0.25)
