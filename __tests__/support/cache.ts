@@ -25,7 +25,7 @@ export interface RequestedMint {
 
 /** A `TokenCache` on a fake clock, with a mint function that the test controls. */
 export class CacheHarness {
-  readonly clock = new FakeClock()
+  readonly clock: FakeClock
   readonly events: VKitEvent[] = []
   readonly mints: RequestedMint[] = []
   readonly cache: TokenCache
@@ -37,7 +37,8 @@ export class CacheHarness {
   /** Creates the error that later mints fail with. */
   failure: (() => Error) | undefined
 
-  constructor(options: Partial<TokenCacheOptions> = {}) {
+  constructor(options: Partial<TokenCacheOptions> & { readonly clock?: FakeClock } = {}) {
+    this.clock = options.clock ?? new FakeClock()
     this.cache = new TokenCache({
       mint: (...args) => this.#mint(...args),
       medianMintMs: () => undefined,

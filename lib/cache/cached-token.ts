@@ -1,6 +1,7 @@
 import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import { instant, isBefore, later, type Instant, type Lifetime } from '../core/instant.js'
+import { MAX_SILENCE_MS } from '../core/request-context.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { SessionToken } from '../token/session-token.js'
 
@@ -35,7 +36,7 @@ export interface Generation extends FreshnessPolicy {
 }
 
 interface Refresh {
-  /** When the next refresh may start; never while one is in flight. */
+  /** When the next refresh may start; never while one is in flight, unless that can end unnoticed. */
   readonly nextAt: Instant
   readonly failures: number
   /** Why the last one failed. */
@@ -110,8 +111,8 @@ export class CachedToken {
   }
 
   /** Records that a refresh is in flight. */
-  markRefreshing(): void {
-    this.#refresh = { nextAt: NEVER, failures: this.#refresh?.failures ?? 0 }
+  markRefreshing(now: Instant): void {
+    this.#refresh = { nextAt: later(now, MAX_SILENCE_MS), failures: this.#refresh?.failures ?? 0 }
   }
 
   /** Records that the refresh ended and showed nothing. The next one starts at `nextAt` at the earliest. */
@@ -133,8 +134,6 @@ export class CachedToken {
     return this.shouldRefresh(now) ? undefined : this.#refresh?.error
   }
 }
-
-const NEVER: Instant = { wall: Infinity, monotonic: Infinity }
 
 /**
  * Returns the first of the call's, the client's and the default validity that a token of this lifetime can meet:

@@ -1,8 +1,9 @@
 import type { Clock } from '../core/clock.js'
 import { Deadline } from '../core/deadline.js'
 import { VKitTimeoutError } from '../core/errors.js'
+import { LifeSign } from '../core/life-sign.js'
 import { onAbort } from '../core/on-abort.js'
-import { SingleFlight } from '../core/single-flight.js'
+import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
 import { copyError } from '../core/vkit-error.js'
 import { MintLimits } from '../gateway/mint-limits.js'
 import { MintPriority, type PriorityLevel } from '../gateway/mint-priority.js'
@@ -14,6 +15,8 @@ export interface Flight {
   readonly deadline: Deadline
   readonly priority: MintPriority
   readonly limits: MintLimits
+  /** Whether the request that started it is alive; undefined if that does not matter. */
+  readonly sign: LifeSign | undefined
   /** False once the flight is forgotten: its result then goes only to callers that already wait, and is not cached. */
   readonly isCurrent: () => boolean
   /** Whether its request has been sent. Until then, its result is as new as that of any later request. */
@@ -65,9 +68,9 @@ export interface SharedFlight<T> extends Flight {
  */
 export class Flights<T> {
   readonly #clock: Clock
-  readonly #flights = new SingleFlight<T>()
+  /** The flight that a call with a key would join. */
+  readonly #current = new Map<string, SharedFlight<T>>()
   readonly #pending = new Set<SharedFlight<T>>()
-  readonly #byPromise = new WeakMap<Promise<T>, SharedFlight<T>>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -75,13 +78,16 @@ export class Flights<T> {
 
   /** The number of pending flights, including forgotten ones. */
   get size(): number {
+    this.#dropSilent()
     return this.#pending.size
   }
 
   /** Returns the flight that a call with this key would join. */
   get(key: string): SharedFlight<T> | undefined {
-    const promise = this.#flights.get(key)
-    return promise && this.#byPromise.get(promise)
+    const flight = this.#current.get(key)
+    if (!flight?.sign?.isSilent) return flight
+    this.#current.delete(key)
+    return undefined
   }
 
   /** Joins the flight of this key, if there is one. */
@@ -98,9 +104,20 @@ export class Flights<T> {
 
   /** Starts the flight of a key that has none. A failure is handled even if no call waits for the flight. */
   start(key: string, options: FlightOptions, task: (flight: Flight) => Promise<T>): SharedFlight<T> {
-    const flight = this.#makeFlight(options)
-    const promise = this.#flights.run(key, isCurrent => task(Object.assign(flight, { isCurrent })))
-    return this.#track(flight, promise)
+    const isCurrent = (): boolean => this.#current.get(key) === flight
+    const run = async (ofTask: Flight): Promise<T> => {
+      // The flight must be registered before its task starts.
+      await Promise.resolve()
+      try {
+        return await task(ofTask)
+      } finally {
+        if (isCurrent()) this.#current.delete(key)
+      }
+    }
+    const started = Object.assign(this.#makeFlight(options), { isCurrent })
+    const flight = this.#track(started, run(started))
+    this.#current.set(key, flight)
+    return flight
   }
 
   /** Runs a flight that no other caller can join. The flight ends when its caller leaves. */
@@ -124,11 +141,17 @@ export class Flights<T> {
   }
 
   /**
-   * Waits for a flight that the caller has just joined. Rejects only if the caller leaves before its end.
+   * Waits for a flight that the caller has just joined. Rejects only if the caller leaves before its end. Resolves with
+   * undefined if the request has ended that started the flight: the next flight of its key is then another.
    *
    * The flight goes on after the caller leaves.
    */
-  wait(flight: SharedFlight<T>, deadlineMs: number, signal: AbortSignal | undefined): Promise<FlightOutcome<T>> {
+  wait(
+    flight: SharedFlight<T>,
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<FlightOutcome<T> | undefined> {
+    if (flight.sign) return this.#follow(flight, deadlineMs, signal)
     const endsInTime = flight.deadline.remainingMs() <= deadlineMs
     // Thousands of callers may wait, and most of them have neither a signal nor a deadline of their own.
     if (!signal && endsInTime) return flight.outcome
@@ -155,21 +178,52 @@ export class Flights<T> {
     })
   }
 
+  /** Like `wait`, with timers of the caller only. */
+  async #follow(
+    { sign, outcome }: SharedFlight<T>,
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<FlightOutcome<T> | undefined> {
+    if (signal?.aborted) throw signal.reason
+    const own = this.#startDeadline(deadlineMs)
+    const stop = signal && onAbort(signal, () => own.cancel(signal.reason))
+    try {
+      return await sign?.follow(outcome, own)
+    } finally {
+      stop?.()
+      own.clear()
+    }
+  }
+
   /** Lets new callers start a new flight. Callers that already wait still get the outcome. */
   forget(key: string): void {
     this.get(key)?.onForget?.()
-    this.#flights.forget(key)
+    this.#current.delete(key)
   }
 
   /** Resolves when no flight is pending. */
   async idle(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.all([...this.#pending].map(({ outcome }) => outcome))
+    while (this.size > 0)
+      await Promise.all([...this.#pending].map(({ sign, outcome }) => sign?.follow(outcome) ?? outcome))
   }
 
   /** Ends every flight with `reason`. */
   cancel(reason: Error): void {
     for (const { deadline } of this.#pending) deadline.cancel(reason)
-    this.#flights.clear()
+    this.#current.clear()
+  }
+
+  /** Forgets the oldest flights whose requests have ended. Otherwise, they would use more and more memory. */
+  #dropSilent(): void {
+    if (!WORK_ENDS_WITH_REQUEST) return
+    for (const [key, { sign }] of this.#current) {
+      if (!sign?.isSilent) break
+      this.#current.delete(key)
+    }
+    for (const flight of this.#pending) {
+      if (!flight.sign?.isSilent) break
+      this.#pending.delete(flight)
+    }
   }
 
   #startDeadline(ms: number): Deadline {
@@ -183,6 +237,7 @@ export class Flights<T> {
       deadline: this.#startDeadline(deadlineMs),
       priority: new MintPriority(priority),
       limits: new MintLimits(limits),
+      sign: WORK_ENDS_WITH_REQUEST ? new LifeSign(this.#clock) : undefined,
       isCurrent: () => false,
       isSent: false,
       mustMint,
@@ -196,12 +251,12 @@ export class Flights<T> {
   }
 
   #track(flight: Flight, promise: Promise<T>): SharedFlight<T> {
+    this.#dropSilent()
     const waiters: SharedFlight<T>['waiters'] = new Set()
     const end = (outcome: FlightOutcome<T>): FlightOutcome<T> => {
       flight.deadline.clear()
+      flight.sign?.end()
       this.#pending.delete(shared)
-      // Otherwise, the map would grow with every flight until the garbage collector removes them.
-      this.#byPromise.delete(promise)
       for (const waiter of waiters) waiter(outcome)
       return outcome
     }
@@ -211,7 +266,6 @@ export class Flights<T> {
     )
     const shared: SharedFlight<T> = Object.assign(flight, { outcome, waiters })
     this.#pending.add(shared)
-    this.#byPromise.set(promise, shared)
     return shared
   }
 }

@@ -221,6 +221,8 @@ export class TokenCache implements FleetListener {
   }
 
   #refresh(key: string, request: TokenRequest): void {
+    // The mark of a refresh in flight may have ended.
+    if (this.#flights.get(key)) return
     this.#events.emit({ type: 'refresh' })
     // An event listener may have closed the client, or started a flight.
     if (this.#closed || this.#flights.get(key)) return
@@ -317,13 +319,23 @@ export class TokenCache implements FleetListener {
       this.#flights.join(key, { priority, limits, waitMs: deadlineMs }) ??
       this.#start(key, { request, priority, deadlineMs, waitMs: deadlineMs, limits, mustMint, isReload }, minValidityMs)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
-      const found = resultOf(outcome)
-      if (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs))
+      const found = outcome && resultOf(outcome)
+      if (found && (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs)))
         return this.#deliver(found, call)
+      const waitedMs = this.#clock.monotonic() - startedAt
+      const left = { ...call, deadlineMs: deadlineMs - waitedMs }
       // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
-      const leftMs = deadlineMs - (this.#clock.monotonic() - startedAt)
-      return this.#renew(key, request, { ...call, mode: 'reload', deadlineMs: leftMs })
+      if (found) return this.#renew(key, request, { ...left, mode: 'reload' })
+      return this.#takeOver(key, request, { call: left, waitMs: waitMs - waitedMs, isReload })
     })
+  }
+
+  /** Gets the token for a call whose flight ended with the request that started it. Another may have replaced it. */
+  #takeOver(key: string, request: TokenRequest, wait: Wait): Promise<SessionToken> {
+    this.#assertOpen()
+    if (wait.call.mode === 'default') return this.get(request, wait.call)
+    if (!this.#flights.get(key)?.mustMint) this.#flights.forget(key)
+    return this.#getMinted(key, request, wait)
   }
 
   async #getUncached(request: TokenRequest, call: TokenCall): Promise<SessionToken> {
@@ -345,7 +357,7 @@ export class TokenCache implements FleetListener {
   }
 
   #start(key: string, options: FlightOptions, minValidityMs: number | undefined): SharedFlight<MintedToken> {
-    this.#entries.peek(key)?.markRefreshing()
+    this.#entries.peek(key)?.markRefreshing(instant(this.#clock))
     // A short deadline of the first caller must not end the wait of callers that join.
     const deadlineMs = Math.max(this.#options.deadlineMs, options.deadlineMs)
     return this.#flights.start(key, { ...options, deadlineMs }, flight => this.#load(key, flight, minValidityMs))

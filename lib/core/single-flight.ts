@@ -1,7 +1,10 @@
+import { WORK_ENDS_WITH_REQUEST } from './request-context.js'
+
 /**
  * Runs at most one task per key. Concurrent callers share its outcome.
  *
- * They share a failure too, but the next call starts a new task.
+ * They share a failure too, but the next call starts a new task. If work can end with a request, each caller has its own
+ * task instead.
  */
 export class SingleFlight<T> {
   readonly #flights = new Map<string, Promise<T>>()
@@ -11,19 +14,19 @@ export class SingleFlight<T> {
     return this.#flights.get(key)
   }
 
-  run(key: string, task: (isCurrent: () => boolean) => Promise<T>): Promise<T> {
+  run(key: string, task: () => Promise<T>): Promise<T> {
+    if (WORK_ENDS_WITH_REQUEST) return Promise.resolve().then(task)
     const running = this.#flights.get(key)
     if (running) return running
 
     // After forget(), the key may belong to a newer flight; only the current one may clean up.
-    const isCurrent = (): boolean => this.#flights.get(key) === flight
     const fly = async (): Promise<T> => {
       // The flight must be registered before its task starts.
       await Promise.resolve()
       try {
-        return await task(isCurrent)
+        return await task()
       } finally {
-        if (isCurrent()) this.#flights.delete(key)
+        if (this.#flights.get(key) === flight) this.#flights.delete(key)
       }
     }
     const flight = fly()

@@ -45,6 +45,7 @@ function setUp({
     deadline: new Deadline(clock, deadlineMs, () => new Error('late')),
     priority: new MintPriority('call'),
     limits: new MintLimits({ timeoutMs: 5_000, maxRetries: 2 }),
+    sign: undefined,
     isCurrent: () => true,
     onJoin: undefined,
     onForget: undefined,
