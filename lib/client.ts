@@ -75,9 +75,12 @@ export interface ClientStats {
    * immediately. `half-open`: the next mint is a probe.
    */
   readonly circuit: CircuitState
-  /** The current maximum of requests in flight. It adapts to the capacity of the gateway. */
+  /**
+   * The current maximum of requests in flight. It adapts to the capacity of the gateway. At the edge there is none:
+   * `Infinity`.
+   */
   readonly concurrencyLimit: number
-  /** Mints that wait in the queue, because this maximum is reached. */
+  /** Mints that wait in the queue, because this maximum is reached. At the edge always 0. */
   readonly queued: number
   /**
    * Identities (with scopes) whose mints fail immediately, because the last one failed and its backoff has not ended.

@@ -2,6 +2,7 @@ import type { Random } from '../core/backoff.js'
 import type { Clock } from '../core/clock.js'
 import { VKitServerError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
+import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { AttemptOutcome } from './attempt-outcome.js'
 import { CircuitBreaker, type CircuitState } from './circuit-breaker.js'
@@ -71,8 +72,10 @@ export class Admission {
     return !this.#circuit.isOpen
   }
 
-  /** Calls `callback` when the circuit opens, until the returned function is called. */
+  /** Calls `callback` when the circuit opens, until the returned function is called. Not at the edge. */
   onCircuitOpen(callback: () => void): () => void {
+    // A request that ended would never remove it, and another request must not go on with the work of this one.
+    if (WORK_ENDS_WITH_REQUEST) return () => undefined
     this.#onCircuitOpen.add(callback)
     return () => this.#onCircuitOpen.delete(callback)
   }

@@ -1,4 +1,7 @@
-const INITIAL_LIMIT = 50
+import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
+
+/** None, if an attempt can end unnoticed: its slot would never be free. */
+const INITIAL_LIMIT = WORK_ENDS_WITH_REQUEST ? Infinity : 50
 const MIN_LIMIT = 10
 /** A step up pays off if throughput grew by at least this fraction of the limit's growth. */
 const GAIN_FRACTION = 0.4
@@ -66,8 +69,9 @@ export class ConcurrencyLimit {
     return Math.floor(Math.min(this.#limit, this.#max))
   }
 
-  /** Limits the value to `max`. */
+  /** Limits the value to `max`, if there is a limit. */
   cap(max: number): void {
+    if (WORK_ENDS_WITH_REQUEST) return
     this.#max = max
     this.#limit = Math.min(this.#limit, max)
   }
