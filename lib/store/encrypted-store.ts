@@ -1,6 +1,7 @@
 import type { Deadline } from '../core/deadline.js'
 import { DEFAULTS, makeLru } from '../core/lru.js'
 import { plainJson } from '../core/plain-json.js'
+import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
 import type { MintedToken, SessionToken } from '../token/session-token.js'
 import type { TokenRequest } from '../token/token-request.js'
 import { InvalidationChannels } from './invalidation-channels.js'
@@ -149,9 +150,10 @@ export class EncryptedStore implements SharedStore {
     if (!(await this.#channels.publish(invalidation))) this.#keepUnsent(invalidation)
   }
 
-  /** Lets `flush` wait for a change. */
+  /** Waits for a change, and lets `flush` wait for it. */
   async #whilePending(change: Promise<unknown>): Promise<void> {
-    this.#pendingWrites.add(change)
+    // It would wait forever for one whose request has ended.
+    if (!WORK_ENDS_WITH_REQUEST) this.#pendingWrites.add(change)
     await change
     this.#pendingWrites.delete(change)
   }

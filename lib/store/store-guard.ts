@@ -2,6 +2,7 @@ import { backoffMs, type Backoff, type Random } from '../core/backoff.js'
 import { busyMs, callAfter, type Clock } from '../core/clock.js'
 import type { Deadline } from '../core/deadline.js'
 import type { Events } from '../core/events.js'
+import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
 import { inNextTurn } from '../core/machine.js'
 import type { TokenStore } from './token-store.js'
 
@@ -107,13 +108,18 @@ export class StoreGuard {
     const pause = this.#pause
     const isProbe = pause !== undefined && this.#isProbe(operation, pause)
     if (pause && !isProbe && !ALWAYS.has(operation)) return NOTHING
-    if (!isProbe && operation === 'set' && this.#pending.size >= MAX_PENDING_WRITES) return NOTHING
+    if (!isProbe && operation === 'set' && this.#isFull) return NOTHING
     // Set now and not when the probe fails: a probe that never settles must not be the last one.
     if (isProbe) this.#startPause(pause.cause)
     // `new Promise`, because a store may throw synchronously.
     const settled = new Promise<unknown>(resolve => resolve(task()))
     const value = this.#withTimeout(operation, settled, { call, isProbe })
     return { value: pause ? NOTHING.value : value, settled: UNTRACKED.has(operation) ? settled : this.#track(settled) }
+  }
+
+  /** Whether the store has too many pending writes. Those whose requests have ended do not count. */
+  get #isFull(): boolean {
+    return !WORK_ENDS_WITH_REQUEST && this.#pending.size >= MAX_PENDING_WRITES
   }
 
   /** Removals may be rare, so any operation that shows whether the store works can end a pause that they caused. */
