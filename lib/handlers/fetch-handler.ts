@@ -9,8 +9,11 @@ export interface FetchRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Responds to a request; never rejects. */
-export type FetchTokenHandler<Req> = (request: Req) => Promise<Response>
+/** Responds to a request; never rejects. It accepts more arguments than `authenticate` does. */
+export type FetchTokenHandler<Req, Rest extends readonly unknown[] = unknown[]> = (
+  request: Req,
+  ...rest: [...Rest, ...unknown[]]
+) => Promise<Response>
 
 /** The status that nginx logs for a client that disconnected; the client never receives it. */
 const CLIENT_CLOSED_REQUEST = 499
@@ -26,21 +29,26 @@ const CLIENT_CLOSED_REQUEST = 499
  * 401 if the user is not authenticated, 503 with `Retry-After` for a gateway failure, and 500 for other errors. The handler
  * stops waiting when `request.signal` aborts. The promise never rejects.
  *
+ * `authenticate` receives all arguments of the handler: in a worker `(request, env, ctx)`, in a Next route
+ * `(request, context)`.
+ *
  * @throws VKitConfigError if an option is invalid
  */
-export function createFetchTokenHandler<Req extends FetchRequest = Request>(
-  vkit: TokenSource,
-  options: TokenHandlerOptions<Req>,
-): FetchTokenHandler<Req> {
+export function createFetchTokenHandler<
+  Req extends FetchRequest = Request,
+  Rest extends readonly unknown[] = unknown[],
+>(vkit: TokenSource, options: TokenHandlerOptions<Req, Rest>): FetchTokenHandler<Req, Rest> {
   const endpoint = new TokenEndpoint(vkit, options)
-  return async request => {
+  return async (request, ...rest) => {
     const { signal } = request
     const connection = {
       beforeWait: () => undefined,
       isClosed: () => signal?.aborted === true,
       makeSignal: () => signal,
     }
-    const { response, failure } = await endpoint.respond(request, connection)
+    // The arguments that `authenticate` does not declare are passed on too.
+    const args = [request, ...rest] as readonly unknown[] as readonly [Req, ...Rest]
+    const { response, failure } = await endpoint.respond(args, connection)
     if (failure) endpoint.report(failure.error, request)
     if (!response) return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: SAFE_HEADERS })
     const { status, headers, body } = response

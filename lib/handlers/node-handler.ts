@@ -70,7 +70,7 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
   const endpoint = new TokenEndpoint(vkit, options)
   return async (req, res, next) => {
     const connection = new NodeConnection(res)
-    const { response, failure } = await endpoint.respond(req, connection)
+    const { response, failure } = await endpoint.respond([req], connection)
     connection.stop()
 
     const raise = failure?.fromAuthenticate && isOpen(res) ? next : undefined

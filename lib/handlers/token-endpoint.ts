@@ -13,15 +13,16 @@ export type EndUser =
   { readonly identity: string; readonly scopes?: readonly Scope[] | undefined } | string | null | undefined
 
 /** How a token endpoint identifies its users, and which scopes it grants. */
-export interface TokenHandlerOptions<Req> {
+export interface TokenHandlerOptions<Req, Rest extends readonly unknown[] = []> {
   /**
    * Your own authentication: returns the user of a request, from a session cookie, a bearer token, or what your middleware
    * added to the request. If it returns `null` or `undefined`, the response is a 401. Never use an identity that the client
    * can choose.
    *
-   * The same user must always get the same identity, a string.
+   * The same user must always get the same identity, a string. The function also receives the other arguments of a fetch
+   * handler, such as the `env` of a worker.
    */
-  readonly authenticate: (request: Req) => EndUser | Promise<EndUser>
+  readonly authenticate: (request: Req, ...rest: Rest) => EndUser | Promise<EndUser>
   /** The scopes of each token, if `authenticate` returns no scopes. Default: none. */
   readonly scopes?: readonly Scope[] | undefined
   /**
@@ -89,25 +90,32 @@ const LONGEST_RETRY_AFTER_S = 5
 const systemTime = { now: (): number => Date.now() }
 
 /** The part that all handlers share: it authenticates a request and creates the response, for any kind of server. */
-export class TokenEndpoint<Req extends { readonly method?: string | undefined }> {
+export class TokenEndpoint<
+  Req extends { readonly method?: string | undefined },
+  Rest extends readonly unknown[] = readonly [],
+> {
   readonly #vkit: TokenSource
-  readonly #options: TokenHandlerOptions<Req>
+  readonly #options: TokenHandlerOptions<Req, Rest>
 
-  constructor(vkit: TokenSource, options: TokenHandlerOptions<Req>) {
+  constructor(vkit: TokenSource, options: TokenHandlerOptions<Req, Rest>) {
     checkArguments(vkit, options)
     this.#vkit = vkit
-    const { authenticate, scopes, onError, expiresIn, clock } = ownProperties<TokenHandlerOptions<Req>>(options)
+    const { authenticate, scopes, onError, expiresIn, clock } = ownProperties<TokenHandlerOptions<Req, Rest>>(options)
     this.#options = { authenticate, scopes: scopes && [...scopes], onError, expiresIn, clock }
   }
 
-  /** Responds to a request; never rejects. If the client disconnects, it stops waiting, but the token is still cached. */
-  async respond(request: Req, connection: Connection): Promise<Outcome> {
-    if (!METHODS.includes(request.method)) {
+  /**
+   * Responds to a request; never rejects. If the client disconnects, it stops waiting, but the token is still cached.
+   *
+   * `authenticate` receives all `args`.
+   */
+  async respond(args: readonly [Req, ...Rest], connection: Connection): Promise<Outcome> {
+    if (!METHODS.includes(args[0].method)) {
       return { response: errorResponse(405, 'METHOD_NOT_ALLOWED', { allow: METHODS.join(', ') }) }
     }
     let user: EndUser
     try {
-      const authenticated = this.#options.authenticate(request)
+      const authenticated = this.#options.authenticate(...args)
       if (isThenable(authenticated)) connection.beforeWait()
       user = await authenticated
     } catch (error) {

@@ -127,6 +127,21 @@ describe('a token handler', () => {
     }
   })
 
+  it('for fetch passes all its arguments to authenticate', async () => {
+    const seen: unknown[][] = []
+    const handler = createFetchTokenHandler(working, {
+      authenticate: (...args: [Request, ...unknown[]]) => {
+        seen.push(args)
+        return 'user'
+      },
+    })
+    const args = [new Request('http://localhost/token'), { SECRET: 's' }, { waitUntil: () => undefined }] as const
+    expect((await handler(...args)).status).toBe(200)
+    expect(seen).toEqual([args])
+    await handler(args[0])
+    expect(seen[1]).toEqual([args[0]])
+  })
+
   it('responds to HTTP/2 requests', async () => {
     const handler = createTokenHandler(working, { authenticate })
     const server = http2.createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1')

@@ -5,7 +5,14 @@ import express from 'express'
 import fastify from 'fastify'
 import http from 'node:http'
 import http2 from 'node:http2'
-import { createFetchTokenHandler, createTokenHandler, type TokenSource } from '../../../lib/handlers/index.js'
+import {
+  createFetchTokenHandler,
+  createTokenHandler,
+  type FetchRequest,
+  type FetchTokenHandler,
+  type TokenHandlerOptions,
+  type TokenSource,
+} from '../../../lib/handlers/index.js'
 import type { SessionToken, VKitClient } from '../../../lib/index.js'
 
 declare const vkit: TokenSource
@@ -49,6 +56,33 @@ const forOwnRequestType = createFetchTokenHandler(vkit, {
   }),
 })
 void forOwnRequestType({ method: 'GET', user: { id: '1' } })
+
+interface Env {
+  readonly SESSIONS: { readonly get: (cookie: string) => Promise<string | null> }
+}
+/** The entry point of a worker, as its platform declares it. */
+interface WorkerModule {
+  fetch: (request: Request, env: Env, ctx: { waitUntil: (work: Promise<unknown>) => void }) => Promise<Response>
+}
+const forWorker = createFetchTokenHandler(vkit, {
+  authenticate: (request: Request, env: Env) => env.SESSIONS.get(request.headers.get('cookie') ?? ''),
+})
+declare const ctx: Parameters<WorkerModule['fetch']>[2]
+declare const env: Env
+export const workers: WorkerModule[] = [
+  { fetch: forWorker },
+  { fetch: async (request, env, ctx) => forWorker(request, env, ctx) },
+  { fetch: createFetchTokenHandler(vkit, { authenticate: request => request.headers.get('x-user') }) },
+]
+void createFetchTokenHandler(vkit, { authenticate: () => 'user' })(new Request('http://localhost'), env, ctx)
+void createFetchTokenHandler<FetchRequest>(vkit, { authenticate: (_, env) => (env === undefined ? null : 'user') })
+// @ts-expect-error authenticate needs env
+void forWorker(new Request('http://localhost'))
+// @ts-expect-error not an Env
+void forWorker(new Request('http://localhost'), {})
+
+const options: TokenHandlerOptions<Request> = { authenticate: request => request.headers.get('x-user') }
+export const anyFetch: FetchTokenHandler<Request> = createFetchTokenHandler(vkit, options)
 
 // @ts-expect-error a number is not an identity
 createTokenHandler(vkit, { authenticate: () => 42 })

@@ -30,7 +30,15 @@ export const emulator: Promise<GatewayEmulator> = Promise.resolve(new GatewayEmu
 export const handlers = (vkit: TokenSource): object[] => [
   createTokenHandler(vkit, { authenticate: req => (req.headers['cookie'] === undefined ? null : identity) }),
   createFetchTokenHandler(vkit, { authenticate: req => req.headers.get('x-user') }),
+  workerHandler(vkit),
 ]
+
+interface Env {
+  readonly user: string
+}
+type WorkerFetch = (request: Request, env: Env, ctx: object) => Promise<Response>
+const workerHandler = (vkit: TokenSource): WorkerFetch =>
+  createFetchTokenHandler(vkit, { authenticate: (_request: Request, env: Env) => env.user })
 
 const token: SessionToken = { sessionToken: 'token', expiresAt: '2030-01-01T00:00:00Z', identity, scopes: [] }
 class OwnSource implements TokenSource {
