@@ -271,7 +271,7 @@ export class VKitClient implements TokenSource {
           deadlineMs,
           signal: cancel,
           isBulk: true,
-          ...{ minValidityMs: undefined, limits: undefined, onJoin: undefined },
+          ...{ minValidityMs: undefined, limits: undefined, onJoin: undefined, waitUntil: undefined },
         })
       },
       signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],

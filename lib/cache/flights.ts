@@ -34,6 +34,8 @@ export interface Flight {
   onJoin: (() => void) | undefined
   /** Called when it is forgotten. */
   onForget: (() => void) | undefined
+  /** The change of the shared store that follows its end; it never rejects. */
+  storeChange: Promise<void> | undefined
 }
 
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */
@@ -247,6 +249,7 @@ export class Flights<T> {
       neededAt: startedAt + waitMs,
       onJoin: undefined,
       onForget: undefined,
+      storeChange: undefined,
     }
   }
 

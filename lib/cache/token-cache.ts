@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js'
+import { callListener } from '../core/call-listener.js'
 import { Deadline, untilAborted } from '../core/deadline.js'
 import { VKitClosedError, VKitTimeoutError } from '../core/errors.js'
 import type { Events } from '../core/events.js'
@@ -47,6 +48,9 @@ interface SuspectCall {
   readonly call: TokenCall
   readonly sharedStore: SharedStore
 }
+
+/** The options of the call that starts a flight. */
+type FlightStarter = Pick<TokenCall, 'minValidityMs' | 'waitUntil'>
 
 /** Reads the shared store. */
 type StoreReader = () => Promise<MintedToken | undefined>
@@ -140,7 +144,7 @@ export class TokenCache implements FleetListener {
     const now = instant(this.#clock)
     if (!entry.isServable(now, call.minValidityMs)) return undefined
     this.#events.hit()
-    if (entry.shouldRefresh(now)) this.#refresh(key, request)
+    if (entry.shouldRefresh(now)) this.#refresh(key, request, call)
     return entry.token
   }
 
@@ -220,7 +224,7 @@ export class TokenCache implements FleetListener {
     if (this.#closed) throw new VKitClosedError()
   }
 
-  #refresh(key: string, request: TokenRequest): void {
+  #refresh(key: string, request: TokenRequest, { waitUntil }: TokenCall): void {
     // The mark of a refresh in flight may have ended.
     if (this.#flights.get(key)) return
     this.#events.emit({ type: 'refresh' })
@@ -233,7 +237,7 @@ export class TokenCache implements FleetListener {
         ...{ request, priority: 'refresh', deadlineMs: this.#options.deadlineMs, limits: this.#options },
         ...{ waitMs: Infinity, mustMint: false, isReload: false },
       },
-      undefined,
+      { minValidityMs: undefined, waitUntil },
     )
   }
 
@@ -255,7 +259,7 @@ export class TokenCache implements FleetListener {
     // While the store cannot be read, as during the gap, an old token is better than none.
     if (entry && (isSame || stored === 'unreadable') && entry.isServable(now, call.minValidityMs)) {
       this.#events.hit()
-      if (entry.shouldRefresh(now)) this.#refresh(key, request)
+      if (entry.shouldRefresh(now)) this.#refresh(key, request, call)
       return entry.token
     }
     // Not if the entry is gone: the stored token may be the one that was invalidated.
@@ -317,7 +321,7 @@ export class TokenCache implements FleetListener {
     const priority = call.isBulk ? 'bulk' : 'call'
     const flight =
       this.#flights.join(key, { priority, limits, waitMs: deadlineMs }) ??
-      this.#start(key, { request, priority, deadlineMs, waitMs: deadlineMs, limits, mustMint, isReload }, minValidityMs)
+      this.#start(key, { request, priority, deadlineMs, waitMs: deadlineMs, limits, mustMint, isReload }, call)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = outcome && resultOf(outcome)
       if (found && (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs)))
@@ -356,11 +360,13 @@ export class TokenCache implements FleetListener {
     return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)
   }
 
-  #start(key: string, options: FlightOptions, minValidityMs: number | undefined): SharedFlight<MintedToken> {
+  #start(key: string, options: FlightOptions, { minValidityMs, waitUntil }: FlightStarter): SharedFlight<MintedToken> {
     this.#entries.peek(key)?.markRefreshing(instant(this.#clock))
     // A short deadline of the first caller must not end the wait of callers that join.
     const deadlineMs = Math.max(this.#options.deadlineMs, options.deadlineMs)
-    return this.#flights.start(key, { ...options, deadlineMs }, flight => this.#load(key, flight, minValidityMs))
+    const flight = this.#flights.start(key, { ...options, deadlineMs }, it => this.#load(key, it, minValidityMs))
+    if (waitUntil) callListener(() => waitUntil(flight.outcome.then(() => flight.storeChange)))
+    return flight
   }
 
   async #load(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken> {
@@ -382,7 +388,7 @@ export class TokenCache implements FleetListener {
       const minted = await mint(request, { deadline, priority, limits, onSent, gate })
       if (gate?.isFound(minted)) return minted
       const isCached = isCurrent() && this.#entries.set(key, minted, generation)
-      if (isCached) written = sharedStore?.write(request, minted, flight.isReload)
+      if (isCached) flight.storeChange = written = sharedStore?.write(request, minted, flight.isReload)
       return minted
     } catch (error) {
       this.#emitFailure(error, priority.level === 'refresh')
@@ -451,7 +457,7 @@ export class TokenCache implements FleetListener {
     if (this.#isCutOff(flight, error)) return this.#entries.endRefresh(key, 0)
     const isRevoked = this.#entries.recordFailure(key, error)
     if (!isRevoked) return
-    this.#options.sharedStore?.remove(flight.request)
+    flight.storeChange = this.#options.sharedStore?.remove(flight.request)
     this.#events.emit({ type: 'eviction', reason: 'refused' })
   }
 

@@ -2,7 +2,7 @@ import { describeType } from '../core/describe-type.js'
 import { copyText } from '../core/copy-text.js'
 import { isUnsetText } from '../core/unset-text.js'
 import { utf8BytesOf } from '../core/utf8.js'
-import type { AttemptLimits, CacheMode, Scope, TokenCall, TokenRequest } from '../token/token-request.js'
+import type { AttemptLimits, CacheMode, Scope, TokenCall, TokenRequest, WaitUntil } from '../token/token-request.js'
 import {
   argument,
   checkOptionsObject,
@@ -38,7 +38,10 @@ export interface ResolvedCall extends TokenCall {
 type CallDefaults = Pick<ResolvedOptions, 'caching' | 'deadlineMs'> & AttemptLimits
 
 /** What is not set must be set to undefined: see `TokenCall`. */
-const UNSET = { signal: undefined, minValidityMs: undefined, limits: undefined, isBulk: false, onJoin: undefined }
+const UNSET = {
+  ...{ signal: undefined, minValidityMs: undefined, limits: undefined, isBulk: false },
+  ...{ onJoin: undefined, waitUntil: undefined },
+}
 
 /** @throws VKitArgumentError */
 export function resolveCall(given: unknown, defaults: CallDefaults): ResolvedCall {
@@ -52,9 +55,10 @@ function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCal
     return { ...UNSET, scopes: given, mode, deadlineMs: defaults.deadlineMs }
   }
   const options = readCallOptions(given ?? {})
-  const { scopes, signal, cache, deadlineMs, minValidityMs } = options
+  const { scopes, signal, cache, deadlineMs, minValidityMs, waitUntil } = options
   if (signal !== undefined && !isSignal(signal)) throw argument('signal must be an AbortSignal')
   if (cache !== undefined && !isCacheMode(cache)) throw argument("cache must be 'default', 'reload' or 'no-store'")
+  if (waitUntil !== undefined && !isFunction(waitUntil)) throw argument('waitUntil must be a function')
   return {
     scopes,
     mode: defaults.caching ? (cache ?? mode) : mode,
@@ -64,6 +68,7 @@ function resolveCallOptions(given: unknown, defaults: CallDefaults): ResolvedCal
     limits: resolveLimits(options, defaults),
     isBulk: false,
     onJoin: undefined,
+    waitUntil,
   }
 }
 
@@ -80,7 +85,7 @@ function resolveLimits({ timeoutMs, maxRetries }: CallOptions, defaults: Attempt
 function readCallOptions(given: object): CallOptions {
   checkOptionsObject(given, CALL_KEYS, argument)
   const options = given as CallOptions
-  let scopes, signal, cache, deadlineMs, timeoutMs, maxRetries, minValidityMs
+  let scopes, signal, cache, deadlineMs, timeoutMs, maxRetries, minValidityMs, waitUntil
   for (const key in given) {
     if (!Object.hasOwn(given, key)) continue
     const name = key as keyof CallOptions
@@ -106,11 +111,14 @@ function readCallOptions(given: object): CallOptions {
       case 'minValidityMs':
         minValidityMs = options.minValidityMs
         break
+      case 'waitUntil':
+        waitUntil = options.waitUntil
+        break
       default:
         throw unknownOption(name satisfies never, CALL_KEYS, argument)
     }
   }
-  return { scopes, signal, cache, deadlineMs, timeoutMs, maxRetries, minValidityMs }
+  return { scopes, signal, cache, deadlineMs, timeoutMs, maxRetries, minValidityMs, waitUntil }
 }
 
 type CallOptions = Readonly<Partial<Record<keyof GetSessionTokenOptions, unknown>>>
@@ -206,6 +214,7 @@ const CALL_KEYS = knownKeys('', [
   'maxRetries',
   'minValidityMs',
   'cache',
+  'waitUntil',
 ] satisfies (keyof GetSessionTokenOptions)[])
 
 const BATCH_KEYS = knownKeys('', [
@@ -261,6 +270,10 @@ function isCleanText(text: string): boolean {
 
 function isCacheMode(value: unknown): value is CacheMode {
   return value === 'default' || value === 'reload' || value === 'no-store'
+}
+
+function isFunction(value: unknown): value is WaitUntil {
+  return typeof value === 'function'
 }
 
 function isSignal(value: unknown): value is AbortSignal {

@@ -122,11 +122,12 @@ export class EncryptedStore implements SharedStore {
     await this.#spread({ request, untilMs, sessionToken: undefined }, { onlyCovered: false })
   }
 
-  remove(request: TokenRequest): void {
+  async remove(request: TokenRequest): Promise<void> {
     const key = requestKey(request)
     const { now, serverNowMs = now.wall } = this.#serverTime.read()
     this.#tombstones.addUntil(key, serverNowMs)
-    void this.#records.remove(request, { onlyCovered: false })
+    const { accepted } = await this.#records.remove(request, { onlyCovered: false })
+    await accepted
   }
 
   async flush(): Promise<void> {

@@ -22,8 +22,8 @@ export interface SharedStore {
   lease(request: TokenRequest): Promise<Lease | undefined>
   /** Removes the tokens of a request, or only `sessionToken`, in all processes. */
   invalidate(request: TokenRequest, sessionToken?: string): Promise<void>
-  /** Removes the record of a request. Other processes keep the tokens in their memory. */
-  remove(request: TokenRequest): void
+  /** Removes the record of a request. Other processes keep the tokens in their memory. No call waits for that. */
+  remove(request: TokenRequest): Promise<void>
   /** Resolves when all pending changes have been passed to the store. */
   flush(): Promise<void>
   /** Ends the subscription, after `flush`. */

@@ -23,6 +23,9 @@ export interface TokenRequest {
 /** How a call uses the cache, with the names of `fetch`. */
 export type CacheMode = 'default' | 'reload' | 'no-store'
 
+/** Keeps the platform's process alive until a piece of work ends. */
+export type WaitUntil = (work: Promise<unknown>) => void
+
 /** The limits of the attempts of a mint. */
 export interface AttemptLimits {
   /** The timeout of one attempt. */
@@ -47,4 +50,6 @@ export interface TokenCall {
   readonly isBulk?: boolean
   /** Called if the call joins a pending flight. */
   readonly onJoin?: (() => void) | undefined
+  /** Receives the work that the call starts and that may go on after it. */
+  readonly waitUntil?: WaitUntil | undefined
 }

@@ -86,7 +86,7 @@ const OPTION_NAMES = `
   noUpdateTTL fetchMethod memoMethod backgroundFetchSize ttlAutopurge retries factor minTimeout shouldRetry
   onFailedAttempt shouldConsumeRetry unref randomize aborted headers once alg crit exp retryAfterMs attempts
   code reason mode limits onJoin onForget isBulk isRefresh waitMs minValidityMs timeoutMs maxRetries drainMs proxyEnv
-  onSent gate turn isReload isReturning isAwaited neededAt isSuspect afterMs sessionToken tokenMac
+  onSent gate turn waitUntil storeChange isReload isReturning isAwaited neededAt isSuspect afterMs sessionToken tokenMac
 `
   .trim()
   .split(/\s+/)

@@ -148,8 +148,8 @@ export class FleetProcess {
     }
     const nothing = async (): Promise<void> => undefined
     return {
-      ...{ listen: () => undefined, remove: () => undefined },
-      ...{ check, invalidate: nothing, flush: nothing, close: nothing },
+      listen: () => undefined,
+      ...{ check, invalidate: nothing, remove: nothing, flush: nothing, close: nothing },
       read: async request => {
         const stored = await check(request)
         return typeof stored === 'string' ? undefined : stored

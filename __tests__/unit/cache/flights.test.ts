@@ -333,7 +333,7 @@ describe("'reload'", () => {
         write: () => Promise.resolve(),
         lease: async () => undefined,
         invalidate: () => Promise.resolve(),
-        remove: () => undefined,
+        remove: () => Promise.resolve(),
         flush: () => Promise.resolve(),
         close: () => Promise.resolve(),
       },

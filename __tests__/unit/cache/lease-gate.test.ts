@@ -49,6 +49,7 @@ function setUp({
     isCurrent: () => true,
     onJoin: undefined,
     onForget: undefined,
+    storeChange: undefined,
   }
   const state = {
     lease: 'held' as LeaseState,

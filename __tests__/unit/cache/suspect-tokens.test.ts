@@ -24,7 +24,7 @@ async function setUp() {
     write: async () => undefined,
     lease: async () => undefined,
     invalidate: async () => undefined,
-    remove: () => undefined,
+    remove: async () => undefined,
     flush: async () => undefined,
     close: async () => undefined,
   }

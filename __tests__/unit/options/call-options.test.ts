@@ -17,6 +17,7 @@ describe('the options of a call', () => {
       limits: undefined,
       isBulk: false,
       onJoin: undefined,
+      waitUntil: undefined,
     })
   })
 
@@ -31,6 +32,12 @@ describe('the options of a call', () => {
     [{ timeoutMs: undefined, maxRetries: undefined }, undefined],
   ])('may change the limits of the attempts: %j', (options, limits) => {
     expect(resolveCall(options, defaults).limits).toEqual(limits)
+  })
+
+  it('have a waitUntil that is a function', () => {
+    const waitUntil = (): void => undefined
+    expect(resolveCall({ waitUntil }, defaults).waitUntil).toBe(waitUntil)
+    expect(() => resolveCall({ waitUntil: { waitUntil } }, defaults)).toThrow('waitUntil must be a function')
   })
 
   it('may be only the scopes, which are sorted and deduplicated', () => {
