@@ -30,7 +30,8 @@ const CLIENT_CLOSED_REQUEST = 499
  * stops waiting when `request.signal` aborts. The promise never rejects.
  *
  * `authenticate` receives all arguments of the handler: in a worker `(request, env, ctx)`, in a Next route
- * `(request, context)`.
+ * `(request, context)`. If the platform passes a `waitUntil`, as workers do, it keeps the process alive for a refresh in the
+ * background.
  *
  * @throws VKitConfigError if an option is invalid
  */

@@ -7,6 +7,7 @@ import { VKitError } from '../core/vkit-error.js'
 import { remainingSeconds } from '../token/expiry.js'
 import type { SessionToken } from '../token/session-token.js'
 import type { Scope } from '../token/token-request.js'
+import { findWaitUntil } from './wait-until.js'
 
 /** The authenticated user: an identity, optionally with its own scopes. `null` or `undefined` if not authenticated. */
 export type EndUser =
@@ -36,6 +37,12 @@ export interface TokenHandlerOptions<Req, Rest extends readonly unknown[] = []> 
    * `expiresAt` is not readable. Default: false, because some apps accept only strings.
    */
   readonly expiresIn?: boolean | undefined
+  /**
+   * Receives the work that may go on after the response: see `waitUntil` of a call. Pass the function of your platform, such
+   * as that of `@vercel/functions`. Default, only in a fetch handler: the method `waitUntil` of its last argument that has
+   * one, such as the `ctx` of a worker.
+   */
+  readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
   /** The clock for `expiresIn`, for tests. Pass the `FakeClock` of the client. Default: the clock of the machine. */
   readonly clock?: { now(): number } | undefined
 }
@@ -81,6 +88,7 @@ const OPTION_NAMES: readonly string[] = [
   'scopes',
   'onError',
   'expiresIn',
+  'waitUntil',
   'clock',
 ] satisfies (keyof TokenHandlerOptions<never>)[]
 /** The maximum of a random `Retry-After`, which spreads the retries of clients that failed at the same time. */
@@ -100,8 +108,9 @@ export class TokenEndpoint<
   constructor(vkit: TokenSource, options: TokenHandlerOptions<Req, Rest>) {
     checkArguments(vkit, options)
     this.#vkit = vkit
-    const { authenticate, scopes, onError, expiresIn, clock } = ownProperties<TokenHandlerOptions<Req, Rest>>(options)
-    this.#options = { authenticate, scopes: scopes && [...scopes], onError, expiresIn, clock }
+    const own = ownProperties<TokenHandlerOptions<Req, Rest>>(options)
+    const { authenticate, scopes, onError, expiresIn, waitUntil, clock } = own
+    this.#options = { authenticate, scopes: scopes && [...scopes], onError, expiresIn, waitUntil, clock }
   }
 
   /**
@@ -129,8 +138,10 @@ export class TokenEndpoint<
       if (cached) return { response: this.#toResponse(cached) }
       connection.beforeWait()
       signal = connection.makeSignal()
+      const { waitUntil = findWaitUntil(args) } = this.#options
+      const callOptions = { scopes, signal, ...(waitUntil && { waitUntil }) }
       // getSessionToken checks the identity and the scopes, and its errors name the problem.
-      return { response: this.#toResponse(await this.#vkit.getSessionToken(identity as string, { scopes, signal })) }
+      return { response: this.#toResponse(await this.#vkit.getSessionToken(identity as string, callOptions)) }
     } catch (error) {
       if (signal?.aborted && error === signal.reason) return {}
       return { response: toErrorResponse(error), failure: { error, fromAuthenticate: false } }
@@ -192,7 +203,7 @@ function checkArguments(vkit: unknown, options: unknown): void {
     throw new VKitConfigError(`A token handler has no option "${unknown}". Known options: ${OPTION_NAMES.join(', ')}.`)
   }
   const own = ownProperties(options as Record<keyof TokenHandlerOptions<never>, unknown>)
-  const { authenticate, scopes, onError, expiresIn, clock } = own
+  const { authenticate, scopes, onError, expiresIn, waitUntil, clock } = own
   if (typeof authenticate !== 'function') {
     throw new VKitConfigError('A token handler needs authenticate, a function that returns the user of a request.')
   }
@@ -202,6 +213,9 @@ function checkArguments(vkit: unknown, options: unknown): void {
   if (onError !== undefined && typeof onError !== 'function') throw new VKitConfigError('onError must be a function.')
   if (expiresIn !== undefined && typeof expiresIn !== 'boolean') {
     throw new VKitConfigError('expiresIn must be true or false: the gateway determines how long a token is valid.')
+  }
+  if (waitUntil !== undefined && typeof waitUntil !== 'function') {
+    throw new VKitConfigError('waitUntil must be a function.')
   }
   if (clock !== undefined && typeof (clock as TokenHandlerOptions<never>['clock'] | null)?.now !== 'function') {
     throw new VKitConfigError('clock must have the method now.')

@@ -56,6 +56,7 @@ describe('a token handler', () => {
     ['a string as scopes', working, { authenticate, scopes: 'videos.read' }],
     ['an onError that is not a function', working, { authenticate, onError: true }],
     ['a lifetime as expiresIn', working, { authenticate, expiresIn: 3600 }],
+    ['a waitUntil that is not a function', working, { authenticate, waitUntil: {} }],
     ['a clock without now', working, { authenticate, clock: {} }],
   ])('cannot be created with %s', (_, vkit, options) => {
     const given = [vkit as TokenSource, options as TokenHandlerOptions<unknown>] as const
