@@ -67,6 +67,8 @@ export const PROJECTS = {
       '@types/node': '20.19.43',
     },
   },
+  edge: { packages: { esbuild: '0.28.2', workerd: '1.20261117.1', 'edge-runtime': '4.0.1' } },
+  'next 14': { files: 'next', packages: { next: '14.2.35', react: '18.3.1', 'react-dom': '18.3.1' } },
   next: { packages: { next: '16.4.6', react: '19.3.1', 'react-dom': '19.3.1' } },
 }
 
@@ -168,10 +170,21 @@ export const CONSUMERS = [
   ...bundle('Vite, Lambda as ESM', ['vite.mjs'], 'out-vite/handler.mjs'),
   { name: 'esbuild, browser: refused', project: 'bundlers', args: ['browser.mjs', 'esbuild'], mints: false },
   { name: 'webpack, browser: refused', project: 'bundlers', args: ['browser.mjs', 'webpack'], mints: false },
+  {
+    name: 'webpack, browser worker: refused',
+    project: 'bundlers',
+    args: ['browser.mjs', 'webpack-worker'],
+    mints: false,
+  },
   { name: `${HERE}, single executable`, project: 'executable', args: ['build.mjs'], linuxOnly: true },
   { name: 'NestJS', project: 'nest', before: ['node_modules/typescript/bin/tsc'], args: ['dist/main.js'] },
   { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
   { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
+  { name: 'next 14 route', project: 'next 14', args: ['serve.mjs'] },
+  { name: 'workerd', project: 'edge', args: ['workerd.mjs', '2026-11-17'], mints: false, linuxOnly: true },
+  // Before 2024-11-11 it rejects `cache: 'no-store'`, and before 2024-10-14 promises behave in another way.
+  { name: 'workerd of 2024', project: 'edge', args: ['workerd.mjs', '2024-10-01'], mints: false, linuxOnly: true },
+  { name: 'edge-runtime', project: 'edge', args: ['edge-runtime.mjs'], mints: false },
   // The oldest compiler, because before 4.7 TypeScript does not read `exports`.
   ...types('ts4.7', ['commonjs', 'node', 'cts']),
   ...types('ts4.7', ['node16', 'node16', 'cts']),

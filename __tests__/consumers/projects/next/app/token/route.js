@@ -1,9 +1,3 @@
-import { VKitClient } from '@video-io/videokit-nodejs'
+export { getToken as GET } from '../get-token.js'
 
 export const dynamic = 'force-dynamic'
-
-const vkit = new VKitClient()
-
-export async function GET() {
-  return Response.json(await vkit.getSessionToken(process.env.CONSUMER))
-}
