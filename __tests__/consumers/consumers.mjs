@@ -202,6 +202,8 @@ export const CONSUMERS = [
     ...types(compiler, ['node16', 'node16', 'mts'], { nodeTypes: true }),
     ...types(compiler, ['node16', 'node16', 'mts'], { program: 'two-copies' }),
   ]),
+  ...types('ts5.1', ['node16', 'node16', 'mts'], { condition: 'workerd' }),
+  ...types('ts7.0', ['esnext', 'bundler', 'mts'], { condition: 'workerd' }),
   ...types('ts5.2', ['commonjs', 'node10', 'cts'], { program: 'await-using' }),
   ...['ts5.2', 'ts7.0'].flatMap(compiler => types(compiler, ['node16', 'node16', 'mts'], { program: 'await-using' })),
   // The last one, because it deletes files.
@@ -222,14 +224,22 @@ function bundle(name, build, file) {
   return [{ name, project: 'bundlers', before: build, args: ['invoke.mjs', file] }]
 }
 
-function types(compiler, [module, resolution, extension], { nodeTypes = false, program = 'consumer' } = {}) {
+function types(compiler, [module, resolution, extension], { nodeTypes = false, program = 'consumer', condition } = {}) {
   const name = `${compiler} ${module === resolution ? module : `${module}+${resolution}`} .${extension}`
-  const extras = [program === 'consumer' ? '' : `, ${program}`, nodeTypes ? ', @types/node' : '']
+  const extras = [
+    program === 'consumer' ? '' : `, ${program}`,
+    nodeTypes ? ', @types/node' : '',
+    condition ? `, ${condition}` : '',
+  ]
   return [
     {
       name: name + extras.join(''),
       project: 'types',
-      args: ['compile.mjs', compiler, module, resolution, extension, program, ...(nodeTypes ? ['node'] : [])],
+      args: [
+        ...(condition ? [`--conditions=${condition}`] : []),
+        ...['compile.mjs', compiler, module, resolution, extension, program],
+        ...(nodeTypes ? ['node'] : []),
+      ],
       quick: true,
     },
   ]
