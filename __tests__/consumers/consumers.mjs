@@ -181,9 +181,11 @@ export const CONSUMERS = [
   { name: 'next route, turbopack', project: 'next', args: ['serve.mjs'] },
   { name: 'next route, webpack', project: 'next', args: ['serve.mjs', '--webpack'] },
   { name: 'next 14 route', project: 'next 14', args: ['serve.mjs'] },
-  { name: 'workerd', project: 'edge', args: ['workerd.mjs', '2026-11-17'], mints: false, linuxOnly: true },
-  // Before 2024-11-11 it rejects `cache: 'no-store'`, and before 2024-10-14 promises behave in another way.
-  { name: 'workerd of 2024', project: 'edge', args: ['workerd.mjs', '2024-10-01'], mints: false, linuxOnly: true },
+  ...workerd('today', '2026-11-17'),
+  // Since 2026 it has Node's modules and globals, unless these flags are set.
+  ...workerd('no Node compatibility', '2026-11-17', 'no_nodejs_compat', 'no_nodejs_compat_v2'),
+  // Before 2024-11-11 it rejects `cache: 'no-store'`, and before 2024-10-14 the promise of an ended request never settles.
+  ...workerd('2024', '2024-10-01'),
   { name: 'edge-runtime', project: 'edge', args: ['edge-runtime.mjs'], mints: false },
   // The oldest compiler, because before 4.7 TypeScript does not read `exports`.
   ...types('ts4.7', ['commonjs', 'node', 'cts']),
@@ -222,6 +224,11 @@ function permission(name, ...flags) {
 
 function bundle(name, build, file) {
   return [{ name, project: 'bundlers', before: build, args: ['invoke.mjs', file] }]
+}
+
+function workerd(name, ...compatibility) {
+  const args = ['workerd.mjs', ...compatibility]
+  return [{ name: `workerd, ${name}`, project: 'edge', args, mints: false, linuxOnly: true }]
 }
 
 function types(compiler, [module, resolution, extension], { nodeTypes = false, program = 'consumer', condition } = {}) {

@@ -1,4 +1,4 @@
-// workerd.mjs <compatibility date>: serves the Worker with the runtime of Cloudflare, without Node compatibility. Two
+// workerd.mjs <compatibility date> [<compatibility flag>...]: serves the Worker with the runtime of Cloudflare. Two
 // services are two isolates.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -11,7 +11,7 @@ import { assertNoSecret } from '@video-io/videokit-nodejs/testing'
 import * as edge from './edge.mjs'
 import { createHttpStore } from './http-store.mjs'
 
-const [compatibilityDate] = process.argv.slice(2)
+const [compatibilityDate, ...compatibilityFlags] = process.argv.slice(2)
 const WORKERD = 'node_modules/@cloudflare/workerd-linux-64/bin/workerd'
 const { gateway, store, getToken, statsOf, mintsOf, until } = edge
 
@@ -95,6 +95,7 @@ function config(names) {
 const worker :Workerd.Worker = (
   modules = [(name = "worker.js", esModule = embed "worker.js")],
   compatibilityDate = "${compatibilityDate}",
+  compatibilityFlags = ${JSON.stringify(compatibilityFlags)},
   bindings = [(name = "APP_SECRET", text = "${gateway.appSecret}")],
 );
 const config :Workerd.Config = (
