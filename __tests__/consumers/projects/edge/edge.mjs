@@ -76,7 +76,7 @@ export function mintsOf(user) {
 export async function until(check) {
   const limit = AbortSignal.timeout(30_000)
   while (!(await check())) {
-    limit.throwIfAborted()
+    if (limit.aborted) throw new Error(`It did not become true in time: ${check}`)
     await setImmediate()
   }
 }
