@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline'
 const { VKIT_APP_SECRET, VKIT_BASE_URL, ...env } = process.env
 const next = 'node_modules/next/dist/bin/next'
 const run = { env: { ...env, NEXT_TELEMETRY_DISABLED: '1' }, stdio: ['ignore', 'pipe', 'inherit'] }
-execFileSync(process.execPath, [next, 'build', ...process.argv.slice(2)], run)
+execFileSync(process.execPath, [next, 'build', ...process.argv.slice(2)], { ...run, stdio: 'inherit' })
 
 run.env = { ...run.env, VKIT_APP_SECRET, VKIT_BASE_URL }
 const server = spawn(process.execPath, [next, 'start', '--port', '0', '--hostname', '127.0.0.1'], run)
