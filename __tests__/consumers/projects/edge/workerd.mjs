@@ -2,7 +2,6 @@
 // services are two isolates.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { createInterface } from 'node:readline'
@@ -23,21 +22,18 @@ await writeFile('config.capnp', config(['first', 'second']))
 const workerd = spawn(WORKERD, ['serve', 'config.capnp', '--control-fd=3'], {
   stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
 })
-try {
-  const [first, second] = await listening(2)
-  await edge.checkEssentials(first)
-  await checkAbandonedLeader(first, { user: 'completed', fault: { delayMs: 1_000 }, attempts: 1 })
-  await checkAbandonedLeader(first, { user: 'cancelled', query: '&detached', fault: { silence: true }, attempts: 2 })
-  await checkBackgroundRefresh(first)
-  await checkSharedStore(first, second)
-  const { code, message } = await (await edge.request(first, 'agent')).json()
-  assert.equal(code, 'VKIT_CONFIG')
-  assert.match(message, /agent.*sockets/)
-} finally {
-  workerd.kill()
-  await once(workerd, 'exit')
-  await gateway.stop()
-}
+process.on('SIGTERM', () => process.exit(1))
+process.on('exit', () => workerd.kill())
+const [first, second] = await listening(2)
+await edge.checkEssentials(first)
+await checkAbandonedLeader(first, { user: 'completed', fault: { delayMs: 1_000 }, attempts: 1 })
+await checkAbandonedLeader(first, { user: 'cancelled', query: '&detached', fault: { silence: true }, attempts: 2 })
+await checkBackgroundRefresh(first)
+await checkSharedStore(first, second)
+const { code, message } = await (await edge.request(first, 'agent')).json()
+assert.equal(code, 'VKIT_CONFIG')
+assert.match(message, /agent.*sockets/)
+process.exit()
 
 /** The client of the first call of a user disconnects while the gateway is slow. The others get their token all the same. */
 async function checkAbandonedLeader(url, { user, query = '', fault, attempts }) {
