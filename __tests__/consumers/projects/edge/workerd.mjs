@@ -23,7 +23,8 @@ const workerd = spawn(WORKERD, ['serve', 'config.capnp', '--control-fd=3'], {
   stdio: ['ignore', 'inherit', 'inherit', 'pipe'],
 })
 process.on('SIGTERM', () => process.exit(1))
-process.on('exit', () => workerd.kill())
+// At SIGTERM it would wait for its connections.
+process.on('exit', () => workerd.kill('SIGKILL'))
 const [first, second] = await listening(2)
 await edge.checkEssentials(first)
 await checkAbandonedLeader(first, { user: 'completed', fault: { delayMs: 1_000 }, attempts: 1 })
