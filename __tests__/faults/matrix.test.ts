@@ -1,18 +1,31 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { assertNoSecret } from '../../lib/testing/index.js'
 import { SECRET, type Row } from './harness/row.js'
-import { RowRunner, type FinishedRow } from './harness/run-row.js'
+import { RowRunner, type FinishedRow, type TransportName } from './harness/run-row.js'
 import { rows } from './rows/index.js'
 
 const LONGEST_MS = 120_000
 
-describe('the fault matrix', () => {
+const TRANSPORTS: readonly TransportName[] = ['got', 'fetch']
+
+it('the fault matrix has rows 1 to 75 and 42b, each once', () => {
+  const numbers: Row['n'][] = Array.from({ length: 75 }, (_, index) => index + 1)
+  expect(rows.map(({ n }) => n)).toEqual(numbers.toSpliced(42, 0, '42b'))
+})
+
+it('all rows run with the transport of edge runtimes, except these', () => {
+  const others = rows.filter(({ notWithFetch }) => notWithFetch !== undefined)
+  expect(others.map(({ n }) => n)).toEqual([2, 3, 4, 9, 18, 19, 20, 21, 32, 54, 63])
+})
+
+describe.each(TRANSPORTS)('the fault matrix with %s', transport => {
+  const applying = rows.filter(({ notWithFetch }) => transport === 'got' || notWithFetch === undefined)
   let runner: RowRunner
   const finished = new Map<Row['n'], Promise<FinishedRow>>()
 
   beforeAll(async () => {
-    runner = await RowRunner.prepare()
-    for (const row of rows) {
+    runner = await RowRunner.prepare(transport)
+    for (const row of applying) {
       const running = runner.run(row)
       running.catch(() => undefined) // The row's own test reports it.
       finished.set(row.n, running)
@@ -24,12 +37,7 @@ describe('the fault matrix', () => {
     await runner.dispose()
   }, LONGEST_MS)
 
-  it('has rows 1 to 75 and 42b, each once', () => {
-    const numbers: Row['n'][] = Array.from({ length: 75 }, (_, index) => index + 1)
-    expect(rows.map(({ n }) => n)).toEqual(numbers.toSpliced(42, 0, '42b'))
-  })
-
-  it.each(rows)(
+  it.each(applying)(
     '$n $fault: $outcome',
     async ({ n }) => {
       const result = await finished.get(n)

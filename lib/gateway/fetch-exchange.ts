@@ -65,6 +65,8 @@ export class FetchExchange {
     if (!bytes) return this.#fail(new VKitResponseError(`${this.#context.place()} sent more than 64 KiB.`))
     this.#settle()
     this.#resolve({ status, headers, bytes })
+    // Otherwise, Node's fetch waits for a body that the headers of a 304 announce.
+    if (!this.#reader) this.#stop()
   }
 
   /** Returns undefined if the body is too long. */

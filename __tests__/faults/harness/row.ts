@@ -10,6 +10,8 @@ export interface Row {
   readonly env?: Readonly<Record<string, string>>
   /** The warning that Node itself emits in this row, whatever the SDK does. */
   readonly expectedWarning?: RegExp
+  /** Why the row does not run with the transport of edge runtimes. */
+  readonly notWithFetch?: string
   run(t: Context): Promise<void>
 }
 

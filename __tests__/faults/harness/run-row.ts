@@ -1,5 +1,6 @@
 import { build, type Plugin } from 'esbuild'
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -10,13 +11,29 @@ const HOUR_MS = 3_600_000
 const TIMEOUT_MS = 60_000
 const MAX_RUNNING = 3
 
+/** The transport that the rows run with: got, or that of edge runtimes, on Node's `fetch`. */
+export type TransportName = 'got' | 'fetch'
+
 /** With `VKIT_TEST_DIST=1`, the rows import the built package in place of lib/, as jest.config.ts does for tests. */
-const fromDist: Plugin = {
+const fromDist = (transport: TransportName): Plugin => ({
   name: 'from-dist',
   setup: build => {
-    build.onResolve({ filter: /^(\.\.\/){2,}lib\/.*index\.js$/ }, ({ path: file }) => ({
-      path: path.resolve(file.replace(/^.*\/lib\//, 'dist/esm/')),
-    }))
+    build.onResolve({ filter: /^(\.\.\/){2,}lib\/.*index\.js$/ }, ({ path: file }) => {
+      const name = file.replace(/^.*\/lib\//, '')
+      const folder = transport === 'fetch' && name === 'index.js' ? 'edge' : 'esm'
+      return { path: path.resolve('dist', folder, name) }
+    })
+  },
+})
+
+/** Takes `x.edge.ts` in place of `x.ts`, as the build does for edge runtimes. */
+const edgeFiles: Plugin = {
+  name: 'edge-files',
+  setup: build => {
+    build.onResolve({ filter: /^\.{1,2}\/.*\.js$/ }, ({ path: file, resolveDir }) => {
+      const edgeFile = path.resolve(resolveDir, file.replace(/\.js$/, '.edge.ts'))
+      return existsSync(edgeFile) ? { path: edgeFile } : undefined
+    })
   },
 }
 
@@ -38,7 +55,7 @@ export class RowRunner {
     this.#env = env
   }
 
-  static async prepare(): Promise<RowRunner> {
+  static async prepare(transport: TransportName): Promise<RowRunner> {
     const folder = await mkdtemp(path.join(tmpdir(), 'videokit-faults-'))
     await build({
       entryPoints: { child: '__tests__/faults/harness/child.ts' },
@@ -51,7 +68,10 @@ export class RowRunner {
       format: 'esm',
       // In lib/, got contains CommonJS code, which calls `require`.
       banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
-      plugins: process.env['VKIT_TEST_DIST'] === '1' ? [fromDist] : [],
+      plugins: [
+        ...(process.env['VKIT_TEST_DIST'] === '1' ? [fromDist(transport)] : []),
+        ...(transport === 'fetch' ? [edgeFiles] : []),
+      ],
       logLevel: 'warning',
     })
     const certificates = makeCertificates()

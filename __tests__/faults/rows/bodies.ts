@@ -293,6 +293,7 @@ export const bodies: readonly Row[] = [
     n: 32,
     fault: 'a polluted Object.prototype in the process',
     outcome: 'the same as without it, and no leak',
+    notWithFetch: "Node's own fetch fails if Object.prototype has an error",
     async run(t) {
       const evil = await t.emulator()
       const { key, cert } = t.certificates.good as { key: string; cert: string }

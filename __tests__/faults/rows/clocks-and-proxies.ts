@@ -154,6 +154,7 @@ export const clocksAndProxies: readonly Row[] = [
     n: 63,
     fault: 'proxy refuses, 407',
     outcome: 'CONNECTION or CONFIG, ≤3',
+    notWithFetch: 'the edge has no agent',
     async run(t) {
       const gateway = await t.raw(t.certificates.good)
       let refuses = false

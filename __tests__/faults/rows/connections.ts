@@ -83,6 +83,7 @@ export const connections: readonly Row[] = [
     n: 2,
     fault: 'ENOTFOUND, EAI_AGAIN',
     outcome: 'CONNECTION, R, 3',
+    notWithFetch: 'the edge has no agent, and so no lookup of its own',
     async run(t) {
       for (const code of ['ENOTFOUND', 'EAI_AGAIN']) {
         const fail = Object.assign(new Error(`getaddrinfo ${code}`), { code })
@@ -94,12 +95,14 @@ export const connections: readonly Row[] = [
     n: 3,
     fault: 'lookup never returns',
     outcome: 'TIMEOUT, R, ≤3',
+    notWithFetch: 'the edge has no agent, and so no lookup of its own',
     run: t => meetLookup(t, () => undefined, TIMEOUT, QUICK),
   },
   {
     n: 4,
     fault: 'first address fails, second works',
     outcome: 'success, 1',
+    notWithFetch: 'the edge has no agent, and so no lookup of its own',
     async run(t) {
       const gateway = await t.raw()
       const lookup: LookupFunction = (_host, _options, callback) =>
@@ -161,6 +164,7 @@ export const connections: readonly Row[] = [
     n: 9,
     fault: 'row 7 with NODE_TLS_REJECT_UNAUTHORIZED=0',
     outcome: 'TLS, N, 1',
+    notWithFetch: "Node's fetch obeys this variable, which edge runtimes do not have",
     env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' },
     expectedWarning: /NODE_TLS_REJECT_UNAUTHORIZED/,
     run: meetBadCertificates,

@@ -39,6 +39,7 @@ export const outages: readonly Row[] = [
     n: 54,
     fault: 'outage, 1,000 cold identities',
     outcome: 'UNAVAILABLE or CONNECTION; ≤ 120 requests; the circuit opens and empties the queue, R',
+    notWithFetch: 'the edge has no queue and no limit, so all 1,000 mints are sent',
     async run(t) {
       const gateway = await t.emulator()
       const client = t.client(gateway)

@@ -306,7 +306,7 @@ describe('an exchange with fetch that fails', () => {
       () => {
         throw thrown
       },
-      () => Promise.reject(thrown as Error),
+      () => Promise.reject(thrown),
       async () => new Response(new ReadableStream({ pull: controller => controller.error(thrown) })),
     ]
     for (const fetch of throwing) {
