@@ -40,11 +40,13 @@ export class LifeSign {
         this.#seenAt = -Infinity
         resolve(undefined)
       }
-      const check = (): void => {
-        if (this.isSilent) giveUp()
-        else stop = callAfter(this.#clock, this.#silentInMs(), check)
+      const check = (isConfirmed: boolean): void => {
+        if (isConfirmed && this.isSilent) return giveUp()
+        // If the process had no time, all timers end together, and the sign may come just after this check.
+        const leftMs = this.#silentInMs() - MS_BETWEEN_SIGNS
+        stop = callAfter(this.#clock, Math.max(leftMs, MS_BETWEEN_SIGNS), () => check(leftMs <= 0))
       }
-      check()
+      check(false)
       // Newer versions of Workers reject a promise whose request has ended.
       work.then(resolve, giveUp)
     })

@@ -32,6 +32,24 @@ describe('LifeSign', () => {
     expect([sign.isSilent, clock.sleepers]).toEqual([true, 0])
   })
 
+  it('is not lost if the process had no time, and ends the timer of a follower first', async () => {
+    let nowMs = 0
+    const wake: (() => void)[] = []
+    const sleep = (): Promise<void> => new Promise(resolve => wake.push(resolve))
+    const sign = new LifeSign({ now: () => 0, monotonic: () => nowMs, sleep })
+    let isLost = false
+    void sign.follow(NEVER).then(() => (isLost = true))
+    const [ofSign, ofFollower] = wake
+    nowMs = 2 * MAX_SILENCE_MS
+    for (const end of [ofFollower, ofSign]) {
+      end?.()
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    wake[2]?.()
+    await new Promise(resolve => setImmediate(resolve))
+    expect([isLost, sign.isSilent]).toEqual([false, false])
+  })
+
   it('is lost at once if the runtime rejects the promise of an ended request', async () => {
     const sign = new LifeSign(new RequestClock())
     expect(await sign.follow(Promise.reject(new Error('This promise was created by a request that has ended')))).toBe(
