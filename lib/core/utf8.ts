@@ -3,7 +3,8 @@ const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 export function utf8BytesOf(text: string): Uint8Array<ArrayBuffer> {
-  return encoder.encode(text)
+  // A copy, because in Jest's jsdom the encoder is of Node, and jose accepts only the arrays of jsdom.
+  return new Uint8Array(encoder.encode(text))
 }
 
 export function utf8TextOf(bytes: Uint8Array): string {
