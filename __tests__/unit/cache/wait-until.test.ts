@@ -35,7 +35,7 @@ function holdStore(): { sharedStore: SharedStore; end: () => void } {
     listen: () => undefined,
     read: async () => undefined,
     check: async () => 'absent',
-    lease: () => undefined,
+    lease: () => Promise.resolve(undefined),
     write: change,
     remove: change,
     invalidate: async () => undefined,
