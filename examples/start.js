@@ -9,6 +9,7 @@ const EXAMPLES = {
   fastify: './fastify/server.js',
   hono: './hono/server.js',
   next: './next/server.js',
+  'cloudflare-worker': './cloudflare-worker/server.js',
   lambda: './lambda/invoke.js',
   script: './script/mint-tokens.js',
   fleet: './fleet/processes.js',

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals'
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
@@ -211,15 +211,49 @@ it('the fleet example reports that it needs a Redis', async () => {
   expect({ code, errors }).toEqual({ code: 1, errors: message })
 })
 
-it("the route handler of the Next example responds to a Request like that of Next's server", async () => {
-  const gateway = await startGateway()
-  const program = `
-    import { GET, POST } from './examples/next/app/token/route.js'
+it.each(['token', 'edge-token'])(
+  "the route %s of the Next example responds to a Request like that of Next's server",
+  async route => {
+    const gateway = await startGateway()
+    const program = `
+    import { GET, POST } from './examples/next/app/${route}/route.js'
     const request = new Request('http://localhost/token?identity=another-user')
     const response = await GET(request)
     console.log(JSON.stringify({ same: GET === POST, status: response.status, body: await response.json() }))`
-  const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
-  const { out, errors } = await ended(run(['--input-type=module', '-e', program], env))
-  expect(errors).toBe('')
-  expect(JSON.parse(out)).toEqual({ same: true, status: 200, body: TOKEN })
+    const env = { VKIT_APP_SECRET: gateway.appSecret, VKIT_BASE_URL: gateway.url }
+    const { out, errors } = await ended(run(['--input-type=module', '-e', program], env))
+    expect(errors).toBe('')
+    expect(JSON.parse(out)).toEqual({ same: true, status: 200, body: TOKEN })
+  },
+)
+
+describe('the Cloudflare Workers example', () => {
+  it('responds on Node too, with the bindings and the arguments of workerd', async () => {
+    const gateway = await startGateway()
+    const { appSecret, url } = gateway
+    const bindings = `data:text/javascript,export const env = ${JSON.stringify({ VKIT_APP_SECRET: appSecret, VKIT_BASE_URL: url })}`
+    const worker = readFileSync('examples/cloudflare-worker/worker.js', 'utf8')
+    writeFileSync(path.join(folder, 'worker.mjs'), worker.replace("'cloudflare:workers'", JSON.stringify(bindings)))
+    const program = `
+      import worker from './worker.mjs'
+      for (const path of ['/', '/token?identity=another-user']) {
+        const response = await worker.fetch(new Request('http://localhost' + path), {}, { waitUntil: () => {} })
+        console.log(JSON.stringify({ status: response.status, body: await response.text() }))
+      }`
+    const { out, errors } = await ended(run(['--input-type=module', '-e', program]))
+    expect(errors).toBe('')
+    const [home, token] = out
+      .split('\n')
+      .slice(0, 2)
+      .map(line => JSON.parse(line) as { status: number; body: string })
+    expect(home).toEqual({ status: 200, body: 'Session Service' })
+    expect(token?.status).toBe(200)
+    expect(JSON.parse(token?.body ?? '')).toEqual(TOKEN)
+  })
+
+  it('has no secret in its configuration, and git ignores the file that has', () => {
+    const config = readFileSync('examples/cloudflare-worker/wrangler.jsonc', 'utf8').replaceAll(/\/\/.*/g, '')
+    expect(config).not.toMatch(/VKIT_|"vars"|nodejs_compat/)
+    expect(readFileSync('examples/cloudflare-worker/.gitignore', 'utf8').split('\n')).toContain('.dev.vars')
+  })
 })
