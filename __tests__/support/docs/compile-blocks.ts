@@ -12,6 +12,13 @@ const FOLDER = path.join(ROOT, '__blocks__')
 /** Whether an error is about a missing type, which JavaScript cannot declare, also of what a spread (2698) copies. */
 const NEEDS_A_TYPE = (code: number): boolean => (code >= 7005 && code <= 7053) || code === 2698
 
+const GLOBALS = `
+declare const jest: (typeof import('@jest/globals'))['jest']
+declare module 'cloudflare:workers' {
+  export const env: Record<string, any>
+}
+`
+
 export const LANGUAGES = new Set(['js', 'javascript', 'mjs', 'cjs', 'ts', 'typescript', 'mts', 'cts'])
 
 /** Returns `.mjs`, `.cjs` or `.mts`: the extension with which the block runs as a file. */
@@ -28,7 +35,7 @@ export function nameOf(block: CodeBlock): string {
 /** Compiles all blocks in one program against lib/. Returns the errors of each block. */
 export function compileBlocks(blocks: readonly CodeBlock[]): Map<CodeBlock, string[]> {
   const sources = new Map(blocks.map(block => [path.join(FOLDER, nameOf(block)), block.code]))
-  sources.set(path.join(FOLDER, 'globals.d.ts'), "declare const jest: (typeof import('@jest/globals'))['jest']\n")
+  sources.set(path.join(FOLDER, 'globals.d.ts'), GLOBALS)
   const program = ts.createProgram([...sources.keys()], readOptions(), makeHost(sources))
   return new Map(
     blocks.map(block => {

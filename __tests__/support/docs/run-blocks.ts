@@ -2,11 +2,14 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
+import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
 import { extensionOf, nameOf } from './compile-blocks.js'
 import type { CodeBlock, ExpectedResponse } from './markdown.js'
 
 const RUNNER = path.resolve('__tests__/support/docs/runner/main.mjs')
+/** The module that stands in for `cloudflare:workers`. */
+export const WORKER_BINDINGS = pathToFileURL('__tests__/support/docs/runner/cloudflare-workers.mjs').href
 const JEST = path.resolve('node_modules/jest/bin/jest.js')
 const VITEST = path.resolve('node_modules/vitest/vitest.mjs')
 
@@ -98,10 +101,11 @@ function jsExtensionOf(block: CodeBlock): string {
 }
 
 function runnable(block: CodeBlock): string {
-  if (!extensionOf(block).endsWith('ts')) return block.code
+  const code = block.code.replaceAll("'cloudflare:workers'", JSON.stringify(WORKER_BINDINGS))
+  if (!extensionOf(block).endsWith('ts')) return code
   const module = extensionOf(block) === '.cts' ? ts.ModuleKind.CommonJS : ts.ModuleKind.ESNext
   const compilerOptions = { module, target: ts.ScriptTarget.ES2022 }
-  return ts.transpileModule(block.code, { compilerOptions }).outputText
+  return ts.transpileModule(code, { compilerOptions }).outputText
 }
 
 async function run(command: string, args: readonly string[], cwd: string): Promise<RunOutcome> {
