@@ -1,7 +1,6 @@
 import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
 
-/** None, if an attempt can end unnoticed: its slot would never be free. */
-const INITIAL_LIMIT = WORK_ENDS_WITH_REQUEST ? Infinity : 50
+const INITIAL_LIMIT = 50
 const MIN_LIMIT = 10
 /** A step up pays off if throughput grew by at least this fraction of the limit's growth. */
 const GAIN_FRACTION = 0.4
@@ -48,7 +47,8 @@ type Phase =
 export class ConcurrencyLimit {
   readonly #timeoutMs: number
   #max = Infinity
-  #limit = INITIAL_LIMIT
+  /** None, if an attempt can end unnoticed: its slot would never be free. */
+  #limit = WORK_ENDS_WITH_REQUEST ? Infinity : INITIAL_LIMIT
   #phase: Phase = { kind: 'holding', until: 0 }
   #direction: 'up' | 'down' = 'up'
   #factor = FIRST_FACTOR
