@@ -41,10 +41,19 @@ const noNewNameInCjs = {
     format === 'cjs' && targetModuleId === null ? { left: 'Promise.reject(', right: ')' } : null,
 }
 
-/** got has more text in comments than code. */
-const gotWithoutComments = {
-  name: 'got-without-comments',
-  renderChunk: (code, { name }) => (name === 'got' ? transform(code) : null),
+/**
+ * The code of got, and that for the edge, which users bundle again. Names stay, so stack traces are readable. There is no
+ * limit for lines: esbuild would break strings too.
+ */
+const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'none' }
+
+const compact = {
+  name: 'compact',
+  renderChunk(code, { fileName }) {
+    if (/^edge\/|\/got\.c?js$/.test(fileName)) return transform(code, COMPACT)
+    // It has many comments.
+    return fileName.startsWith('cli/') ? transform(code) : null
+  },
 }
 
 /** Docstrings would take a tenth of the package, and editors read those of the declarations. */
@@ -153,7 +162,7 @@ async function bundle({ input, output, plugins }) {
     generatedCode: 'es2015',
     exports: 'named',
     dynamicImportInCjs: false, // Jest does not support `import()` in CommonJS.
-    plugins: [gotWithoutComments, withoutDocstrings, noNewNameInCjs],
+    plugins: [withoutDocstrings, compact, noNewNameInCjs],
   })
   await graph.close()
 }

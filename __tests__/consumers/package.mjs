@@ -9,8 +9,8 @@ const modules = path.resolve(import.meta.dirname, '../../node_modules')
 
 /** The budgets of the package. Raise one only for a benefit that the commit names, never because a check failed. */
 const BUDGETS = {
-  tarballKB: 310,
-  unpackedKB: 1300,
+  tarballKB: 350,
+  unpackedKB: 1400,
   runtimePackages: 0,
   loadToStripe: 0.5,
   processToBare: 2,
