@@ -14,7 +14,7 @@ const LIMITS = [
   ['the app secret', 'secret/app-secret', 'MAX_SECRET_BYTES', 'bytes'],
   ['scopes of one call', 'options/call-options', 'MAX_SCOPES', 'count'],
   ['characters of a scope', 'options/call-options', 'MAX_SCOPE_LENGTH', 'count'],
-  ['the body of a response', 'gateway/exchange', 'MAX_BODY_BYTES', 'bytes'],
+  ['the body of a response', 'gateway/response', 'MAX_BODY_BYTES', 'bytes'],
   ['the headers of a response', 'gateway/got-transport', 'MAX_HEADER_BYTES', 'bytes'],
   ['a session token', 'gateway/session-response', 'MAX_TOKEN_BYTES', 'bytes'],
   ['largest clock difference that the client accepts', 'gateway/session-response', 'PLAUSIBLE_SKEW_MS', 'ms'],
