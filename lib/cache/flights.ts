@@ -7,6 +7,7 @@ import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
 import { copyError } from '../core/vkit-error.js'
 import { MintLimits } from '../gateway/mint-limits.js'
 import { MintPriority, type PriorityLevel } from '../gateway/mint-priority.js'
+import type { StoreChange } from '../store/shared-store.js'
 import type { AttemptLimits, TokenRequest } from '../token/token-request.js'
 
 /** Work that callers wait for. */
@@ -35,7 +36,7 @@ export interface Flight {
   /** Called when it is forgotten. */
   onForget: (() => void) | undefined
   /** The change of the shared store that follows its end; it never rejects. */
-  storeChange: Promise<void> | undefined
+  storeChange: Promise<StoreChange | undefined> | undefined
 }
 
 /** What a caller asks of the mint of a flight. The flight does the most that any of its callers asks. */

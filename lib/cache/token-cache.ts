@@ -365,7 +365,7 @@ export class TokenCache implements FleetListener {
     // A short deadline of the first caller must not end the wait of callers that join.
     const deadlineMs = Math.max(this.#options.deadlineMs, options.deadlineMs)
     const flight = this.#flights.start(key, { ...options, deadlineMs }, it => this.#load(key, it, minValidityMs))
-    if (waitUntil) callListener(() => waitUntil(flight.outcome.then(() => flight.storeChange)))
+    if (waitUntil) callListener(() => waitUntil(settled(flight)))
     return flight
   }
 
@@ -374,7 +374,7 @@ export class TokenCache implements FleetListener {
     const { request, deadline, priority, limits, isCurrent } = flight
     const { generation } = this.#entries
     let gate: LeaseGate | undefined
-    let written: Promise<void> | undefined
+    let written: Flight['storeChange']
     try {
       const read = sharedStore && ((): Promise<MintedToken | undefined> => sharedStore.read(request, deadline))
       const stored = await this.#findStored(key, flight, { read, minValidityMs })
@@ -476,4 +476,11 @@ export class TokenCache implements FleetListener {
     }
     return token
   }
+}
+
+/** Waits for a flight and its change of the store, also if the store is slower than a call would wait. Never rejects. */
+async function settled(flight: SharedFlight<MintedToken>): Promise<void> {
+  await flight.outcome
+  const change = await flight.storeChange
+  await change?.settled.catch(() => undefined)
 }

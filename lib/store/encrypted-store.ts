@@ -10,7 +10,7 @@ import type { Lease } from './lease.js'
 import { Leases } from './leases.js'
 import { Records, requestKey, type Condition, type RecordPlace, type RecordsOptions } from './records.js'
 import { mintedAtMs, ServerTime } from './server-time.js'
-import type { FleetListener, SharedStore, StoredToken } from './shared-store.js'
+import type { FleetListener, SharedStore, StoreChange, StoredToken } from './shared-store.js'
 import { StoreGuard } from './store-guard.js'
 import { isMintedUntil, TOLERANCE_MS, Tombstones } from './tombstones.js'
 
@@ -84,8 +84,12 @@ export class EncryptedStore implements SharedStore {
     return place ? this.#records.read(request, place) : 'unreadable'
   }
 
-  async write(request: TokenRequest, { token, lifetime }: MintedToken, isReload: boolean): Promise<void> {
-    if (!lifetime) return
+  async write(
+    request: TokenRequest,
+    { token, lifetime }: MintedToken,
+    isReload: boolean,
+  ): Promise<StoreChange | undefined> {
+    if (!lifetime) return undefined
     const key = requestKey(request)
     this.#serverTime.learn(token, lifetime)
     const untilMs = mintedAtMs(token, lifetime.ms)
@@ -100,6 +104,7 @@ export class EncryptedStore implements SharedStore {
       : undefined
     await this.#whilePending(announced ?? written)
     await done
+    return written
   }
 
   async lease(request: TokenRequest): Promise<Lease | undefined> {
@@ -122,12 +127,13 @@ export class EncryptedStore implements SharedStore {
     await this.#spread({ request, untilMs, sessionToken: undefined }, { onlyCovered: false })
   }
 
-  async remove(request: TokenRequest): Promise<void> {
+  async remove(request: TokenRequest): Promise<StoreChange> {
     const key = requestKey(request)
     const { now, serverNowMs = now.wall } = this.#serverTime.read()
     this.#tombstones.addUntil(key, serverNowMs)
-    const { accepted } = await this.#records.remove(request, { onlyCovered: false })
-    await accepted
+    const removed = await this.#records.remove(request, { onlyCovered: false })
+    await removed.accepted
+    return removed
   }
 
   async flush(): Promise<void> {

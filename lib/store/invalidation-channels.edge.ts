@@ -18,7 +18,7 @@ export class InvalidationChannels {
   }
 
   use(_keys: StoreKeys): void {
-    // There is no channel.
+    // Nothing to join.
   }
 
   publish(_invalidation: OwnInvalidation): Promise<boolean> {

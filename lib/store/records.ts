@@ -15,7 +15,7 @@ import {
 } from './record-crypto.js'
 import { datedTokenOf, readRecord, writeRecord, type RecordedToken } from './record.js'
 import { mintedAtMs, type ServerTime } from './server-time.js'
-import type { StoredToken } from './shared-store.js'
+import type { StoreChange, StoredToken } from './shared-store.js'
 import { NOTHING, UNAVAILABLE, type StoreGuard, type StoreGuardOptions, type StoreOutcome } from './store-guard.js'
 import type { Tombstones } from './tombstones.js'
 import { WriteOrder } from './write-order.js'
@@ -50,7 +50,7 @@ export interface Condition {
 }
 
 /** A change that was passed to the store. */
-export interface PassedChange {
+export interface PassedChange extends StoreChange {
   /** Whether the store made it in time. */
   readonly accepted: Promise<boolean>
 }
@@ -159,13 +159,14 @@ export class Records {
   }
 
   async #change(request: TokenRequest, change: Change): Promise<PassedChange> {
-    let value: Promise<unknown> | undefined
+    let first: StoreOutcome | undefined
     await this.#order.run(requestKey(request), async () => {
       const outcome = await change()
-      value ??= outcome?.value
+      first ??= outcome
       return outcome
     })
-    return { accepted: Promise.resolve(value).then(result => result !== UNAVAILABLE) }
+    const { value, settled = Promise.resolve() } = first ?? {}
+    return { accepted: Promise.resolve(value).then(result => result !== UNAVAILABLE), settled }
   }
 
   async #set(request: TokenRequest, recorded: RecordedToken): Promise<StoreOutcome | undefined> {

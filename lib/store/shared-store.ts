@@ -6,6 +6,12 @@ import type { Lease } from './lease.js'
 /** What the store has for a request. A record that cannot be used is absent. */
 export type StoredToken = MintedToken | 'absent' | 'unreadable'
 
+/** A change that the store was asked for. */
+export interface StoreChange {
+  /** Settles when the store is done with it, in time or not; maybe never. */
+  readonly settled: Promise<unknown>
+}
+
 /** Tokens that processes share. No method ever rejects: a failing store is a miss. */
 export interface SharedStore {
   /** Sets who is told what other processes do. */
@@ -17,13 +23,13 @@ export interface SharedStore {
    * Stores a token. With `isReload`, the other processes drop their older tokens. Resolves when the store has it, or has
    * not accepted it in time; no call waits for that.
    */
-  write(request: TokenRequest, minted: MintedToken, isReload: boolean): Promise<void>
+  write(request: TokenRequest, minted: MintedToken, isReload: boolean): Promise<StoreChange | undefined>
   /** The lease of a request, if processes coordinate their mints at the moment. */
   lease(request: TokenRequest): Promise<Lease | undefined>
   /** Removes the tokens of a request, or only `sessionToken`, in all processes. */
   invalidate(request: TokenRequest, sessionToken?: string): Promise<void>
   /** Removes the record of a request. Other processes keep the tokens in their memory. No call waits for that. */
-  remove(request: TokenRequest): Promise<void>
+  remove(request: TokenRequest): Promise<StoreChange | undefined>
   /** Resolves when all pending changes have been passed to the store. */
   flush(): Promise<void>
   /** Ends the subscription, after `flush`. */

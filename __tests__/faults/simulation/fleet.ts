@@ -146,7 +146,7 @@ export class FleetProcess {
       const record = await guard.get(identity)
       return typeof record === 'string' ? (JSON.parse(record) as MintedToken) : 'absent'
     }
-    const nothing = async (): Promise<void> => undefined
+    const nothing = async (): Promise<undefined> => undefined
     return {
       listen: () => undefined,
       ...{ check, invalidate: nothing, remove: nothing, flush: nothing, close: nothing },
@@ -155,7 +155,9 @@ export class FleetProcess {
         return typeof stored === 'string' ? undefined : stored
       },
       write: async ({ identity }, minted) => {
-        await guard.set(identity, JSON.stringify(minted), LIFETIME_MS).value
+        const change = guard.set(identity, JSON.stringify(minted), LIFETIME_MS)
+        await change.value
+        return change
       },
       lease: async ({ identity }) => {
         const lease = policy === 'no lease' ? undefined : leases.open(identity)

@@ -142,7 +142,7 @@ describe('an example', () => {
   it('that does not exist is reported by name', async () => {
     const { code, errors } = await ended(run(['examples/start.js', 'koa']))
     expect(code).toBe(1)
-    expect(errors).toBe('Unknown example: koa. Examples: express, fastify, hono, next, lambda, script, fleet\n')
+    expect(errors).toBe('Unknown example: koa. Examples: express, fastify, hono, next, cloudflare-worker, lambda, script, fleet\n')
   })
 })
 

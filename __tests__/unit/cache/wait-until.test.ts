@@ -27,10 +27,10 @@ function collectWork(): Work {
   return { all, waitUntil, states: () => states }
 }
 
-/** A store whose changes end when the test lets them. */
+/** A store that is so slow that no call waits for it: its changes end when the test lets them. */
 function holdStore(): { sharedStore: SharedStore; end: () => void } {
   let end: () => void = () => undefined
-  const change = (): Promise<void> => new Promise(resolve => (end = resolve))
+  const change: SharedStore['remove'] = async () => ({ settled: new Promise<void>(resolve => (end = resolve)) })
   const sharedStore: SharedStore = {
     listen: () => undefined,
     read: async () => undefined,
