@@ -310,12 +310,13 @@ export class TokenCache implements FleetListener {
     return waitMs < remainingMs ? waitMs : Infinity
   }
 
-  #getMinted(key: string, request: TokenRequest, { call, waitMs, isReload }: Wait): Promise<SessionToken> {
+  #getMinted(key: string, request: TokenRequest, wait: Wait): Promise<SessionToken> {
+    const { call, waitMs, isReload } = wait
     const isJoin = this.#flights.get(key) !== undefined
     if (isJoin) call.onJoin?.()
     this.#events.emit({ type: isJoin ? 'coalesced' : 'miss' })
     this.#assertOpen()
-    const { deadlineMs, minValidityMs, limits = this.#options } = call
+    const { deadlineMs, limits = this.#options } = call
     const startedAt = this.#clock.monotonic()
     const mustMint = call.mode === 'reload'
     const priority = call.isBulk ? 'bulk' : 'call'
@@ -324,14 +325,23 @@ export class TokenCache implements FleetListener {
       this.#start(key, { request, priority, deadlineMs, waitMs: deadlineMs, limits, mustMint, isReload }, call)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = outcome && resultOf(outcome)
-      if (found && (mustMint || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs)))
-        return this.#deliver(found, call)
-      const waitedMs = this.#clock.monotonic() - startedAt
-      const left = { ...call, deadlineMs: deadlineMs - waitedMs }
+      if (found && this.#isUsable(found, wait.call)) return this.#deliver(found, wait.call)
+      const left = this.#afterWait(wait, startedAt)
       // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
-      if (found) return this.#renew(key, request, { ...left, mode: 'reload' })
-      return this.#takeOver(key, request, { call: left, waitMs: waitMs - waitedMs, isReload })
+      if (found) return this.#renew(key, request, { ...left.call, mode: 'reload' })
+      return this.#takeOver(key, request, left)
     })
+  }
+
+  /** Whether the result of a flight is what a call needs: the shared store may have had it for another caller. */
+  #isUsable(found: MintedToken, { mode, minValidityMs }: TokenCall): boolean {
+    return mode === 'reload' || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs)
+  }
+
+  /** What is left of a wait that began at `startedAt`. */
+  #afterWait({ call, waitMs, isReload }: Wait, startedAt: number): Wait {
+    const waitedMs = this.#clock.monotonic() - startedAt
+    return { call: { ...call, deadlineMs: call.deadlineMs - waitedMs }, waitMs: waitMs - waitedMs, isReload }
   }
 
   /** Gets the token for a call whose flight ended with the request that started it. Another may have replaced it. */
