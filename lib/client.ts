@@ -4,6 +4,7 @@ import { fromCaller } from './core/caller-stack.js'
 import { Drain } from './core/drain.js'
 import { VKitArgumentError, VKitClosedError } from './core/errors.js'
 import { Events } from './core/events.js'
+import { LazyAbort } from './core/lazy-abort.js'
 import { onAbort } from './core/on-abort.js'
 import { PEEK } from './core/peek.js'
 import { ProcessHold } from './core/process-hold.js'
@@ -128,8 +129,8 @@ export class VKitClient implements TokenSource {
   readonly #cache: TokenCache
   readonly #defaultCall: ResolvedCall
   readonly #hold = new ProcessHold()
-  readonly #closing = new AbortController()
-  readonly #draining = new AbortController()
+  readonly #closing = new LazyAbort()
+  readonly #draining = new LazyAbort()
   #drain: Drain | undefined
   readonly #warmUp: WarmUp
   readonly #tracing = new Tracing<VKitCallTrace>('videokit:call')
@@ -156,7 +157,7 @@ export class VKitClient implements TokenSource {
     this.#cache = this.#makeCache()
     this.#sharedStore?.listen(this.#cache)
     const loadMore = (): Promise<void> | undefined => (resolved.store ? loadRecordCrypto() : undefined)
-    this.#warmUp = new WarmUp({ ...resolved, transport: this.#transport, loadMore, closing: this.#closing.signal })
+    this.#warmUp = new WarmUp({ ...resolved, transport: this.#transport, loadMore, closing: this.#closing })
     this.#defaultCall = resolveCall(undefined, resolved)
   }
 

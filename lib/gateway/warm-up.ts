@@ -15,7 +15,7 @@ export interface WarmUpPlan {
   readonly clock: Clock
   readonly deadlineMs: number
   /** Aborts when the client is closed. */
-  readonly closing: AbortSignal
+  readonly closing: { readonly signal: AbortSignal }
 }
 
 /**
@@ -35,7 +35,7 @@ export class WarmUp {
   async run(signal?: AbortSignal): Promise<void> {
     let stop: (() => void) | undefined
     try {
-      this.#plan.closing.throwIfAborted()
+      this.#plan.closing.signal.throwIfAborted()
       signal?.throwIfAborted()
       const left = new Promise<never>((_, reject) => {
         stop = signal && onAbort(signal, () => reject(signal.reason as Error))
@@ -49,7 +49,8 @@ export class WarmUp {
   }
 
   async #runOnce(): Promise<void> {
-    const { clock, closing, deadlineMs } = this.#plan
+    const { clock, deadlineMs } = this.#plan
+    const closing = this.#plan.closing.signal
     const late = new VKitTimeoutError(`The client was not warm within ${deadlineMs} ms.`)
     const deadline = new Deadline(clock, deadlineMs, () => late)
     const stop = onAbort(closing, () => deadline.cancel(closing.reason))

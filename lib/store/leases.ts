@@ -1,4 +1,5 @@
 import { busyMs, callAfter } from '../core/clock.js'
+import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
 import type { Lease, LeaseState } from './lease.js'
 import { UNAVAILABLE, type StoreGuard, type StoreGuardOptions } from './store-guard.js'
 
@@ -35,7 +36,8 @@ export class Leases {
   /** Whether the store has leases, and they are not ignored at the moment. */
   get areUsed(): boolean {
     const { store } = this.#options
-    return store.acquireLease && store.releaseLease ? !this.#isPaused : false
+    // The lease of a request that ends would never be released.
+    return store.acquireLease && store.releaseLease && !WORK_ENDS_WITH_REQUEST ? !this.#isPaused : false
   }
 
   /** Returns the lease of a record; undefined if the store has no leases, or they are ignored at the moment. */

@@ -4,7 +4,7 @@
  * With the four other methods, which come in pairs, the processes act as one: leases let one of them mint for all, and
  * messages let an invalidation reach all. Each may return a promise. Each may throw or reject, and may take any time.
  *
- * Edge runtimes do not call `publish` and `subscribe`: no subscription outlives the request that starts it.
+ * At the edge, the client calls none of these four: no lease or subscription outlives the request that starts it.
  */
 export interface TokenStore {
   /** Returns the last text that was set, or undefined or null, or a promise of it. */
