@@ -142,7 +142,9 @@ describe('an example', () => {
   it('that does not exist is reported by name', async () => {
     const { code, errors } = await ended(run(['examples/start.js', 'koa']))
     expect(code).toBe(1)
-    expect(errors).toBe('Unknown example: koa. Examples: express, fastify, hono, next, cloudflare-worker, lambda, script, fleet\n')
+    expect(errors).toBe(
+      'Unknown example: koa. Examples: express, fastify, hono, next, cloudflare-worker, lambda, script, fleet\n',
+    )
   })
 })
 
