@@ -88,7 +88,8 @@ export class Flights<T> {
   /** Returns the flight that a call with this key would join. */
   get(key: string): SharedFlight<T> | undefined {
     const flight = this.#current.get(key)
-    if (!flight?.sign?.isSilent) return flight
+    // Not by the clock: of thousands of calls in one turn of a busy process, many would start a flight.
+    if (!flight?.sign?.hasEnded) return flight
     this.#current.delete(key)
     return undefined
   }
@@ -219,12 +220,14 @@ export class Flights<T> {
   /** Forgets the oldest flights whose requests have ended. Otherwise, they would use more and more memory. */
   #dropSilent(): void {
     if (!WORK_ENDS_WITH_REQUEST) return
-    for (const [key, { sign }] of this.#current) {
-      if (!sign?.isSilent) break
+    const isOver = ({ sign, deadline }: Flight): boolean =>
+      sign?.hasEnded === true || (sign?.isSilent === true && deadline.remainingMs() === 0)
+    for (const [key, flight] of this.#current) {
+      if (!isOver(flight)) break
       this.#current.delete(key)
     }
     for (const flight of this.#pending) {
-      if (!flight.sign?.isSilent) break
+      if (!isOver(flight)) break
       this.#pending.delete(flight)
     }
   }

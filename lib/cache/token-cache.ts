@@ -225,8 +225,10 @@ export class TokenCache implements FleetListener {
   }
 
   #refresh(key: string, request: TokenRequest, { waitUntil }: TokenCall): void {
-    // The mark of a refresh in flight may have ended.
-    if (this.#flights.get(key)) return
+    // The mark of a refresh in flight may have ended, and a hit has no time to find out whether its request has too.
+    const running = this.#flights.get(key)
+    if (running?.sign?.isSilent) this.#flights.forget(key)
+    else if (running) return
     this.#events.emit({ type: 'refresh' })
     // An event listener may have closed the client, or started a flight.
     if (this.#closed || this.#flights.get(key)) return

@@ -19,9 +19,14 @@ export class LifeSign {
     this.#show()
   }
 
-  /** Whether its request has probably ended. */
+  /** Whether its request has probably ended; or this process has been too busy for timers. */
   get isSilent(): boolean {
     return this.#silentInMs() <= 0
+  }
+
+  /** Whether a follower has found that its request has ended. */
+  get hasEnded(): boolean {
+    return this.#seenAt === -Infinity
   }
 
   /** Stops the timer, because the work is done. */
