@@ -4,5 +4,5 @@
  */
 export const WORK_ENDS_WITH_REQUEST = false as boolean
 
-/** After this time without a sign of life, work counts as ended. */
-export const MAX_SILENCE_MS = Infinity
+/** After this time without a sign of life, work counts as ended: on Node, longer than any process lives. */
+export const MAX_SILENCE_MS = 1e15
