@@ -8,6 +8,7 @@ import { LazyAbort } from './core/lazy-abort.js'
 import { onAbort } from './core/on-abort.js'
 import { PEEK } from './core/peek.js'
 import { ProcessHold } from './core/process-hold.js'
+import { WORK_ENDS_WITH_REQUEST } from './core/request-context.js'
 import { Tracing, type VKitTraceOutcome } from './core/tracing.js'
 import { copyError } from './core/vkit-error.js'
 import type { CircuitState } from './gateway/circuit-breaker.js'
@@ -348,9 +349,13 @@ export class VKitClient implements TokenSource {
       throw atCaller(error, 'close')
     }
     this.#drain?.end()
-    this.#closing.abort(new VKitClosedError())
-    this.#cache.close()
-    this.#transport.close()
+    try {
+      this.#closing.abort(new VKitClosedError())
+    } finally {
+      // Older versions of workerd refuse to abort what another request uses.
+      this.#cache.close()
+      this.#transport.close()
+    }
     // Before the caller closes the connection to the store.
     await this.#sharedStore?.close()
   }
@@ -373,7 +378,8 @@ export class VKitClient implements TokenSource {
 
   /** Resolves when nothing is pending. Callers come first, because they start flights, and flights start writes. */
   async #whenIdle(): Promise<void> {
-    await this.#hold.idle()
+    // A request that has ended never ends its hold.
+    if (!WORK_ENDS_WITH_REQUEST) await this.#hold.idle()
     await this.#cache.idle()
     await this.#sharedStore?.flush()
   }

@@ -42,7 +42,7 @@ const noNewNameInCjs = {
 }
 
 /**
- * The code of got, and that for the edge, which users bundle again. Names stay, so stack traces are readable. There is no
+ * The code of got and jose, and that for the edge, which users bundle again. Names stay, so stack traces are readable. There is no
  * limit for lines: esbuild would break strings too.
  */
 const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'none' }
@@ -50,7 +50,7 @@ const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'no
 const compact = {
   name: 'compact',
   renderChunk(code, { fileName }) {
-    if (/^edge\/|\/got\.c?js$/.test(fileName)) return transform(code, COMPACT)
+    if (/^edge\/|\/(got|jwe)\.c?js$/.test(fileName)) return transform(code, COMPACT)
     // It has many comments.
     return fileName.startsWith('cli/') ? transform(code) : null
   },

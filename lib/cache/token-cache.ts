@@ -377,8 +377,18 @@ export class TokenCache implements FleetListener {
     // A short deadline of the first caller must not end the wait of callers that join.
     const deadlineMs = Math.max(this.#options.deadlineMs, options.deadlineMs)
     const flight = this.#flights.start(key, { ...options, deadlineMs }, it => this.#load(key, it, minValidityMs))
-    if (waitUntil) callListener(() => waitUntil(settled(flight)))
+    if (waitUntil) callListener(() => waitUntil(this.#whenSettled(flight)))
     return flight
+  }
+
+  /** Waits for a flight and its change of the store, longer than a call would wait for a slow store. Never rejects. */
+  async #whenSettled(flight: SharedFlight<MintedToken>): Promise<void> {
+    await flight.outcome
+    const change = await flight.storeChange
+    if (!change) return
+    const deadline = new Deadline(this.#clock, this.#options.deadlineMs, () => new Error('The store did not end.'))
+    await untilAborted(change.settled, deadline).catch(() => undefined)
+    deadline.clear()
   }
 
   async #load(key: string, flight: Flight, minValidityMs: number | undefined): Promise<MintedToken> {
@@ -488,11 +498,4 @@ export class TokenCache implements FleetListener {
     }
     return token
   }
-}
-
-/** Waits for a flight and its change of the store, also if the store is slower than a call would wait. Never rejects. */
-async function settled(flight: SharedFlight<MintedToken>): Promise<void> {
-  await flight.outcome
-  const change = await flight.storeChange
-  await change?.settled.catch(() => undefined)
 }

@@ -76,6 +76,7 @@ export class FetchExchange {
     for (;;) {
       const { done = true, value } = (await this.#reader?.read()) ?? {}
       if (done || !value) return concat(chunks, length)
+      if (!Number.isInteger(value.length)) throw new TypeError('The body does not consist of bytes.')
       length += value.length
       if (length > MAX_BODY_BYTES) return undefined
       chunks.push(value)

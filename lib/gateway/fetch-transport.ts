@@ -84,6 +84,16 @@ function acceptsCacheMode(url: URL): boolean {
     new Request(url.href, ownProperties<object>({ cache: 'no-store' }))
     return true
   } catch {
+    return !canMakeRequest(url)
+  }
+}
+
+/** Otherwise, the failure says nothing about the option. */
+function canMakeRequest(url: URL): boolean {
+  try {
+    new Request(url.href)
+    return true
+  } catch {
     return false
   }
 }

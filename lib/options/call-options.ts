@@ -247,6 +247,7 @@ function checkIdentity(identity: unknown): string {
 
 function isTooLong(text: string): boolean {
   // A UTF-16 unit takes at most three bytes.
+  if (text.length > MAX_IDENTITY_BYTES) return true
   return text.length > MAX_IDENTITY_BYTES / 3 && utf8BytesOf(text).length > MAX_IDENTITY_BYTES
 }
 

@@ -131,8 +131,8 @@ export class EncryptedStore implements SharedStore {
     const key = requestKey(request)
     const { now, serverNowMs = now.wall } = this.#serverTime.read()
     this.#tombstones.addUntil(key, serverNowMs)
-    const removed = await this.#records.remove(request, { onlyCovered: false })
-    await removed.accepted
+    const removed = this.#records.remove(request, { onlyCovered: false })
+    await this.#whilePending(removed.then(({ accepted }) => accepted))
     return removed
   }
 

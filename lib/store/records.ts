@@ -160,13 +160,12 @@ export class Records {
 
   async #change(request: TokenRequest, change: Change): Promise<PassedChange> {
     let first: StoreOutcome | undefined
-    await this.#order.run(requestKey(request), async () => {
+    const { settled } = await this.#order.run(requestKey(request), async () => {
       const outcome = await change()
       first ??= outcome
       return outcome
     })
-    const { value, settled = Promise.resolve() } = first ?? {}
-    return { accepted: Promise.resolve(value).then(result => result !== UNAVAILABLE), settled }
+    return { accepted: Promise.resolve(first?.value).then(result => result !== UNAVAILABLE), settled }
   }
 
   async #set(request: TokenRequest, recorded: RecordedToken): Promise<StoreOutcome | undefined> {

@@ -1,10 +1,11 @@
 import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
+import type { StoreChange } from './shared-store.js'
 
 /** The maximum number of keys with changes that may have ended with their request. */
 const MAX_KEYS = 1_000
 
 /** Passes a change to a store. The result settles when the store is done with it, which may be never. */
-export type Write = () => Promise<{ readonly settled: Promise<unknown> } | undefined>
+export type Write = () => Promise<StoreChange | undefined>
 
 /**
  * Makes the last change of a key win, even if an earlier one ends later.
@@ -14,21 +15,23 @@ export type Write = () => Promise<{ readonly settled: Promise<unknown> } | undef
 export class WriteOrder {
   readonly #queues = new Map<string, { latest: Write; running: number }>()
 
-  /** Resolves when `write` has been passed to the store. */
-  async run(key: string, write: Write): Promise<void> {
+  /** Resolves when `write` has been passed to the store. `settled` includes that it is repeated. */
+  async run(key: string, write: Write): Promise<StoreChange> {
     const queue = this.#queues.get(key) ?? { latest: write, running: 0 }
     this.#queues.set(key, queue)
     if (WORK_ENDS_WITH_REQUEST) this.#forgetOldest()
     queue.latest = write
     queue.running++
     const outcome = await write().catch(() => undefined)
-    const end = (): void => {
+    const end = async (): Promise<void> => {
       queue.running--
-      if (queue.latest !== write) void this.run(key, queue.latest)
+      const repeated = queue.latest === write ? undefined : this.run(key, queue.latest)
       if (queue.running === 0 && this.#queues.get(key) === queue) this.#queues.delete(key)
+      await (
+        await repeated
+      )?.settled
     }
-    if (outcome) void outcome.settled.then(end, end)
-    else end()
+    return { settled: outcome ? outcome.settled.then(end, end) : end() }
   }
 
   #forgetOldest(): void {

@@ -179,14 +179,21 @@ describe('the fetch that is called', () => {
     const { calls, fetch } = recordingFetch()
     const { exchange } = setUpFetch(fetch)
     const inits: unknown[] = []
-    replaceGlobal('Request', function (_: string, init: unknown) {
-      inits.push({ ...(init as object) })
-      throw new TypeError("The 'cache' field on 'RequestInitializerDict' is not implemented.")
+    replaceGlobal('Request', function (_: string, init?: object) {
+      inits.push(init && { ...init })
+      if (init) throw new TypeError("The 'cache' field on 'RequestInitializerDict' is not implemented.")
     })
     await exchange()
     await exchange()
-    expect(inits).toEqual([{ cache: 'no-store' }])
+    expect(inits).toEqual([{ cache: 'no-store' }, undefined])
     expect(calls.map(([, init]) => 'cache' in init)).toEqual([false, false])
+  })
+
+  it('gets the cache mode in a runtime without Request, where it cannot be checked', async () => {
+    const { calls, fetch } = recordingFetch()
+    replaceGlobal('Request', undefined)
+    await setUpFetch(fetch).exchange()
+    expect(calls[0]?.[1].cache).toBe('no-store')
   })
 
   it.each([

@@ -186,6 +186,17 @@ describe('callers with different minValidityMs', () => {
   })
 })
 
+describe('a removal', () => {
+  it('has been passed to the store when flush resolves', async () => {
+    const removed: string[] = []
+    const { clock, sharedStore, source } = setUp({ get: never, set: never, delete: key => void removed.push(key) })
+    await source.read(new Deadline(clock, 1, () => new Error()))
+    void sharedStore.remove(request)
+    await sharedStore.flush()
+    expect(removed).toHaveLength(1)
+  })
+})
+
 describe('a write', () => {
   it.each([0, -1, NaN, Infinity, 0.4, 1e300])('is skipped for a lifetime of %d ms', async ms => {
     const store = new RecordingStore(new Map())

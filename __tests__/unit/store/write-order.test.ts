@@ -42,6 +42,19 @@ describe('WriteOrder', () => {
     expect(store.changes).toBe(3)
   })
 
+  it('has settled when the repeated removal has', async () => {
+    const [order, store] = [new WriteOrder(), new LateStore()]
+    let isSettled = false
+    const { settled } = await order.run('key', store.change('old'))
+    void settled.then(() => (isSettled = true))
+    await order.run('key', store.change(undefined))
+    await store.apply(1)
+    await store.apply(0)
+    expect(isSettled).toBe(false)
+    await store.apply(2)
+    expect(isSettled).toBe(true)
+  })
+
   it('does not repeat changes that were applied in order', async () => {
     const [order, store] = [new WriteOrder(), new LateStore()]
     await order.run('key', store.change('old'))
