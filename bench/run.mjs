@@ -1,4 +1,4 @@
-// npm run bench [-- hit mint herd import memory server] [--quick] [--save]
+// npm run bench [-- hit mint herd import memory server edge] [--quick] [--save]
 //
 // --quick  run fewer rounds: to test that a suite works, not to measure
 // --save   store the numbers in results.json, and write docs/benchmarks.md and its plot from them

@@ -4,6 +4,7 @@ import * as herd from '../suites/herd.mjs'
 import * as imports from '../suites/import.mjs'
 import * as memory from '../suites/memory.mjs'
 import * as server from '../suites/server.mjs'
+import * as edge from '../suites/edge.mjs'
 
 /** All suites, in the order of runs and reports. */
-export const SUITES = { hit, mint, herd, import: imports, memory, server }
+export const SUITES = { hit, mint, herd, import: imports, memory, server, edge }
