@@ -103,8 +103,8 @@ export interface GetSessionTokenOptions {
   /**
    * Receives the work that may go on after this call, for platforms that stop a process after its response:
    * `work => ctx.waitUntil(work)`. It is a refresh in the background, or a mint that this call starts and others can join,
-   * each with its write to the shared store. The promise never rejects. Errors that the function throws are ignored. Default: nothing
-   * waits for this work.
+   * each with its write to the shared store. The promise never rejects. Errors that the function throws are ignored.
+   * Default: nothing waits for this work.
    */
   readonly waitUntil?: ((work: Promise<unknown>) => void) | undefined
 }

@@ -115,6 +115,17 @@ describe('waitUntil', () => {
     expect(states()).toEqual(['done'])
   })
 
+  it('waits for a store that never ends only for the deadline of the client', async () => {
+    const { sharedStore } = holdStore()
+    const h = new CacheHarness({ sharedStore })
+    const { waitUntil, states } = collectWork()
+    await h.get('user', { waitUntil })
+    await h.settle()
+    expect(states()).toEqual(['pending'])
+    await h.clock.advance(60_000)
+    expect(states()).toEqual(['done'])
+  })
+
   it('waits for the removal of a token that the gateway has revoked', async () => {
     const { sharedStore, end } = holdStore()
     const h = new CacheHarness({ sharedStore })

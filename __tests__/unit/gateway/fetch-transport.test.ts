@@ -189,6 +189,14 @@ describe('the fetch that is called', () => {
     expect(calls.map(([, init]) => 'cache' in init)).toEqual([false, false])
   })
 
+  it('cannot pass the limit of 64 KiB with chunks that have no length', async () => {
+    const read = jest.fn(async () => ({ done: false, value: new ArrayBuffer(1024) }))
+    const body = { getReader: () => ({ read, cancel: async () => undefined }) }
+    const { exchange } = setUpFetch(async () => ({ status: 200, headers: new Headers(), body }))
+    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_CONNECTION' })
+    expect(read).toHaveBeenCalledTimes(1)
+  })
+
   it('gets the cache mode in a runtime without Request, where it cannot be checked', async () => {
     const { calls, fetch } = recordingFetch()
     replaceGlobal('Request', undefined)
