@@ -17,6 +17,8 @@ const MAX_FAILING_KEYS = 1_000
 /** An attempt that its caller ends counts as a failure only after this time, and after this many median durations. */
 const MIN_CUT_OFF_MS = 1_000
 const MIN_CUT_OFF_MEDIANS = 4
+/** This share of the connections is not for batches, so that a caller never waits for one of their mints. */
+const RESERVED_SHARE = 0.1
 
 export interface AdmissionOptions {
   /** The timeout of one attempt. */
@@ -41,7 +43,7 @@ export class Admission {
   readonly #options: AdmissionOptions
   readonly #circuit: CircuitBreaker
   readonly #limit: ConcurrencyLimit
-  readonly #queue = new MintQueue()
+  readonly #queue = new MintQueue(() => this.#admitWaiting())
   readonly #latency = new RecentLatency()
   readonly #failures: FailureMemory
   /** Counts attempts that received neither a token nor a refusal, for any reason. */
@@ -50,6 +52,8 @@ export class Admission {
   #succeededAt = -Infinity
   readonly #onCircuitOpen = new Set<() => void>()
   #inFlight = 0
+  #bulkInFlight = 0
+  #responses = 0
 
   constructor(options: AdmissionOptions) {
     this.#options = options
@@ -80,6 +84,15 @@ export class Admission {
     return () => this.#onCircuitOpen.delete(callback)
   }
 
+  get concurrencyLimit(): number {
+    return this.#limit.value
+  }
+
+  /** How often the gateway has minted or refused a token. */
+  get responses(): number {
+    return this.#responses
+  }
+
   /** The median duration of recent successful attempts; undefined until the first one. */
   get medianMs(): number | undefined {
     return this.#latency.medianMs
@@ -103,7 +116,7 @@ export class Admission {
     const refusal = this.#circuit.refusalOf(request.key)
     if (refusal) throw refusal
     // While the circuit is open, no attempt waits, because the few probes need no slot.
-    const mustWait = !this.#circuit.isOpen && (this.#inFlight >= this.#limit.value || this.#queue.size > 0)
+    const mustWait = !this.#circuit.isOpen && (!this.#hasRoom(request) || this.#queue.hasBefore(request))
     return mustWait ? this.#queue.wait(request) : this.#begin(request)
   }
 
@@ -115,6 +128,7 @@ export class Admission {
   /** Records what the outcome of an attempt shows about the gateway, and frees its slot for the next attempt. */
   end(attempt: AdmittedAttempt, outcome: AttemptOutcome): void {
     this.#inFlight--
+    if (attempt.isBulk) this.#bulkInFlight--
     this.#recordOutcome(attempt, outcome)
     this.#limit.record(this.#toEnded(attempt, outcome))
     this.#admitWaiting()
@@ -131,15 +145,27 @@ export class Admission {
     this.#failures.forgetUnauthenticated()
   }
 
-  #begin({ key }: AttemptRequest): AdmittedAttempt {
+  /** Whether there is a slot. The attempts of batches take none from a caller, as long as there are connections. */
+  #hasRoom({ priority }: AttemptRequest): boolean {
+    const limit = this.#limit.value
+    if (limit === Infinity) return true
+    const connections = this.#options.maxConnections()
+    if (priority.level !== 'bulk') return this.#inFlight < connections && this.#inFlight - this.#bulkInFlight < limit
+    const unreserved = Math.max(1, connections - Math.ceil(connections * RESERVED_SHARE))
+    return this.#inFlight < Math.min(limit, unreserved)
+  }
+
+  #begin({ key, priority }: AttemptRequest): AdmittedAttempt {
+    const isBulk = priority.level === 'bulk'
     this.#inFlight++
-    return { key, sentAt: this.#options.clock.monotonic(), isProbe: this.#circuit.admit(key) }
+    if (isBulk) this.#bulkInFlight++
+    return { key, isBulk, sentAt: this.#options.clock.monotonic(), isProbe: this.#circuit.admit(key) }
   }
 
   #admitWaiting(): void {
-    while (this.#inFlight < this.#limit.value) {
+    for (;;) {
       const waiting = this.#queue.peek()
-      if (!waiting) return
+      if (!waiting || !this.#hasRoom(waiting.request)) return
       const refusal = this.#overloadRefusal(waiting.request)
       if (refusal) waiting.refuse(refusal)
       else waiting.admit(this.#begin(waiting.request))
@@ -183,6 +209,7 @@ export class Admission {
   }
 
   #recordResponse(): void {
+    this.#responses++
     this.#succeededAt = this.#options.clock.monotonic()
     this.#circuit.recordSuccess()
     this.#troubleStreak.recordSuccess(this.#succeededAt)

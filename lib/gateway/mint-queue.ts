@@ -17,6 +17,8 @@ export interface AdmittedAttempt {
   readonly key: string
   readonly sentAt: number
   readonly isProbe: boolean
+  /** Whether it was admitted as one of a batch. */
+  readonly isBulk: boolean
 }
 
 /** An attempt in the queue; either method removes it. */
@@ -29,10 +31,24 @@ export interface WaitingAttempt {
 /** Attempts that wait for a slot: more urgent ones first, then those that return, then first come, first served. */
 export class MintQueue {
   readonly #levels = { call: makeLevel(), refresh: makeLevel(), bulk: makeLevel() }
+  readonly #onRaise: () => void
+
+  /** `onRaise` is called when an attempt that waits has become more urgent. */
+  constructor(onRaise: () => void) {
+    this.#onRaise = onRaise
+  }
 
   get size(): number {
     const { call, refresh, bulk } = this.#levels
     return sizeOf(call) + sizeOf(refresh) + sizeOf(bulk)
+  }
+
+  /** Whether attempts wait that are at least as urgent. */
+  hasBefore({ priority }: AttemptRequest): boolean {
+    const { call, refresh, bulk } = this.#levels
+    if (sizeOf(call) > 0) return true
+    if (priority.level === 'call') return false
+    return sizeOf(refresh) > 0 || (priority.level === 'bulk' && sizeOf(bulk) > 0)
   }
 
   /** Resolves when the attempt is admitted. Rejects with its refusal, or with `deadline.reason`. */
@@ -62,6 +78,7 @@ export class MintQueue {
       const stopListening = priority.onRaise(() => {
         level.delete(waiting)
         level = placeOf(priority.level).add(waiting)
+        this.#onRaise()
       })
       const stopWatching = deadline.onAbort(() => {
         leave()

@@ -47,6 +47,8 @@ export interface RetryPolicy {
 export interface RetryLimits {
   /** Returns the number of attempts after the first. Called after each failure, because it may rise. */
   readonly maxRetries: () => number
+  /** Whether a 429 may be retried; true if missing. */
+  readonly retriesRateLimited?: () => boolean
   readonly deadline: Deadline
 }
 
@@ -118,10 +120,11 @@ interface PlannedRetry extends ResponseDetails {
 function planRetry(
   { error, attemptNumber: attempt }: RetryContext,
   { budget, mayRetry, random }: RetryPolicy,
-  { maxRetries, deadline }: RetryLimits,
+  { maxRetries, retriesRateLimited, deadline }: RetryLimits,
 ): PlannedRetry | undefined {
   if (!(error instanceof VKitError) || !error.retryable || error.refusedBy !== undefined) return undefined
   if (deadline.aborted || attempt > maxRetries() || !mayRetry()) return undefined
+  if (error.code === 'VKIT_RATE_LIMITED' && retriesRateLimited?.() === false) return undefined
   const delayMs = delayBeforeRetry(error, attempt, random)
   if (delayMs >= deadline.remainingMs() || !budget.spend()) return undefined
   return { attempt, delayMs, code: error.code, ...responseDetails(error) }

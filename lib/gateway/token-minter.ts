@@ -104,6 +104,15 @@ export class TokenMinter {
     return this.#admission.stats
   }
 
+  get concurrencyLimit(): number {
+    return this.#admission.concurrencyLimit
+  }
+
+  /** How often the gateway has minted or refused a token. */
+  get responses(): number {
+    return this.#admission.responses
+  }
+
   /** The median duration of recent successful attempts; undefined until the first one. */
   get medianMs(): number | undefined {
     return this.#admission.medianMs
@@ -178,7 +187,9 @@ export class TokenMinter {
     const { clock, events } = this.#options
     const started = clock.monotonic()
     const maxRetries = (): number => mint.limits.maxRetries + mint.extraRetries
-    const limits = { maxRetries, deadline: mint.deadline }
+    // A batch finds the rate of the gateway, and its retries must not exceed it.
+    const retriesRateLimited = (): boolean => mint.priority.level !== 'bulk'
+    const limits = { maxRetries, retriesRateLimited, deadline: mint.deadline }
     return retry(() => this.#attempt(mint), this.#retryPolicy, limits).then(({ minted, response }) => {
       const details = { attempts: mint.attempts, ...responseDetails(response), status: response.status }
       mint.addToTrace?.(details)

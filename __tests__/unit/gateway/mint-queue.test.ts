@@ -8,7 +8,7 @@ import { failureOf, reasonOf } from '../../support/failure.js'
 
 function setUp() {
   const clock = new FakeClock()
-  const queue = new MintQueue()
+  const queue = new MintQueue(() => undefined)
   const order: string[] = []
   /** Puts an attempt into the queue. Its key is added to `order` when it is admitted. */
   const wait = (key: string, level: PriorityLevel = 'call', ms = 15_000, isReturning = false) => {
@@ -23,7 +23,7 @@ function setUp() {
   }
   const admitAll = async (): Promise<string[]> => {
     for (let next = queue.peek(); next; next = queue.peek()) {
-      next.admit({ key: next.request.key, sentAt: 0, isProbe: false })
+      next.admit({ key: next.request.key, sentAt: 0, isProbe: false, isBulk: false })
     }
     await clock.advance(0)
     return order
@@ -82,7 +82,7 @@ describe('the queue', () => {
   it('resolves with the admitted attempt', async () => {
     const { queue, wait } = setUp()
     const { admitted } = wait('a')
-    const attempt = { key: 'a', sentAt: 5, isProbe: true }
+    const attempt = { key: 'a', sentAt: 5, isProbe: true, isBulk: false }
     queue.peek()?.admit(attempt)
     expect(await admitted).toBe(attempt)
   })
