@@ -17,6 +17,7 @@ import { TokenMinter } from './gateway/token-minter.js'
 import type { ClientTransport } from './gateway/transport.js'
 import { WarmUp } from './gateway/warm-up.js'
 import {
+  bulkCall,
   copyScopes,
   resolveBatch,
   resolveCall,
@@ -264,18 +265,15 @@ export class VKitClient implements TokenSource {
     const { clock, deadlineMs, caching } = this.#options
     const cache = caching ? this.#cache : this.#makeCache()
     const leave = onAbort(this.#closing.signal, () => cache.close())
+    const requestOf = (identity: string): TokenRequest => ({ ...resolveRequest(identity, undefined), scopes })
+    const call = bulkCall(deadlineMs)
     const batch = new TokenBatch({
       ...plan,
-      getToken: async (identity, cancel) => {
-        const request = { ...resolveRequest(identity, undefined), scopes }
-        return cache.get(request, {
-          mode: 'default',
-          deadlineMs,
-          signal: cancel,
-          isBulk: true,
-          ...{ minValidityMs: undefined, limits: undefined, onJoin: undefined, waitUntil: undefined },
-        })
-      },
+      concurrencyLimit: () => this.#minter.concurrencyLimit,
+      responses: () => this.#minter.responses,
+      findToken: identity => cache.find(requestOf(identity), call),
+      getToken: async (identity, { signal, isReference }) =>
+        cache.fetch(requestOf(identity), { ...call, signal, mode: isReference ? 'no-store' : 'default' }),
       signals: signal ? [signal, this.#closing.signal] : [this.#closing.signal],
       draining: this.#draining.signal,
       clock,

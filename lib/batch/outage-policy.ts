@@ -1,22 +1,36 @@
 import type { Clock } from '../core/clock.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { OutageMode } from '../options/types.js'
+import type { Work } from './work-queue.js'
 
 export interface OutagePolicyOptions {
   readonly onOutage: OutageMode
   readonly maxOutageMs: number
+  /** How often the gateway has minted or refused a token for this client, whoever called. */
+  readonly responses: () => number
   readonly clock: Clock
 }
 
-/** After this many attempts, if others succeed, the failure of an identity counts as its own. */
-const MAX_ATTEMPTS = 5
+/** After this many tries, each followed by a success of another identity, the failure of an identity is its own. */
+const MAX_TRIES = 5
+/** After this many failures without a success between them, it may be an outage. */
+const FAILURES_TO_PROBE = 8
+/** If more than this share of identities is told 429, it is a limit for all of them. */
+const MAX_LIMITED_SHARE = 0.1
+/** The weight of the newest outcome in that share. A reference shows more, because it has succeeded before. */
+const SHARE_WEIGHT = 0.05
+const REFERENCE_WEIGHT = 0.5
 
 /** Decides what a run does while nothing succeeds: wait, probe, or treat each failure as final. */
 export class OutagePolicy {
   readonly #options: OutagePolicyOptions
   /** Since when mints have failed with retryable errors, without a success. */
-  #failingSince: number | undefined
-  #successes = 0
+  #failingSince = Infinity
+  /** How often the gateway had responded at the last failure. */
+  #responsesBefore = -1
+  /** How many have failed since then, without those that were told 429. */
+  #failures = 0
+  #limitedShare = 0
   #mayWait: boolean
   /** Until when the client refuses every mint. */
   #resumeAt = -Infinity
@@ -26,14 +40,10 @@ export class OutagePolicy {
     this.#mayWait = options.onOutage === 'wait'
   }
 
-  get successes(): number {
-    return this.#successes
-  }
-
-  recordSuccess(): void {
-    this.#successes++
-    this.#failingSince = undefined
-    this.#resumeAt = -Infinity
+  /** Records the outcome of the first mint of an identity, or of one that succeeded before. */
+  recordFirst(isLimited: boolean, isReference: boolean): void {
+    const weight = isReference ? REFERENCE_WEIGHT : SHARE_WEIGHT
+    this.#limitedShare += weight * ((isLimited ? 1 : 0) - this.#limitedShare)
   }
 
   /**
@@ -41,9 +51,15 @@ export class OutagePolicy {
    *
    * Only a refusal by the circuit or by overload pauses the run; others affect one identity.
    */
-  recordFailure({ refusedBy, retryAfterMs = 0 }: VKitError): void {
+  recordFailure({ code, refusedBy, retryAfterMs = 0 }: VKitError): void {
     const now = this.#options.clock.monotonic()
-    this.#failingSince ??= now
+    if (!this.#isFailing) {
+      this.#failingSince = now
+      this.#failures = 0
+      this.#resumeAt = -Infinity
+    }
+    this.#responsesBefore = this.#options.responses()
+    if (code !== 'VKIT_RATE_LIMITED') this.#failures++
     if (refusedBy !== 'circuit' && refusedBy !== 'overload') return
     this.#resumeAt = Math.max(this.#resumeAt, now + retryAfterMs)
   }
@@ -58,40 +74,44 @@ export class OutagePolicy {
     this.#mayWait = false
   }
 
+  /** Whether nothing has succeeded since the last failure. */
+  get #isFailing(): boolean {
+    return this.#options.responses() === this.#responsesBefore
+  }
+
   /** Whether only one identity at a time is tried, as a probe for the end of an outage. */
   get isProbing(): boolean {
-    return this.#failingSince !== undefined && this.canWait
+    return this.#isFailing && this.#failures >= FAILURES_TO_PROBE && this.canWait
   }
 
   /** Whether the run may wait for the end of an outage, and the outage is not longer than `maxOutageMs`. */
   get canWait(): boolean {
     const { clock, maxOutageMs } = this.#options
     if (!this.#mayWait) return false
-    const now = clock.monotonic()
-    return Math.max(now, this.#resumeAt) - (this.#failingSince ?? now) <= maxOutageMs
+    return !this.#isFailing || Math.max(clock.monotonic(), this.#resumeAt) - this.#failingSince <= maxOutageMs
   }
 
   /** Returns how long the run should not start any mint. */
   pauseMs(): number {
-    if (!this.canWait) return 0
+    if (!this.#isFailing || !this.canWait) return 0
     return Math.max(0, this.#resumeAt - this.#options.clock.monotonic())
   }
 
-  /** Whether the next attempt for an identity would come more than `maxOutageMs` after its first failure. */
-  isTooLong({
-    notBefore,
-    failedSince,
-  }: {
-    readonly notBefore: number
-    readonly failedSince: number | undefined
-  }): boolean {
-    const { clock, maxOutageMs } = this.#options
-    const now = clock.monotonic()
-    return Math.max(now, notBefore) - (failedSince ?? now) > maxOutageMs
+  /** Whether the next mint of an identity would come more than `maxOutageMs` after its first failure. */
+  isTooLong({ notBefore, failedSince }: Pick<Work, 'notBefore' | 'failedSince'>): boolean {
+    const now = this.#options.clock.monotonic()
+    return Math.max(now, notBefore) - (failedSince ?? now) > this.#options.maxOutageMs
   }
 
-  /** Whether an identity failed so often while others succeeded that the failure is its own. */
-  isOwnFault({ attempts, successesBefore }: { readonly attempts: number; readonly successesBefore: number }): boolean {
-    return attempts >= MAX_ATTEMPTS && this.#successes > successesBefore
+  /** Whether a 429 is a limit for all identities, and none of them is to blame. */
+  get isLimitOfAll(): boolean {
+    return this.#limitedShare > MAX_LIMITED_SHARE
+  }
+
+  /** Counts a failure after which another identity has succeeded. Returns whether the identity is to blame. */
+  isOwnFault(work: Work): boolean {
+    const isOfAll = work.error?.code === 'VKIT_RATE_LIMITED' && this.isLimitOfAll
+    if (work.isCounted && !isOfAll) work.tries++
+    return work.tries >= MAX_TRIES
   }
 }

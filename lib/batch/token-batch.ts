@@ -1,3 +1,4 @@
+import { VKitRateLimitError } from '../core/errors.js'
 import { onAbort } from '../core/on-abort.js'
 import type { ProcessHold } from '../core/process-hold.js'
 import { VKitError } from '../core/vkit-error.js'
@@ -5,12 +6,20 @@ import { isForeignPage } from '../gateway/response-errors.js'
 import type { SessionTokenResult } from '../options/types.js'
 import type { SessionToken } from '../token/session-token.js'
 import { IdentitySource } from './identity-source.js'
-import { OutagePolicy, type OutagePolicyOptions } from './outage-policy.js'
+import { MintPace } from './mint-pace.js'
+import { WorkPlan, type WorkPlanOptions } from './work-plan.js'
+import { newWork, type Work } from './work-queue.js'
 
-export interface TokenBatchOptions extends OutagePolicyOptions {
-  readonly concurrency: number
-  /** Rejects with a `VKitError`, also if the identity is invalid. */
-  readonly getToken: (identity: string, signal: AbortSignal) => Promise<SessionToken>
+export interface TokenBatchOptions extends WorkPlanOptions {
+  /** How many mints the client has in flight at most, at this time. */
+  readonly concurrencyLimit: () => number
+  /** Returns a token that needs no mint. @throws VKitArgumentError if the identity is invalid */
+  readonly findToken: (identity: string) => SessionToken | undefined
+  /** Rejects with a `VKitError`, also if the identity is invalid. `isReference`: mints, and leaves the cache as it is. */
+  readonly getToken: (
+    identity: string,
+    options: { readonly signal: AbortSignal; readonly isReference: boolean },
+  ) => Promise<SessionToken>
   /** Each signal ends the run with its reason. */
   readonly signals: readonly AbortSignal[]
   /** If it aborts, the run yields the results of the identities in flight, and then rejects with its reason. */
@@ -26,20 +35,10 @@ export interface TokenBatchOptions extends OutagePolicyOptions {
 const MAX_WAIT_MS = 100
 /** These failures affect every identity. */
 const ENDS_RUN = new Set<string>(['VKIT_CONFIG', 'VKIT_CLOSED'])
-
-/** An identity without a result. */
-interface Work {
-  readonly identity: string
-  attempts: number
-  /** The monotonic time until which another attempt would be refused. */
-  notBefore: number
-  /** When it first failed. */
-  failedSince: number | undefined
-  /** How many other identities had succeeded when it first failed. */
-  successesBefore: number
-  /** Its last error. */
-  error?: VKitError
-}
+/** So much more than the client's concurrency limit is in flight, because the limit grows only while mints wait. */
+const FILL_FACTOR = 1.25
+/** For a client without a concurrency limit, as at the edge. */
+const UNLIMITED_CONCURRENCY = 16
 
 /** A result, and the monotonic time since which it waits for the consumer. */
 interface Ready {
@@ -56,13 +55,14 @@ interface Ready {
  */
 export class TokenBatch {
   readonly #options: TokenBatchOptions
-  readonly #outage: OutagePolicy
+  readonly #pace: MintPace
   readonly #ready: Ready[] = []
-  /** New identities without room come first, then those to retry. */
-  readonly #queue: Work[] = []
   readonly #cancel = new AbortController()
   #inFlight = 0
   #source!: IdentitySource
+  #plan!: WorkPlan
+  /** The next identity, which waits for its time. */
+  #next: Work | undefined
   #fatal: { readonly reason: unknown } | undefined
   /** Whether a drain dropped identities that were read and not started. */
   #isCutShort = false
@@ -75,7 +75,7 @@ export class TokenBatch {
 
   constructor(options: TokenBatchOptions) {
     this.#options = options
-    this.#outage = new OutagePolicy(options)
+    this.#pace = new MintPace(options.clock)
   }
 
   async *run(
@@ -86,15 +86,16 @@ export class TokenBatch {
     const leave = signals.map(signal => onAbort(signal, () => this.#end(signal.reason)))
     leave.push(onAbort(draining, () => this.#drain()))
     this.#source = new IdentitySource(identities, {
-      onIdentity: identity => this.#queue.unshift(newWork(identity)),
+      onIdentity: identity => this.#plan.add(newWork(identity)),
       onChange: () => this.#wake(),
     })
+    this.#plan = new WorkPlan(this.#options, this.#source)
     try {
       for (;;) {
         this.#fill()
         if (this.#fatal) break
         const ready = this.#ready.shift()
-        if (ready && this.#isStale(ready)) this.#queue.unshift(newWork(ready.result.identity))
+        if (ready && this.#isStale(ready)) this.#plan.add(newWork(ready.result.identity))
         else if (ready) {
           this.#checkDrained()
           yield ready.result
@@ -122,7 +123,7 @@ export class TokenBatch {
   }
 
   #isDone(): boolean {
-    return this.#source.isExhausted && this.#inFlight === 0 && this.#queue.length === 0
+    return this.#source.isExhausted && this.#pending === 0
   }
 
   #nextChange(): Promise<void> {
@@ -138,11 +139,11 @@ export class TokenBatch {
   /** Drops what is not in flight. An identity that waits for a retry gets its last error. */
   #drain(): void {
     const { hold } = this.#options
-    const waiting = this.#queue.splice(0)
+    const waiting = [...(this.#next ? [this.#next] : []), ...this.#plan.drain()]
+    this.#next = undefined
     this.#source.stop()
-    this.#outage.stopWaiting()
     this.#isCutShort = waiting.some(({ error }) => error === undefined)
-    for (const { identity, error } of waiting) if (error) this.#makeReady({ identity, error })
+    this.#reject(waiting)
     // The drain waits for this run even while the consumer is busy and does not.
     hold.begin()
     this.#onDrained = () => {
@@ -155,39 +156,48 @@ export class TokenBatch {
   }
 
   #checkDrained(): void {
-    if (this.#inFlight + this.#ready.length + this.#queue.length === 0) this.#onDrained?.()
+    if (this.#pending + this.#ready.length === 0) this.#onDrained?.()
+  }
+
+  /** How many identities have no result yet. */
+  get #pending(): number {
+    return this.#inFlight + this.#plan.size + (this.#next ? 1 : 0)
   }
 
   #fill(): void {
-    while (!this.#fatal && this.#hasRoom()) {
-      const pauseMs = this.#outage.pauseMs()
-      if (pauseMs > 0) return this.#sleep(pauseMs)
-      // Failed identities come last, because otherwise one bad identity could look like an outage.
-      if (!this.#isQueueFull) this.#source.pull()
-      const work = this.#takeReady()
-      if (work) this.#start(work)
-      else if (this.#source.isPulling || this.#source.isExhausted || this.#isQueueFull) return this.#sleepUntilReady()
+    const max = this.#maxInFlight()
+    while (!this.#fatal && this.#inFlight + this.#ready.length < max) {
+      this.#reject(this.#plan.takeRejected())
+      const work = (this.#next ??= this.#plan.next({ inFlight: this.#inFlight, max }))
+      if (!work) return this.#sleepUntilReady()
+      const found = this.#find(work)
+      const waitMs = found ? 0 : this.#pace.delayMs()
+      if (waitMs > 0) return this.#sleep(waitMs)
+      this.#next = undefined
+      if (found) this.#makeReady({ identity: work.identity, token: found })
+      else this.#start(work)
     }
   }
 
-  get #isQueueFull(): boolean {
-    return this.#queue.length > this.#options.concurrency
+  #find({ identity, isReference }: Work): SessionToken | undefined {
+    try {
+      return isReference ? undefined : this.#options.findToken(identity)
+    } catch {
+      return undefined // `getToken` rejects with the same error.
+    }
   }
 
-  #takeReady(): Work | undefined {
-    const now = this.#options.clock.monotonic()
-    const index = this.#queue.findIndex(({ notBefore }) => notBefore <= now)
-    return index < 0 ? undefined : this.#queue.splice(index, 1)[0]
+  #maxInFlight(): number {
+    const limit = this.#options.concurrencyLimit()
+    return Math.min(
+      this.#options.concurrency,
+      limit < Infinity ? Math.ceil(FILL_FACTOR * limit) : UNLIMITED_CONCURRENCY,
+    )
   }
 
   #sleepUntilReady(): void {
-    const readyAt = Math.min(...this.#queue.map(({ notBefore }) => notBefore))
-    if (readyAt < Infinity) this.#sleep(readyAt - this.#options.clock.monotonic())
-  }
-
-  #hasRoom(): boolean {
-    const max = this.#outage.isProbing ? 1 : this.#options.concurrency
-    return this.#inFlight + this.#ready.length < max
+    const waitMs = Math.max(this.#plan.pauseMs(), this.#plan.readyAt - this.#options.clock.monotonic())
+    if (waitMs > 0 && waitMs < Infinity) this.#sleep(waitMs)
   }
 
   #sleep(ms: number): void {
@@ -203,11 +213,20 @@ export class TokenBatch {
 
   #start(work: Work): void {
     this.#inFlight++
+    const { identity, isReference } = work
+    const paced = this.#pace.start()
     void this.#options
-      .getToken(work.identity, this.#cancel.signal)
+      .getToken(identity, { signal: this.#cancel.signal, isReference })
       .then(
-        token => this.#succeed(work, token),
-        (error: unknown) => this.#fail(work, error),
+        token => {
+          this.#pace.end(paced, 'success')
+          this.#succeed(work, token)
+        },
+        (error: unknown) => {
+          const isLimited = error instanceof VKitRateLimitError && error.attempts > 0 && this.#plan.isLimitOfAll(work)
+          this.#pace.end(paced, isLimited ? 'rate-limited' : 'other')
+          this.#fail(work, error)
+        },
       )
       .finally(() => {
         this.#inFlight--
@@ -216,43 +235,25 @@ export class TokenBatch {
       })
   }
 
-  #succeed({ identity }: Work, token: SessionToken): void {
-    this.#outage.recordSuccess()
-    this.#makeReady({ identity, token })
+  #succeed(work: Work, token: SessionToken): void {
+    const { identity, isReference } = work
+    this.#plan.succeed(work)
+    if (!isReference) this.#makeReady({ identity, token })
   }
 
   #fail(work: Work, error: unknown): void {
     if (this.#cancel.signal.aborted) return
     if (!(error instanceof VKitError) || ENDS_RUN.has(error.code)) return this.#end(error)
-    const { identity } = work
     // A page of a proxy or a firewall is not an outage, and may affect this identity only.
-    const isFinal = !error.retryable || isForeignPage(error)
-    if (isFinal || !this.#outage.mayWait) return this.#makeReady({ identity, error })
-
-    this.#outage.recordFailure(error)
-    if (work.error === undefined) work.successesBefore = this.#outage.successes
-    work.error = error
-    const now = this.#options.clock.monotonic()
-    work.failedSince ??= now
-    // An open circuit says nothing about this identity, but a failure of its last mint does.
-    if (error.attempts > 0 || error.refusedBy === 'key') {
-      // A rate limit says nothing about one identity.
-      if (error.code !== 'VKIT_RATE_LIMITED') work.attempts++
-      work.notBefore = now + (error.retryAfterMs ?? 0)
-    }
-    this.#queue.push(work)
-    this.#rejectExhausted()
+    const isFinal = !error.retryable || isForeignPage(error) || !this.#plan.mayRetry
+    if (!isFinal) return this.#plan.fail(work, error)
+    this.#plan.end(work)
+    if (!work.isReference) this.#makeReady({ identity: work.identity, error })
   }
 
-  /** Yields the errors of identities that are not retried: the failure is their own, or the outage is too long. */
-  #rejectExhausted(): void {
-    const { canWait } = this.#outage
-    for (const work of this.#queue.splice(0)) {
-      const { identity, error } = work
-      const isExhausted = !canWait || this.#outage.isOwnFault(work) || this.#outage.isTooLong(work)
-      if (error && isExhausted) this.#makeReady({ identity, error })
-      else this.#queue.push(work)
-    }
+  /** Yields the last error of each identity that is not retried. */
+  #reject(works: readonly Work[]): void {
+    for (const { identity, error } of works) if (error) this.#makeReady({ identity, error })
   }
 
   async #closeSource(): Promise<void> {
@@ -263,8 +264,4 @@ export class TokenBatch {
       if (!this.#fatal) throw error
     }
   }
-}
-
-function newWork(identity: string): Work {
-  return { identity, attempts: 0, notBefore: 0, failedSince: undefined, successesBefore: 0 }
 }

@@ -366,7 +366,7 @@ export class TokenCache implements FleetListener {
         })
     const { deadlineMs, limits = this.#options } = call
     const options = {
-      ...({ request, deadlineMs, waitMs: deadlineMs, priority: 'call', limits } as const),
+      ...({ request, deadlineMs, waitMs: deadlineMs, limits, priority: call.isBulk ? 'bulk' : 'call' } as const),
       ...{ mustMint: true, isReload: false },
     }
     return this.#deliver(await this.#flights.runUnshared(options, call.signal, mint), call)

@@ -43,6 +43,11 @@ const UNSET = {
   ...{ onJoin: undefined, waitUntil: undefined },
 }
 
+/** The options of a call of a batch. */
+export function bulkCall(deadlineMs: number): TokenCall {
+  return { ...UNSET, mode: 'default', deadlineMs, isBulk: true }
+}
+
 /** @throws VKitArgumentError */
 export function resolveCall(given: unknown, defaults: CallDefaults): ResolvedCall {
   return guardGetters(argument, () => resolveCallOptions(given, defaults))
@@ -143,7 +148,7 @@ function resolveBatchOptions(identities: unknown, given: GetSessionTokensOptions
     throw argument(`identities must be an array, an iterable or an async iterable, not ${describeType(identities)}`)
   }
   const options = readOptions<GetSessionTokensOptions>(given ?? {}, BATCH_KEYS, argument)
-  const { concurrency = 16, signal, onOutage = 'wait' } = options
+  const { concurrency = MAX_CONCURRENCY, signal, onOutage = 'wait' } = options
   if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
     throw argument(`concurrency must be a whole number from 1 to ${MAX_CONCURRENCY}`)
   }

@@ -115,8 +115,8 @@ export type OutageMode = 'wait' | 'fail'
 /** The options of `getSessionTokens`. */
 export interface GetSessionTokensOptions {
   /**
-   * The maximum number of identities in flight, 1 to 1,000. They wait while other calls need the connections of the
-   * client. Default 16.
+   * The maximum number of identities in flight, 1 to 1,000. Default: as many as the gateway can mint at a time, which the
+   * client measures; 16 at the edge.
    */
   readonly concurrency?: number | undefined
   /** The permissions of every token. Default: none. */

@@ -44,3 +44,24 @@ export function shareOf(share: number): (identity: string) => boolean {
     return ((Math.imul(hash, 2654435761) >>> 8) % 1_000) / 1_000 < share
   }
 }
+
+/** Serves so many requests a second, and a reserve of `capacity` more. The others get a 429 at once. */
+export function tokenBucket(
+  perSecond: number,
+  { capacity, retryAfterMs }: { readonly capacity: number; readonly retryAfterMs?: number | undefined },
+): { readonly gateway: SimulatedGateway; readonly refused: () => number } {
+  let [tokens, refilledMs, refused] = [capacity, 0, 0]
+  return {
+    refused: () => refused,
+    gateway: ({ atMs, random }) => {
+      tokens = Math.min(capacity, tokens + ((atMs - refilledMs) * perSecond) / 1_000)
+      refilledMs = atMs
+      if (tokens >= 1) {
+        tokens--
+        return ok(50, random)
+      }
+      refused++
+      return { status: 429, latencyMs: 5, ...(retryAfterMs !== undefined && { retryAfterMs }) }
+    },
+  }
+}

@@ -1,65 +1,80 @@
 import { describe, expect, it } from '@jest/globals'
 import { OutagePolicy, type OutagePolicyOptions } from '../../../lib/batch/outage-policy.js'
+import { newWork, type Work } from '../../../lib/batch/work-queue.js'
 import { VKitRateLimitError, VKitServerError } from '../../../lib/core/errors.js'
-import type { RefusedBy } from '../../../lib/core/vkit-error.js'
+import type { RefusedBy, VKitError } from '../../../lib/core/vkit-error.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 
 const down = (retryAfterMs?: number, refusedBy: RefusedBy = 'circuit'): VKitServerError =>
   new VKitServerError('down', { retryAfterMs, refusedBy })
+const limited = new VKitRateLimitError('later', { attempts: 1, retryAfterMs: 30_000 })
 
-function setUp(options: Partial<OutagePolicyOptions> = {}): { clock: FakeClock; policy: OutagePolicy } {
+function setUp(options: Partial<OutagePolicyOptions> = {}) {
   const clock = new FakeClock()
+  let responses = 0
   const policy = new OutagePolicy({
     onOutage: 'wait',
     maxOutageMs: 60_000,
+    responses: () => responses,
     clock,
     ...options,
   })
-  return { clock, policy }
+  const fail = (times: number, error: VKitError = down()): void => {
+    for (let i = 0; i < times; i++) policy.recordFailure(error)
+  }
+  return { clock, policy, fail, respond: () => responses++ }
 }
 
 describe('a run in an outage', () => {
-  it('probes from the first failure to the next success', () => {
-    const { policy } = setUp()
+  it('probes from the eighth failure without a response to the next response', () => {
+    const { policy, fail, respond } = setUp()
+    fail(7)
     expect(policy.isProbing).toBe(false)
-    policy.recordFailure(down())
+    fail(1)
     expect(policy.isProbing).toBe(true)
-    policy.recordSuccess()
-    expect([policy.isProbing, policy.successes]).toEqual([false, 1])
+    respond()
+    expect(policy.isProbing).toBe(false)
+    fail(7)
+    expect(policy.isProbing).toBe(false)
+  })
+
+  it('does not probe because of rate limits', () => {
+    const { policy, fail } = setUp()
+    fail(100, limited)
+    expect(policy.isProbing).toBe(false)
   })
 
   it('waits for at most maxOutageMs from the first failure', async () => {
-    const { clock, policy } = setUp()
-    policy.recordFailure(down())
+    const { clock, policy, fail } = setUp()
+    fail(1)
     await clock.advance(60_000)
-    policy.recordFailure(down())
-    expect(policy.canWait).toBe(true)
+    fail(10)
+    expect([policy.canWait, policy.isProbing]).toEqual([true, true])
     await clock.advance(1)
     expect([policy.canWait, policy.isProbing]).toEqual([false, false])
   })
 
   it('does not wait for a probe that would come after maxOutageMs', () => {
-    const { policy } = setUp()
-    policy.recordFailure(down(60_001))
+    const { policy, fail } = setUp()
+    fail(1, down(60_001))
     expect(policy.canWait).toBe(false)
-    expect(policy.pauseMs()).toBeLessThanOrEqual(0)
+    expect(policy.pauseMs()).toBe(0)
   })
 
   it('pauses until the circuit admits a probe', async () => {
-    const { clock, policy } = setUp()
-    policy.recordFailure(down(2_000))
-    policy.recordFailure(down(500))
+    const { clock, policy, fail, respond } = setUp()
+    fail(1, down(2_000))
+    fail(1, down(500))
     await clock.advance(500)
     expect(policy.pauseMs()).toBe(1_500)
-    policy.recordSuccess()
-    expect(policy.pauseMs()).toBeLessThanOrEqual(0)
+    respond()
+    expect(policy.pauseMs()).toBe(0)
   })
 
   it("never waits with onOutage: 'fail'", () => {
-    const { policy } = setUp({ onOutage: 'fail' })
-    policy.recordFailure(down(2_000))
-    expect([policy.canWait, policy.isProbing]).toEqual([false, false])
-    expect(policy.pauseMs()).toBeLessThanOrEqual(0)
+    const { policy, fail } = setUp({ onOutage: 'fail' })
+    fail(10, down(2_000))
+    expect([policy.canWait, policy.isProbing, policy.pauseMs()]).toEqual([false, false, 0])
   })
 })
 
@@ -69,24 +84,43 @@ describe('a pause', () => {
     ['follows', 'overload', 2_000],
     ['does not follow', 'key', 0],
   ] as const)('%s a refusal by %s', (_, refusedBy, pauseMs) => {
-    const { policy } = setUp()
-    policy.recordFailure(down(2_000, refusedBy))
+    const { policy, fail } = setUp()
+    fail(1, down(2_000, refusedBy))
     expect(policy.pauseMs()).toBe(pauseMs)
   })
 
   it('does not follow the Retry-After of one identity', () => {
-    const { policy } = setUp()
-    policy.recordFailure(new VKitRateLimitError('later', { attempts: 1, retryAfterMs: 30_000 }))
+    const { policy, fail } = setUp()
+    fail(1, limited)
     expect(policy.pauseMs()).toBe(0)
   })
 })
 
 describe('a failure', () => {
-  it("is the identity's own fault after five attempts if others succeeded meanwhile", () => {
+  const failed = (error: VKitError): Work => Object.assign(newWork('anna'), { error, isCounted: error.attempts > 0 })
+  const isOwnFaultAfter = (tries: number, policy: OutagePolicy, work: Work): boolean => {
+    for (let i = 1; i < tries; i++) policy.isOwnFault(work)
+    return policy.isOwnFault(work)
+  }
+
+  it("is the identity's own fault after five tries", () => {
     const { policy } = setUp()
-    policy.recordSuccess()
-    expect(policy.isOwnFault({ attempts: 5, successesBefore: 0 })).toBe(true)
-    expect(policy.isOwnFault({ attempts: 4, successesBefore: 0 })).toBe(false)
-    expect(policy.isOwnFault({ attempts: 9, successesBefore: 1 })).toBe(false)
+    const work = failed(new VKitServerError('down', { attempts: 3 }))
+    expect(isOwnFaultAfter(4, policy, work)).toBe(false)
+    expect(policy.isOwnFault(work)).toBe(true)
+  })
+
+  it('is not counted if nothing was sent', () => {
+    const { policy } = setUp()
+    expect(isOwnFaultAfter(9, policy, failed(new VKitServerError('down', { attempts: 0 })))).toBe(false)
+  })
+
+  it('with a 429 is not counted while many identities are told 429, until a reference succeeds', () => {
+    const { policy } = setUp()
+    const work = failed(limited)
+    for (let i = 0; i < 3; i++) policy.recordFirst(true, false)
+    expect(isOwnFaultAfter(9, policy, work)).toBe(false)
+    policy.recordFirst(false, true)
+    expect(isOwnFaultAfter(5, policy, work)).toBe(true)
   })
 })

@@ -1,0 +1,99 @@
+import { describe, expect, it } from '@jest/globals'
+import { MintPace } from '../../../lib/batch/mint-pace.js'
+import { FakeClock } from '../../../lib/testing/index.js'
+
+/** Mints for `ms` at a gateway that responds at once. Returns the mints a second and the share told 429. */
+async function run(
+  { pace, clock }: { readonly pace: MintPace; readonly clock: FakeClock },
+  ms: number,
+  accepts: () => boolean,
+): Promise<{ rate: number; limited: number }> {
+  const endsAt = clock.monotonic() + ms
+  let [successes, refusals] = [0, 0]
+  while (clock.monotonic() < endsAt) {
+    await clock.advance(Math.max(0.01, pace.delayMs()))
+    if (pace.delayMs() > 0) continue
+    const isAccepted = accepts()
+    if (isAccepted) successes++
+    else refusals++
+    pace.end(pace.start(), isAccepted ? 'success' : 'rate-limited')
+  }
+  return { rate: (successes * 1_000) / ms, limited: refusals / (successes + refusals) }
+}
+
+function setUp() {
+  const clock = new FakeClock()
+  const pace = new MintPace(clock)
+  return { clock, pace, run: (ms: number, accepts: () => boolean) => run({ pace, clock }, ms, accepts) }
+}
+
+/** Accepts so many mints a second, without a reserve. */
+function limitOf(perSecond: () => number, clock: FakeClock): () => boolean {
+  let [tokens, at] = [1, 0]
+  return () => {
+    tokens = Math.min(1, tokens + ((clock.monotonic() - at) * perSecond()) / 1_000)
+    at = clock.monotonic()
+    if (tokens < 1) return false
+    tokens--
+    return true
+  }
+}
+
+describe('the pace of a batch', () => {
+  it('starts at 300 a second, and doubles each second without a 429', async () => {
+    const { run } = setUp()
+    const { rate } = await run(1_000, () => true)
+    expect(rate).toBeGreaterThan(380)
+    expect(rate).toBeLessThan(480)
+    expect((await run(1_000, () => true)).rate).toBeGreaterThan(1.8 * rate)
+  })
+
+  it('has no limit when none was met', async () => {
+    const { pace, clock } = setUp()
+    for (let i = 0; i < 60; i++) {
+      await clock.advance(100)
+      pace.delayMs()
+    }
+    for (let i = 0; i < 1_000; i++) pace.start()
+    expect(pace.delayMs()).toBe(0)
+  })
+
+  it('finds the rate of the gateway, and is seldom told 429', async () => {
+    const { run, clock } = setUp()
+    const accepts = limitOf(() => 100, clock)
+    await run(5_000, accepts)
+    const { rate, limited } = await run(20_000, accepts)
+    expect(rate).toBeGreaterThan(90)
+    expect(limited).toBeLessThan(0.02)
+  })
+
+  it('follows a rate that falls and rises', async () => {
+    const { run, clock } = setUp()
+    let perSecond = 200
+    const accepts = limitOf(() => perSecond, clock)
+    await run(10_000, accepts)
+    perSecond = 20
+    await run(5_000, accepts)
+    expect((await run(10_000, accepts)).limited).toBeLessThan(0.05)
+    perSecond = 200
+    await run(30_000, accepts)
+    expect((await run(10_000, accepts)).rate).toBeGreaterThan(150)
+  })
+
+  it('does not fall for long if one identity in five always gets a 429', async () => {
+    const { run } = setUp()
+    let i = 0
+    const { rate } = await run(20_000, () => ++i % 5 !== 0)
+    expect(rate).toBeGreaterThan(100)
+  })
+
+  it('says nothing about mints that were sent before it changed', async () => {
+    const { pace, clock } = setUp()
+    const [first, ...others] = Array.from({ length: 5 }, () => pace.start())
+    await clock.advance(10)
+    pace.end(first!, 'rate-limited')
+    const delayMs = pace.delayMs()
+    for (const other of others) pace.end(other, 'rate-limited')
+    expect(pace.delayMs()).toBe(delayMs)
+  })
+})

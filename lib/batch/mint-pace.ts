@@ -1,0 +1,118 @@
+import type { Clock } from '../core/clock.js'
+
+/** Mints a second at the start. */
+const FIRST_RATE = 300
+/** With a lower one, a list would hardly advance if many of its identities always get a 429. */
+const MIN_RATE = 2
+/** No gateway is known to have a limit above it, and one process sends fewer. */
+const UNLIMITED_RATE = 10_000
+/** A 429 lowers the rate to the share of successes since the last change, within these bounds. */
+const MIN_DECREASE = 0.5
+const MAX_DECREASE = 0.95
+/** While the rate is searched, it doubles in a second. */
+const SEARCH_GROWTH = Math.log(2)
+/** Once it is found, it grows slowly, and faster the longer no 429 comes. */
+const GROWTH = 0.02
+const SLOW_GROWTH_MS = 5_000
+/** If the rate falls to this fraction, and most mints succeed all the while, it is not a limit of the rate. */
+const FUTILE_DECREASE = 0.25
+/** A fall begins with a 429 after this time without one. */
+const QUIET_MS = 1_000
+/** So many successes between two 429s count: those before the gateway's limit fell say nothing about it. */
+const MAX_SURPLUS = 3
+/** After a fall in vain, 429s are ignored for this time: they concern single identities. */
+const IGNORE_MS = 10_000
+/** A late timer may catch up on this much time. */
+const CATCH_UP_MS = 20
+
+/** The start of a mint. */
+export interface PacedMint {
+  readonly sentAt: number
+}
+
+/**
+ * Finds how many mints a second a gateway with a rate limit accepts.
+ *
+ * A concurrency limit cannot hold a rate: a 429 comes sooner than a token, so the next mint would start earlier. The rate
+ * doubles each second until the first 429. Then it follows the gateway with small steps: up with time, down at each 429.
+ */
+export class MintPace {
+  readonly #clock: Clock
+  /** Mints a second. */
+  #rate = FIRST_RATE
+  #isSearching = true
+  #nextAt = -Infinity
+  /** Mints sent before say nothing about the rate. */
+  #changedAt: number
+  #grownAt: number
+  /** Of the mints sent since the last change. */
+  #successes = 0
+  #refusals = 0
+  /** The rate before it began to fall, and how many more successes than 429s there were since. */
+  #fallsFrom = FIRST_RATE
+  #surplus = 0
+  #ignoresUntil = -Infinity
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+    this.#changedAt = this.#grownAt = clock.monotonic()
+  }
+
+  /** Returns how long the next mint has to wait. */
+  delayMs(): number {
+    const now = this.#clock.monotonic()
+    this.#grow(now)
+    return Math.max(0, this.#nextAt - now)
+  }
+
+  start(): PacedMint {
+    const now = this.#clock.monotonic()
+    this.#nextAt = Math.max(this.#nextAt, now - CATCH_UP_MS) + 1_000 / this.#rate
+    return { sentAt: now }
+  }
+
+  end({ sentAt }: PacedMint, result: 'success' | 'rate-limited' | 'other'): void {
+    const now = this.#clock.monotonic()
+    if (sentAt < this.#changedAt || now < this.#ignoresUntil || result === 'other') return
+    const isRefused = result === 'rate-limited'
+    if (isRefused) this.#refusals++
+    else this.#successes++
+    if (isRefused) this.#decrease(now)
+  }
+
+  #decrease(now: number): void {
+    const share = this.#successes / (this.#successes + this.#refusals)
+    if (now - this.#changedAt > QUIET_MS) this.#startFall()
+    else this.#surplus += Math.min(MAX_SURPLUS, this.#successes) - this.#refusals
+    // The rate is found when most mints succeed.
+    this.#isSearching &&= share <= MIN_DECREASE
+    this.#change(this.#rate * Math.min(MAX_DECREASE, Math.max(MIN_DECREASE, share)), now)
+    if (this.#rate > this.#fallsFrom * FUTILE_DECREASE) return
+    this.#isSearching = this.#surplus <= 0
+    if (!this.#isSearching) {
+      this.#ignoresUntil = now + IGNORE_MS
+      this.#change(this.#fallsFrom, now)
+    }
+    this.#startFall()
+  }
+
+  #startFall(): void {
+    this.#fallsFrom = this.#rate
+    this.#surplus = 0
+  }
+
+  #change(rate: number, now: number): void {
+    this.#rate = Math.max(MIN_RATE, rate)
+    this.#changedAt = this.#grownAt = now
+    this.#nextAt = now + 1_000 / this.#rate
+    this.#successes = this.#refusals = 0
+  }
+
+  #grow(now: number): void {
+    const seconds = (now - this.#grownAt) / 1_000
+    const quiet = (now - this.#changedAt) / SLOW_GROWTH_MS
+    this.#rate *= 1 + seconds * (this.#isSearching ? SEARCH_GROWTH : GROWTH * (1 + quiet ** 2))
+    this.#grownAt = now
+    if (this.#rate > UNLIMITED_RATE) this.#rate = Infinity
+  }
+}

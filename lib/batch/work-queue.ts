@@ -1,0 +1,105 @@
+import type { VKitError } from '../core/vkit-error.js'
+
+/** An identity without a result. */
+export interface Work {
+  readonly identity: string
+  /** Whether it has succeeded before, and is minted again only to see whether the gateway works. */
+  readonly isReference: boolean
+  /** Failed mints after which others succeeded. */
+  tries: number
+  /** The monotonic time until which another mint would be refused. */
+  notBefore: number
+  /** When it first failed. */
+  failedSince: number | undefined
+  /** How often the gateway had responded when it last failed. */
+  responsesBefore: number
+  /** Whether its last failure counts as a try once another identity succeeds. */
+  isCounted: boolean
+  /** Its last error. */
+  error: VKitError | undefined
+}
+
+export function newWork(identity: string, isReference = false): Work {
+  return {
+    ...{ identity, isReference, tries: 0, notBefore: 0 },
+    ...{ failedSince: undefined, responsesBefore: 0, isCounted: false, error: undefined },
+  }
+}
+
+/** The identities of a run that wait for a mint. */
+export class WorkQueue {
+  /** Not tried yet. */
+  readonly #fresh: Work[] = []
+  /** Failed, and nothing has succeeded since: it may be an outage. */
+  readonly #unconfirmed: Work[] = []
+  /** Failed, although others succeed. */
+  readonly #suspects: Work[] = []
+
+  get size(): number {
+    return this.#fresh.length + this.#unconfirmed.length + this.#suspects.length
+  }
+
+  addFresh(work: Work): void {
+    this.#fresh.push(work)
+  }
+
+  addFailed(work: Work): void {
+    this.#unconfirmed.push(work)
+  }
+
+  addSuspect(work: Work): void {
+    this.#suspects.push(work)
+  }
+
+  /** Returns the newest identity that was not tried, because those of a list that fail can be neighbours. */
+  takeFresh(): Work | undefined {
+    return this.#fresh.pop()
+  }
+
+  /** Returns an identity that failed although others succeed, and may be tried again; `isLimited`: with a 429. */
+  takeSuspect(now: number, isLimited: boolean): Work | undefined {
+    return takeReady(this.#suspects, now, ({ error }) => (error?.code === 'VKIT_RATE_LIMITED') === isLimited)
+  }
+
+  hasUnconfirmed(now: number): boolean {
+    return this.#unconfirmed.some(({ notBefore }) => notBefore <= now)
+  }
+
+  takeUnconfirmed(now: number): Work | undefined {
+    return takeReady(this.#unconfirmed, now)
+  }
+
+  /** Returns any identity that failed and may be tried again. */
+  takeFailed(now: number): Work | undefined {
+    return takeReady(this.#suspects, now) ?? takeReady(this.#unconfirmed, now)
+  }
+
+  /** Removes and returns the identities that failed before the last of that many responses: it was not an outage. */
+  takeConfirmed(responses: number): readonly Work[] {
+    const confirmed = this.#unconfirmed.findLastIndex(({ responsesBefore }) => responsesBefore < responses) + 1
+    return confirmed > 0 ? this.#unconfirmed.splice(0, confirmed) : []
+  }
+
+  /** Removes and returns all that failed. */
+  clearFailed(): readonly Work[] {
+    return [...this.#suspects.splice(0), ...this.#unconfirmed.splice(0)]
+  }
+
+  /** Removes and returns all. */
+  clear(): readonly Work[] {
+    return [...this.#fresh.splice(0), ...this.clearFailed()]
+  }
+
+  /** When the next failed identity may be tried again; Infinity if there is none. */
+  get readyAt(): number {
+    let readyAt = Infinity
+    for (const works of [this.#suspects, this.#unconfirmed])
+      for (const { notBefore } of works) readyAt = Math.min(readyAt, notBefore)
+    return readyAt
+  }
+}
+
+function takeReady(works: Work[], now: number, matches = (_: Work): boolean => true): Work | undefined {
+  const index = works.findIndex(work => work.notBefore <= now && matches(work))
+  return index < 0 ? undefined : works.splice(index, 1)[0]
+}
