@@ -4,14 +4,19 @@ import http from 'node:http'
 import https from 'node:https'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { TokenBucket } from './token-bucket.mjs'
 
-const SLOW_MS = 20
+const DELAYS_MS = { http: [0, 5, 20, 50, 200], https: [0, 20] }
+const RATE_LIMITS = [100, 1].flatMap(capacity =>
+  [undefined, 1].map(retryAfter => ({ perSecond: 100, capacity, retryAfter, delayMs: 20 })),
+)
 const EXPIRES_AT_MS = Math.ceil(Date.now() / 1000 + 24 * 3600) * 1000
 const EXPIRES_AT = new Date(EXPIRES_AT_MS).toISOString()
 const TOKEN = makeToken()
 const HEADERS = { 'content-type': 'application/json' }
 
 let requests = 0
+let refused = 0
 
 /** Creates an unsigned JWT of about 350 characters. */
 function makeToken() {
@@ -20,13 +25,14 @@ function makeToken() {
   return `${part({ alg: 'HS256', typ: 'JWT' })}.${part(claims)}.${'s'.repeat(43)}`
 }
 
-function makeListener(delayMs) {
+function makeListener(delayMs, bucket) {
   return (req, res) => {
     let body = ''
     req.setEncoding('utf8')
     req.on('data', chunk => (body += chunk))
     req.on('end', () => {
       requests++
+      if (bucket?.take() === false) return refuse(res, bucket)
       const text = responseTo(req.url, body)
       if (delayMs === 0) send(res, text)
       else setTimeout(send, delayMs, res, text)
@@ -43,6 +49,12 @@ function responseTo(url, body) {
 
 function send(res, text) {
   res.writeHead(200, { ...HEADERS, 'content-length': text.length }).end(text)
+}
+
+function refuse(res, { retryAfter }) {
+  refused++
+  const headers = { ...HEADERS, ...(retryAfter && { 'retry-after': retryAfter }) }
+  res.writeHead(429, headers).end('{"error":"Too many requests."}')
 }
 
 async function listen(server) {
@@ -71,18 +83,26 @@ async function makeCertificate() {
 
 const tls = process.argv.includes('--tls') ? await makeCertificate() : undefined
 const urls = { http: {}, https: {} }
-for (const delayMs of [0, SLOW_MS]) {
-  const listener = makeListener(delayMs)
-  urls.http[delayMs] = `http://127.0.0.1:${await listen(http.createServer(listener))}`
-  if (tls) urls.https[delayMs] = `https://127.0.0.1:${await listen(https.createServer(tls, listener))}`
+for (const delayMs of DELAYS_MS.http) {
+  urls.http[delayMs] = `http://127.0.0.1:${await listen(http.createServer(makeListener(delayMs)))}`
+}
+for (const delayMs of tls ? DELAYS_MS.https : []) {
+  urls.https[delayMs] = `https://127.0.0.1:${await listen(https.createServer(tls, makeListener(delayMs)))}`
+}
+const buckets = RATE_LIMITS.map(limit => new TokenBucket(limit))
+const rateLimits = []
+for (const [i, { delayMs, ...limit }] of RATE_LIMITS.entries()) {
+  const port = await listen(http.createServer(makeListener(delayMs, buckets[i])))
+  rateLimits.push({ ...limit, url: `http://127.0.0.1:${port}` })
 }
 
 let before = process.cpuUsage()
 process.on('message', () => {
   const { user, system } = process.cpuUsage(before)
-  process.send({ requests, cpuUs: user + system })
+  process.send({ requests, refused, cpuUs: user + system })
   before = process.cpuUsage()
-  requests = 0
+  requests = refused = 0
+  for (const bucket of buckets) bucket.fill()
 })
 process.once('disconnect', () => process.exit())
-process.send({ urls, caFile: tls?.caFile })
+process.send({ urls, rateLimits, caFile: tls?.caFile })

@@ -1,13 +1,20 @@
 // A minimal gateway on node:http, in its own process: no checks, a constant token, and the identity of the request. It has
-// four ports: http and, with `tls`, https, each with an immediate response and with one after 20 ms.
+// a port for each delay of its response, by http and, with `tls`, https, and one for each rate limit.
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const PROCESS = fileURLToPath(new URL('gateway-process.mjs', import.meta.url))
-
 export class Gateway {
-  static async start({ tls = true } = {}) {
-    const child = fork(PROCESS, tls ? ['--tls'] : [], { execArgv: [] })
+  static start({ tls = true } = {}) {
+    return this.#fork('gateway-process.mjs', tls ? ['--tls'] : [])
+  }
+
+  /** Starts the emulator of the package instead, whose `usage` returns the requests for each identity with a fault. */
+  static startEmulator({ delayMs }) {
+    return this.#fork('emulator-process.mjs', [String(delayMs)])
+  }
+
+  static async #fork(file, args) {
+    const child = fork(fileURLToPath(new URL(file, import.meta.url)), args, { execArgv: [] })
     const gateway = new Gateway(child)
     Object.assign(gateway, await gateway.#request(undefined))
     return gateway
@@ -19,7 +26,7 @@ export class Gateway {
     this.#child = child
   }
 
-  /** Returns `{ requests, cpuUs }` since the previous call. */
+  /** Returns `{ requests, refused, cpuUs }` since the previous call, and fills the buckets of the rate limits. */
   usage() {
     return this.#request('usage')
   }

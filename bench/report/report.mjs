@@ -41,9 +41,9 @@ plot.
 
 ![Two bar charts: a cached token and a minted token, ours and others](benchmarks.svg)
 
-To run the benchmarks in a checkout, use \`npm ci && npm run bench\`. It takes a few minutes on an idle machine. To run only
-one, name it: \`npm run bench -- hit\` (\`mint\`, \`herd\`, \`import\`, \`memory\`, \`server\`). The first run installs the
-alternatives into \`bench/\`; they are not dependencies of the package.
+To run the benchmarks in a checkout, use \`npm ci && npm run bench\`. It takes half an hour or more on an idle machine. To run
+only one, name it: \`npm run bench -- hit\` (\`mint\`, \`herd\`, \`import\`, \`memory\`, \`server\`, \`edge\`, \`bulk\`). The first run
+installs the alternatives into \`bench/\`; they are not dependencies of the package.
 
 Each candidate runs in its own process. The candidates take turns in each round. A number is the median of its rounds, ± half
 the distance between their quartiles. A ratio is the median of the ratios within each round, so other load on the machine
