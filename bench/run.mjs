@@ -1,10 +1,10 @@
 // npm run bench [-- hit mint herd import memory server edge bulk] [--quick] [--save]
 //
-// `bulk` also runs the suites whose names start with `bulk-`.
+// `bulk` means each suite whose name starts with `bulk-`.
 //
 // --quick           run fewer rounds: to test that a suite works, not to measure
 // --save            store the numbers in results.json, and write docs/benchmarks.md and its plot from them
-// --seconds <n>     bulk: the time of a sample; bulk-shapes: the time limit of a list
+// --seconds <n>     bulk-*: the time of a sample; bulk-shapes: the time limit of a list
 // --identities <n>  bulk-list: the length of the list
 import { parseArgs } from 'node:util'
 import { installCompetitors } from './harness/install.mjs'
@@ -26,8 +26,9 @@ const { values: flags, positionals } = parseArgs({
 })
 const toNumber = text => (text === undefined ? undefined : Number(text))
 const settings = { quick: flags.quick, seconds: toNumber(flags.seconds), identities: toNumber(flags.identities) }
-const unknown = positionals.filter(name => !(name in SUITES))
-const names = Object.keys(SUITES).filter(isWanted)
+const matching = wanted => Object.keys(SUITES).filter(name => name === wanted || name.startsWith(`${wanted}-`))
+const unknown = positionals.filter(wanted => matching(wanted).length === 0)
+const names = positionals.length > 0 ? positionals.flatMap(matching) : Object.keys(SUITES)
 if (unknown.length > 0) {
   console.error(`Unknown suite: ${unknown.join(', ')}. Suites: ${Object.keys(SUITES).join(', ')}`)
   process.exit(1)
@@ -36,10 +37,6 @@ if (unknown.length > 0) {
 await installCompetitors()
 for (const name of names) await runSuite(name)
 if (flags.save) await writeReport()
-
-function isWanted(name) {
-  return positionals.length === 0 || positionals.some(each => name === each || name.startsWith(`${each}-`))
-}
 
 async function runSuite(name) {
   const suite = SUITES[name]

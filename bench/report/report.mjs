@@ -41,8 +41,8 @@ plot.
 
 ![Two bar charts: a cached token and a minted token, ours and others](benchmarks.svg)
 
-To run the benchmarks in a checkout, use \`npm ci && npm run bench\`. It takes half an hour or more on an idle machine. To run
-only one, name it: \`npm run bench -- hit\` (\`mint\`, \`herd\`, \`import\`, \`memory\`, \`server\`, \`edge\`, \`bulk\`). The first run
+To run the benchmarks in a checkout, use \`npm ci && npm run bench\`. It takes about an hour on an idle machine. To run only
+one, name it: \`npm run bench -- hit\` (\`mint\`, \`herd\`, \`import\`, \`memory\`, \`server\`, \`edge\`, \`bulk\`). The first run
 installs the alternatives into \`bench/\`; they are not dependencies of the package.
 
 Each candidate runs in its own process. The candidates take turns in each round. A number is the median of its rounds, ± half

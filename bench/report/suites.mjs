@@ -5,7 +5,7 @@ import * as imports from '../suites/import.mjs'
 import * as memory from '../suites/memory.mjs'
 import * as server from '../suites/server.mjs'
 import * as edge from '../suites/edge.mjs'
-import * as bulk from '../suites/bulk.mjs'
+import * as bulkLatency from '../suites/bulk-latency.mjs'
 import * as bulkRateLimit from '../suites/bulk-rate-limit.mjs'
 import * as bulkCallers from '../suites/bulk-callers.mjs'
 import * as bulkShapes from '../suites/bulk-shapes.mjs'
@@ -20,7 +20,7 @@ export const SUITES = {
   memory,
   server,
   edge,
-  bulk,
+  'bulk-latency': bulkLatency,
   'bulk-rate-limit': bulkRateLimit,
   'bulk-callers': bulkCallers,
   'bulk-shapes': bulkShapes,

@@ -14,7 +14,7 @@ export const about = `A gateway of 20 ms that allows 100 requests per second, as
 of requests that were refused.`
 
 export async function measure({ gateway, quick, seconds = quick ? 5 : 20, note }) {
-  const rounds = quick ? 1 : 3
+  const rounds = quick ? 1 : 2
   return withList(20_000, async list => {
     const all = NAMES.map(name => ({ worker: WORKER, name, context: { appSecret: 'APP_SECRET', list } }))
     const cells = []

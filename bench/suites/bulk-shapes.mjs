@@ -71,13 +71,13 @@ export function goals({ seconds, shapes }) {
   const failed = shapes.filter(({ wrong }) => wrong > 0)
   return [
     {
-      goal: `bad identities delay the others: to at most ${GOAL_MS / 1e3} s`,
+      goal: `bad identities: the others are done within ${GOAL_MS / 1e3} s, in each list`,
       saw: `${Number.isFinite(slowest.othersMs ?? NaN) ? `${number(slowest.othersMs / 1e3)} s` : `more than ${seconds} s`} (${describe(slowest)})`,
       reached: Math.max(...times) <= GOAL_MS,
     },
     {
       goal: `every identity has its right result within ${seconds} s`,
-      saw: failed.length === 0 ? 'in each list' : `not with: ${failed.map(describe).join('; ')}`,
+      saw: `${shapes.length - failed.length} of ${shapes.length} lists`,
       reached: failed.length === 0,
     },
   ]

@@ -16,7 +16,7 @@ with p-limit or p-map, of \`getSessionToken\` or of a mint written by hand with 
 connection and with code that V8 has not optimized. The rate counts what is done in its time. The *share* is the rate in relation to that
 of the fastest loop of the same round, whichever that is. The time of \`${COMMAND}\` includes the start of the process.`
 
-export async function measure({ gateway, quick, seconds = quick ? 2 : 6, note }) {
+export async function measure({ gateway, quick, seconds = quick ? 2 : 10, note }) {
   const rounds = quick ? 1 : 3
   return withList(200_000, async list => {
     const context = { appSecret: 'APP_SECRET', list }
@@ -34,7 +34,7 @@ export async function measure({ gateway, quick, seconds = quick ? 2 : 6, note })
     const sample = await withCandidates([one], ([candidate]) => candidate.sample(params))
     await rm(`${one.context.list}.out`, { force: true })
     const { tokens, ms, cpuUs, peakBytes } = sample
-    return { rate: tokens / (ms / 1e3), cpuUs: cpuUs / tokens, peakBytes }
+    return { rate: tokens / (ms / 1e3), cpuUs: cpuUs / Math.max(1, tokens), peakBytes }
   }
 }
 
