@@ -1,6 +1,5 @@
 // Ways to get a token for each identity of a long list. Each takes one sample of `{ tokens, failed, ms, cpuUs, peakBytes }`.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { VKitClient } from '@video-io/videokit-nodejs'
 import { runCommand } from '../harness/command.mjs'
 import { costOf, runConcurrently } from '../harness/cost.mjs'
 import { countTokens, identities } from '../harness/identities.mjs'
@@ -19,6 +18,7 @@ const MINTERS = { getSessionToken: minters.videokit, fetch: minters.fetch }
 
 export const ways = {
   [OURS]: inProcess(async ({ url, appSecret }, tally) => {
+    const { VKitClient } = await import('@video-io/videokit-nodejs')
     const vkit = new VKitClient({ appSecret, baseUrl: url })
     for await (const { token } of vkit.getSessionTokens(identities())) count(tally, token !== undefined)
   }),

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { VKitClient } from '@video-io/videokit-nodejs'
 import { runConcurrently } from '../harness/cost.mjs'
 import { identities } from '../harness/identities.mjs'
 
@@ -26,6 +25,7 @@ export const SITUATIONS = Object.keys(WORK)
 
 /** Times calls for new users, one every 10 ms, whether or not the earlier ones are done. */
 export async function setUp(name, { url, appSecret }) {
+  const { VKitClient } = await import('@video-io/videokit-nodejs')
   const vkit = new VKitClient({ appSecret, baseUrl: url })
   let callers = 0
   const timeCall = async () => {
