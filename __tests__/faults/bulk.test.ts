@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { SEED } from '../support/random.js'
-import { listOf, startBulk } from './simulation/bulk.js'
+import { listOf, SHAPES, startBulk } from './simulation/bulk.js'
 import { badFor, downBetween, failingShare, HANGS, healthy, tokenBucket } from './simulation/gateways.js'
 import { Simulation, type SimulatedGateway, type Treatment } from './simulation/simulation.js'
 
@@ -25,26 +25,22 @@ describe('a batch at a gateway with a token bucket of 100 a second', () => {
 
 describe('identities whose mints always fail', () => {
   const isBad = (identity: string): boolean => identity.startsWith('bad')
-  const BAD: Record<string, Treatment> = {
-    'a 500': { status: 500, latencyMs: 20 },
-    'a hang': HANGS,
-    'a 429 with Retry-After: 30': { status: 429, latencyMs: 5, retryAfterMs: 30 * SECOND_MS },
-  }
-  const SHAPES: Record<string, (bad: number) => (i: number) => boolean> = {
-    spread: bad => i => i % Math.round(300 / bad) === 1,
-    first: bad => i => i < bad,
-    last: bad => i => i >= 300 - bad,
-  }
+  const TROUBLES: readonly [string, Treatment, readonly number[]][] = [
+    ['a 500', { status: 500, latencyMs: 20 }, [3, 30, 100]],
+    ['a hang', HANGS, [1, 3]],
+    ['a 429 with Retry-After: 30', { status: 429, latencyMs: 5, retryAfterMs: 30 * SECOND_MS }, [1, 3]],
+  ]
 
   it.each(
-    Object.keys(BAD).flatMap(trouble =>
-      Object.keys(SHAPES).flatMap(shape =>
-        (trouble === 'a 500' ? [3, 30, 100] : [1, 3]).map(bad => [trouble, bad, shape] as const),
-      ),
+    TROUBLES.flatMap(([name, treatment, numbers]) =>
+      numbers.flatMap(bad => SHAPES.map(([shape, isBadAt]) => [name, bad, shape, treatment, isBadAt] as const)),
     ),
-  )('hold up none of 300: %s, for %i of them, %s in the list', async (trouble, bad, shape) => {
-    const simulation = new Simulation(badFor(isBad, BAD[trouble]!, 50), SEED)
-    const run = startBulk(simulation, listOf(300, SHAPES[shape]!(bad)))
+  )('hold up none of 300: %s, for %i of them, %s in the list', async (_, bad, __, treatment, isBadAt) => {
+    const simulation = new Simulation(badFor(isBad, treatment, 50), SEED)
+    const run = startBulk(
+      simulation,
+      listOf(300, i => isBadAt(i, bad)),
+    )
     await simulation.clock.run(10 * SECOND_MS)
     const good = run.results.filter(({ identity }) => !isBad(identity))
     expect(good.filter(({ outcome }) => outcome === 'token')).toHaveLength(300 - bad)

@@ -99,7 +99,7 @@ export class WorkQueue {
   }
 }
 
-function takeReady(works: Work[], now: number, matches = (_: Work): boolean => true): Work | undefined {
+function takeReady(works: Work[], now: number, matches: (work: Work) => boolean = () => true): Work | undefined {
   const index = works.findIndex(work => work.notBefore <= now && matches(work))
   return index < 0 ? undefined : works.splice(index, 1)[0]
 }

@@ -66,3 +66,10 @@ async function consume(
 export function listOf(n: number, isBad: (i: number) => boolean = () => false): string[] {
   return Array.from({ length: n }, (_, i) => `${isBad(i) ? 'bad' : 'user'}-${i}`)
 }
+
+/** Where `bad` identities are in a list of 300. */
+export const SHAPES: readonly (readonly [string, (i: number, bad: number) => boolean])[] = [
+  ['spread', (i, bad) => i % Math.round(300 / bad) === 1],
+  ['first', (i, bad) => i < bad],
+  ['last', (i, bad) => i >= 300 - bad],
+]

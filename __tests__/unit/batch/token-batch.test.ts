@@ -5,6 +5,7 @@ import { ProcessHold } from '../../../lib/core/process-hold.js'
 import type { SessionToken } from '../../../lib/token/session-token.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { TokenBatch, type TokenBatchOptions } from '../../../lib/batch/token-batch.js'
+import { SHAPES } from '../../faults/simulation/bulk.js'
 import { reasonOf } from '../../support/failure.js'
 
 const clock = new FakeClock()
@@ -231,19 +232,12 @@ describe('an identity with a Retry-After', () => {
 })
 
 describe('identities that always fail', () => {
-  const SHAPES: Record<string, (bad: number) => (i: number) => boolean> = {
-    spread: bad => i => i % Math.round(300 / bad) === 1,
-    first: bad => i => i < bad,
-    last: bad => i => i >= 300 - bad,
-  }
-
-  it.each(Object.keys(SHAPES).flatMap(shape => [3, 30, 100].map(bad => [shape, bad] as const)))(
+  it.each(SHAPES.flatMap(([shape, isBadAt]) => [3, 30, 100].map(bad => [shape, bad, isBadAt] as const)))(
     '%s in the list, %i of 300, have their error after five tries, and the others their token',
-    async (shape, bad) => {
-      const isBad = SHAPES[shape]!(bad)
+    async (_, bad, isBadAt) => {
       const triesOf = new Map<string, number>()
       const getToken = async (identity: string): Promise<SessionToken> => {
-        if (!isBad(Number(identity.slice(5)))) return tokenFor(identity)
+        if (!isBadAt(Number(identity.slice(5)), bad)) return tokenFor(identity)
         triesOf.set(identity, (triesOf.get(identity) ?? 0) + 1)
         throw unavailable(3)
       }
