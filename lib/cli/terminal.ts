@@ -14,8 +14,8 @@ export function paint(text: string, colour: Colour, stream: Pick<WriteStream, 'i
   return wantsColour(stream) ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text
 }
 
-/** Control characters, and characters that reorder text or break lines. */
-const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
+/** Control characters, and characters that reorder or hide text, or break lines. */
+const UNSAFE = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ufff9-\ufffb]/gu
 
 /** Escapes each unsafe character of `text` as `\u…`, including line feeds. */
 export function printable(text: string): string {

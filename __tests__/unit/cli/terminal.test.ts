@@ -18,6 +18,7 @@ describe('terminal output', () => {
     ...Array.from({ length: 32 }, (_, code) => code),
     ...Array.from({ length: 33 }, (_, i) => 0x7f + i),
     ...[0x61c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069],
+    ...[0x206a, 0x206f, 0xfff9, 0xfffa, 0xfffb],
   ].map(code => String.fromCharCode(code))
 
   it.each(unsafe)('escapes %j in text and in JSON', character => {
