@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
 import { execFileSync, spawn } from 'node:child_process'
 import { EventEmitter, once } from 'node:events'
-import { open, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { open, readFile, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { envFor, makeFolder, platform, preload, runCli, startCli, useCli, type CliRun } from '../support/cli.js'
 import { afterThisTest, startGateway } from '../support/gateway.js'
@@ -166,7 +166,7 @@ describe('vkit token --out', () => {
   itWith(posix, 'does not resume from anything except a regular file', async () => {
     const { gateway, from, env } = await setUp(users(3))
     const { code } = await runCli(['token', '--from', from, '--out', '/dev/null', '--resume'], { env })
-    expect(code).toBe(2)
+    expect(code).toBe(6)
     expect(gateway.requests).toHaveLength(0)
   })
 
@@ -452,7 +452,7 @@ describe('vkit token --resume', () => {
     await runCli(setup.args, { env: setup.env })
     const lines = (await readFile(setup.out, 'utf8')).split(/(?<=\n)/)
     await writeFile(setup.out, [...lines.slice(0, 5), cut(lines[5] ?? '')].join(''))
-    const env = { ...setup.env, ...preload(TRUNCATE_OF_WINDOWS) }
+    const env = { ...setup.env, ...preload(platform('win32'), TRUNCATE_OF_WINDOWS) }
     expect(await resume({ ...setup, env })).toMatchObject({ code: 0 })
     expectAll(await setup.lines(), 10)
     expect(setup.gateway.mints).toBe(15)
@@ -526,14 +526,6 @@ describe('vkit token --resume', () => {
       expect(stderr).toContain('the same file')
     }
     expect(gateway.requests).toHaveLength(0)
-  })
-
-  itWith(posix, 'does not follow a link to a file that does not exist', async () => {
-    const { args, out, env } = await setUp('user-0')
-    await symlink(`${out}.gone`, out)
-    const { code, stderr } = await runCli([...args, '--resume'], { env })
-    expect(code).toBe(6)
-    expect(stderr).toContain('--out is a link to a file that does not exist')
   })
 
   it('does not add tokens with other scopes', async () => {

@@ -45,8 +45,9 @@ export function usageError(message: string): CommandError {
   return new CommandError(`${message} See --help.`, EXIT.usage)
 }
 
-/** An error for a failed file operation. It leaves out Node's message, which contains the path. */
+/** An error for a failed file operation. It leaves out Node's message, which contains the path. A CommandError stays. */
 export function fileError(what: string, error: unknown): CommandError {
+  if (error instanceof CommandError) return error
   const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error'
   return new CommandError(`${what}: ${WORDS[code] ?? code}.`, EXIT.file)
 }

@@ -36,7 +36,7 @@ Options
   --json                 print one JSON object per line: identity, sessionToken, expiresAt, scopes (implied by --from)
   --from <file>          read identities from this file, one per line
   --out <file>           write to this new file, one JSON object per line. Only you can read it;
-                         on Windows, it has the permissions of its folder
+                         on Windows, it has the permissions of its folder; - is standard output
   --resume               continue the file of --out, and mint only the missing tokens
   --concurrency <n>      mints in flight at a time, 1 to 1000 (default: 16)
   --on-outage <mode>     wait: wait until the gateway recovers (default with --from); fail: fail immediately

@@ -42,7 +42,7 @@ async function readSecretFile(path: string): Promise<FoundSecret> {
     const warning = 'The secret file is readable by other users. Run: chmod 600 <file>'
     return { secret, source: 'the secret file', ...(isExposed && { warning }) }
   } catch (error) {
-    throw error instanceof CommandError ? error : fileError('Cannot read the secret file', error)
+    throw fileError('Cannot read the secret file', error)
   } finally {
     await file.close()
   }

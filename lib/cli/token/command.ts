@@ -9,9 +9,9 @@ import { findSecret, printsRequests } from '../secret.js'
 import { count, exitCodeForOutput, printError, printInfo, printWarning, quote } from '../terminal.js'
 import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
-import { isSameFile, TokenFile } from './output-file.js'
+import { isSameFile, openTokenFile } from './output-file.js'
 import { formatSeconds, Progress, type Tally } from './progress.js'
-import { fileSink, jsonSink, plainSink, type TokenSink } from './sinks.js'
+import { jsonSink, plainSink, type TokenSink } from './sinks.js'
 
 const FLAGS = {
   ...COMMON_FLAGS,
@@ -58,12 +58,13 @@ export async function tokenCommand(args: readonly string[]): Promise<number> {
 
 function readPlan(args: readonly string[]): Plan {
   const { values, positionals } = parseFlags(args, FLAGS)
-  const { from, out, resume = false, json = false, 'on-outage': onOutage = from ? 'wait' : 'fail' } = values
+  const { from, resume = false, 'on-outage': onOutage = from ? 'wait' : 'fail' } = values
+  const out = values.out === '-' ? undefined : values.out
   if (from === undefined && positionals.length === 0)
     throw usageError('Pass an identity, or a list of identities with --from.')
   if (from !== undefined && positionals.length > 0) throw usageError('Pass identities or --from, not both.')
   if (positionals.includes('')) throw usageError('An identity is empty. Is a shell variable not set?')
-  if (resume && out === undefined) throw usageError('--resume requires --out.')
+  if (resume && out === undefined) throw usageError('--resume requires --out with a file.')
   if (from === '-' && values['secret-file'] === '-')
     throw usageError('Standard input cannot be both the list and the secret.')
   if (onOutage !== 'wait' && onOutage !== 'fail') throw usageError('--on-outage must be wait or fail.')
@@ -72,7 +73,7 @@ function readPlan(args: readonly string[]): Plan {
     from,
     out,
     resume,
-    json,
+    json: values.json === true || values.out === '-',
     scopes: [...new Set(values.scope)].sort(),
     concurrency: readWhole(values.concurrency ?? '16', '--concurrency', [1, 1_000]),
     onOutage,
@@ -173,12 +174,7 @@ class TokenRun {
       return json || from !== undefined ? jsonSink(abortSignal) : plainSink(identities, abortSignal)
     if (isSameFile(out, from)) throw usageError('--out and --from are the same file.')
     if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file are the same file.')
-    if (!resume) return fileSink(TokenFile.create(out))
-    const { file, resumed } = await TokenFile.resume(out, { done: this.#done, scopes, signal: stopSignal })
-    if (resumed?.isExposed) printWarning('The output file is readable by other users. Run: chmod 600 <file>')
-    if (resumed && resumed.expired > 0)
-      printWarning(`${count(resumed.expired, 'token')} in the output file already expired.`)
-    return fileSink(file)
+    return openTokenFile(out, resume ? { done: this.#done, scopes, signal: stopSignal } : undefined)
   }
 
   async #openIdentities(): Promise<Iterable<string> | AsyncIterable<string>> {

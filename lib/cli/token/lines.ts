@@ -98,7 +98,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Decodes a line, without a final carriage return or a byte order mark. Returns undefined if it is not UTF-8. */
-export function textOf({ bytes, number }: Line): string | undefined {
+export function textOf({ bytes, number }: Pick<Line, 'bytes' | 'number'>): string | undefined {
   try {
     const text = utf8.decode(bytes).replace(/\r$/, '')
     return number === 1 ? text.replace(/^\ufeff/, '') : text

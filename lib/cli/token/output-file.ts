@@ -1,37 +1,15 @@
-import {
-  closeSync,
-  constants,
-  existsSync,
-  fstatSync,
-  fsync,
-  fsyncSync,
-  ftruncateSync,
-  openSync,
-  statSync,
-  writeSync,
-} from 'node:fs'
+import fs, { constants, type Stats } from 'node:fs'
 import type { SessionToken } from '../../token/session-token.js'
 import { CommandError, EXIT, fileError } from '../exit-codes.js'
 import { isOpenToOthers } from '../file-mode.js'
-import { toJson } from '../terminal.js'
+import { count, printWarning, toJson } from '../terminal.js'
+import { lockFile } from './file-lock.js'
 import type { IdentitySet } from './identity-set.js'
-import { readBytes, readLines, textOf, type Line } from './lines.js'
+import { readBytes, readLines, textOf } from './lines.js'
+import type { TokenSink } from './sinks.js'
 
 const SYNC_INTERVAL_MS = 1_000
-
-/** The content of a resumed file. */
-export interface Resumed {
-  readonly tokens: number
-  readonly expired: number
-  readonly isExposed: boolean
-}
-
-/** What `resume` needs to read the file. */
-interface ResumeOptions {
-  readonly done: IdentitySet
-  readonly scopes: readonly string[]
-  readonly signal: AbortSignal
-}
+const LINE_START = '{"identity":"'
 
 /** Formats a token as a line of NDJSON. */
 export function formatToken({ identity, sessionToken, expiresAt, scopes }: SessionToken): string {
@@ -42,171 +20,156 @@ export function formatToken({ identity, sessionToken, expiresAt, scopes }: Sessi
 export function isSameFile(path: string, other: string | undefined): boolean {
   if (other === undefined) return false
   try {
-    const one = statSync(path, { bigint: true })
-    const two = other === '-' ? fstatSync(0, { bigint: true }) : statSync(other, { bigint: true })
+    const one = fs.statSync(path, { bigint: true })
+    const two = other === '-' ? fs.fstatSync(0, { bigint: true }) : fs.statSync(other, { bigint: true })
     return one.dev === two.dev && one.ino === two.ino
   } catch {
     return false // Opening the file reports the error.
   }
 }
 
+interface ResumeOptions {
+  readonly done: IdentitySet
+  readonly scopes: readonly string[]
+  readonly signal: AbortSignal
+}
+
 /**
- * A file of tokens, one per line, that survives a crash of its writer.
+ * Creates a file of tokens, one per line, that survives a crash of its writer. Only one run at a time can open it. With
+ * `resume`, continues the file, if it exists: adds its identities to `done`, until `signal` aborts, and cuts off a
+ * half-written last line.
  *
- * When `append` returns, the operating system has the line, so the end of the process does not lose it. The line reaches
- * the disk after about a second, so a power failure loses only the lines of that time.
+ * @throws CommandError if the file exists, without `resume`, because a token file is never overwritten
  */
-export class TokenFile {
-  readonly #path: string
-  readonly #fd: number
-  #syncedAt = Date.now()
-  #isSyncing = false
-
-  private constructor(path: string, fd: number) {
-    this.#path = path
-    this.#fd = fd
-  }
-
-  /** Creates the file. @throws CommandError if the file exists, because a token file is never overwritten. */
-  static create(path: string): TokenFile {
-    try {
-      return new TokenFile(path, openSync(path, 'wx', 0o600))
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw fileError('Cannot create the output file', error)
-      if (!existsSync(path))
-        throw new CommandError(
-          '--out is a link to a file that does not exist. Remove the link, or choose another name.',
-          EXIT.file,
-        )
-      throw new CommandError('The output file exists. Use --resume to continue it, or choose another name.', EXIT.usage)
-    }
-  }
-
-  /**
-   * Continues the file at `path`, or creates it. Adds the identities of the file to `done`, until `signal` aborts, and
-   * cuts off a half-written last line.
-   */
-  static async resume(path: string, options: ResumeOptions): Promise<{ file: TokenFile; resumed?: Resumed }> {
-    let fd: number
-    try {
-      fd = openSync(path, constants.O_RDWR)
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { file: TokenFile.create(path) }
-      throw fileError('Cannot open the output file', error)
-    }
-    try {
-      const stat = fstatSync(fd)
-      if (!stat.isFile()) throw new CommandError('--resume requires --out to be a regular file.', EXIT.usage)
-      const resumed = { ...(await readDone(fd, options)), isExposed: isOpenToOthers(stat) }
-      // Windows does not truncate a file that is open for appending, so there are two descriptors.
-      return { file: new TokenFile(path, openSync(path, constants.O_WRONLY | constants.O_APPEND)), resumed }
-    } catch (error) {
-      throw error instanceof CommandError ? error : fileError('Cannot read the output file', error)
-    } finally {
-      closeSync(fd)
-    }
-  }
-
-  append(token: SessionToken): void {
-    try {
-      writeAll(this.#fd, formatToken(token))
-    } catch (error) {
-      throw fileError(`Cannot write the output file ${this.#path}`, error)
-    }
-    this.#syncPeriodically()
-  }
-
-  close(): void {
-    try {
-      fsyncSync(this.#fd)
-    } catch (error) {
-      // Pipes and some devices have nothing to sync.
-      if ((error as NodeJS.ErrnoException).code !== 'EINVAL') throw fileError('Cannot write the output file', error)
-    } finally {
-      closeSync(this.#fd)
-    }
-  }
-
-  #syncPeriodically(): void {
-    if (this.#isSyncing || Date.now() - this.#syncedAt < SYNC_INTERVAL_MS) return
-    this.#isSyncing = true
-    // close() syncs again and reports the error.
-    fsync(this.#fd, () => {
-      this.#isSyncing = false
-      this.#syncedAt = Date.now()
-    })
+export async function openTokenFile(path: string, resume?: ResumeOptions): Promise<TokenSink> {
+  const fd = openFile(path, resume ? 0 : constants.O_EXCL)
+  let unlock: (() => void) | undefined
+  try {
+    const stat = fs.fstatSync(fd)
+    refuseForeign(stat) // The path may lead to another file by now.
+    if (isOpenToOthers(stat)) printWarning('The output file is readable by other users. Run: chmod 600 <file>')
+    unlock = await lockFile(fd)
+    if (resume) await readDone(fd, resume)
+    return fileSink(fd, unlock)
+  } catch (error) {
+    fs.closeSync(fd)
+    unlock?.()
+    throw fileError('Cannot read the output file', error)
   }
 }
 
-/** Writes at `position`, or where the descriptor writes. */
-function writeAll(fd: number, text: string, position?: number): void {
+/**
+ * When `write` returns, the operating system has the line, so the end of the process does not lose it. The line reaches
+ * the disk after about a second, so a power failure loses only the lines of that time.
+ */
+function fileSink(fd: number, unlock: () => void): TokenSink {
+  let end = fs.fstatSync(fd).size
+  let nextSyncAt = Date.now() + SYNC_INTERVAL_MS
+  return {
+    write({ token }) {
+      if (!token) return
+      try {
+        end = writeAll(fd, formatToken(token), end)
+      } catch (error) {
+        throw fileError('Cannot write the output file', error)
+      }
+      if (Date.now() < nextSyncAt) return
+      nextSyncAt = Infinity
+      // close() syncs again and reports the error.
+      fs.fsync(fd, () => (nextSyncAt = Date.now() + SYNC_INTERVAL_MS))
+    },
+    close() {
+      try {
+        fs.fsyncSync(fd)
+      } catch (error) {
+        throw fileError('Cannot write the output file', error)
+      } finally {
+        fs.closeSync(fd)
+        unlock()
+      }
+    },
+  }
+}
+
+/** Opens or creates a file to read and append. It follows no link, and waits for no pipe or device. */
+function openFile(path: string, flag: number): number {
+  const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW, O_NONBLOCK } = constants
+  // Windows lacks the last two, and does not truncate a file that is open for appending.
+  const posix = process.platform === 'win32' ? 0 : O_APPEND | O_NOFOLLOW | O_NONBLOCK
+  try {
+    const found = fs.lstatSync(path, { throwIfNoEntry: false })
+    if (found) refuseForeign(found)
+    return fs.openSync(path, O_RDWR | O_CREAT | posix | flag, 0o600)
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST')
+      throw new CommandError('The output file exists. Use --resume to continue it, or choose another name.', EXIT.usage)
+    if (code === 'ENOENT' || code === 'ENOTDIR')
+      throw new CommandError('The folder of --out does not exist.', EXIT.file)
+    throw fileError('Cannot open the output file', error)
+  }
+}
+
+/** @throws CommandError if another user could have written into the file, or it is not a regular file */
+function refuseForeign(stat: Stats): void {
+  const problem =
+    (stat.isSymbolicLink() && '--out is a link. Use the path of the file itself, or - for standard output.') ||
+    (!stat.isFile() && '--out is not a regular file. Choose another name, or - for standard output.') ||
+    (stat.uid !== (process.getuid?.() ?? stat.uid) &&
+      'The output file belongs to another user. Run vkit as that user, or choose another name.') ||
+    (isOpenToOthers(stat, 0o022) &&
+      'Other users can write the output file, so its tokens may be forged. Choose another name. If you trust the file, run: chmod 600 <file>') ||
+    (stat.nlink > 1 && 'The output file has a second name (a hard link). Copy it and continue the copy.')
+  if (problem) throw new CommandError(problem, EXIT.file)
+}
+
+/** Writes at `position`, and returns the position after the text. */
+function writeAll(fd: number, text: string, position: number): number {
   const bytes = Buffer.from(text)
   for (let written = 0; written < bytes.length;) {
-    const more = writeSync(fd, bytes, written, null, position === undefined ? null : position + written)
+    const more = fs.writeSync(fd, bytes, written, null, position + written)
     if (more === 0) throw Object.assign(new Error('nothing was written'), { code: 'ENOSPC' })
     written += more
   }
+  return position + bytes.length
 }
 
-async function readDone(
-  fd: number,
-  { done, scopes, signal }: ResumeOptions,
-): Promise<{ tokens: number; expired: number }> {
-  let [tokens, expired, whole] = [0, 0, 0]
+async function readDone(fd: number, { done, scopes, signal }: ResumeOptions): Promise<void> {
+  let [expired, whole] = [0, 0]
   const now = Date.now()
-  for await (const line of readLines(readBytes(fd))) {
+  for await (const { bytes, number, end, isEnded, isTooLong } of readLines(readBytes(fd))) {
     if (signal.aborted) break
-    const token = parseToken(line)
-    if (!token) {
-      if (line.isEnded || !isHalfWritten(line)) throw foreignLine(line.number)
-      ftruncateSync(fd, whole) // The writer was killed while it wrote this line.
+    const token = parseJson(textOf({ bytes, number }))
+    if (!isToken(token)) {
+      // Other content must not be cut off.
+      const isStart = LINE_START.startsWith(bytes.toString('latin1', 0, LINE_START.length))
+      if (isEnded || isTooLong || !isStart || parseJson(bytes.toString()) !== undefined)
+        throw lineError(number, 'is not a token. vkit did not write this file, and does not change it.')
+      fs.ftruncateSync(fd, whole) // The writer was killed while it wrote this line.
       break
     }
-    if (JSON.stringify(token.scopes) !== JSON.stringify(scopes)) throw otherScopes(line.number)
-    // The line lacks only its line feed.
-    if (!line.isEnded) writeAll(fd, '\n', line.end)
+    if (JSON.stringify(token.scopes) !== JSON.stringify(scopes))
+      throw lineError(number, 'has other scopes. Use the same --scope, or another --out.', EXIT.usage)
+    whole = isEnded ? end : writeAll(fd, '\n', end) // The line may lack only its line feed.
     done.add(token.identity)
-    tokens++
     if (Date.parse(token.expiresAt) <= now) expired++
-    whole = line.end
   }
-  return { tokens, expired }
+  if (expired > 0) printWarning(`${count(expired, 'token')} in the output file already expired.`)
 }
 
-/** The start of every line that `formatToken` returns. */
-const LINE_START = Buffer.from('{"identity":"')
-
-/** Whether the line can be the start of a line that `formatToken` returned. Other content must not be cut off. */
-function isHalfWritten({ bytes, isTooLong }: Line): boolean {
-  const length = Math.min(bytes.length, LINE_START.length)
-  return !isTooLong && bytes.subarray(0, length).equals(LINE_START.subarray(0, length)) && !isJson(bytes)
-}
-
-function isJson(bytes: Buffer): boolean {
+function parseJson(text = ''): unknown {
   try {
-    JSON.parse(bytes.toString())
-    return true
-  } catch {
-    return false
-  }
-}
-
-function parseToken(line: Line): SessionToken | undefined {
-  try {
-    const value = JSON.parse(textOf(line) ?? '') as Partial<SessionToken> | null
-    const isToken = typeof value?.identity === 'string' && typeof value.sessionToken === 'string'
-    return isToken && Array.isArray(value.scopes) ? (value as SessionToken) : undefined
+    return JSON.parse(text)
   } catch {
     return undefined
   }
 }
 
-function foreignLine(number: number): CommandError {
-  const message = `Line ${number} of the output file is not a token. vkit did not write this file, and does not change it.`
-  return new CommandError(message, EXIT.file)
+function isToken(value: unknown): value is SessionToken {
+  const { identity, sessionToken, scopes } = (value ?? {}) as Partial<SessionToken>
+  return typeof identity === 'string' && typeof sessionToken === 'string' && Array.isArray(scopes)
 }
 
-function otherScopes(number: number): CommandError {
-  const message = `The output file contains tokens with other scopes (line ${number}). Use the same --scope, or another --out.`
-  return new CommandError(message, EXIT.usage)
+function lineError(number: number, problem: string, exitCode: number = EXIT.file): CommandError {
+  return new CommandError(`Line ${number} of the output file ${problem}`, exitCode)
 }

@@ -1,12 +1,11 @@
 import { once } from 'node:events'
 import type { SessionTokenResult } from '../../options/types.js'
-import type { SessionToken } from '../../token/session-token.js'
-import { formatToken, type TokenFile } from './output-file.js'
+import { formatToken } from './output-file.js'
 
 /** A destination for tokens. */
 export interface TokenSink {
-  /** Accepts every result, including failures. Resolves when the sink can accept the next one. */
-  write(result: SessionTokenResult): Promise<void>
+  /** Accepts every result, including failures. Returns or resolves when the sink can accept the next one. */
+  write(result: SessionTokenResult): Promise<void> | void
   close(): void
 }
 
@@ -30,14 +29,6 @@ export function plainSink(identities: readonly string[], signal: AbortSignal): T
 /** Prints one JSON object per line, in the order of the results. */
 export function jsonSink(signal: AbortSignal): TokenSink {
   return { write: async ({ token }) => print(token ? formatToken(token) : '', signal), close: () => undefined }
-}
-
-export function fileSink(file: TokenFile): TokenSink {
-  return { write: async ({ token }) => ifToken(token, each => file.append(each)), close: () => file.close() }
-}
-
-function ifToken(token: SessionToken | undefined, use: (token: SessionToken) => void): void {
-  if (token) use(token)
 }
 
 async function print(text: string, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { countLines } from '../../../../lib/cli/token/identity-list.js'
 import { IdentitySet } from '../../../../lib/cli/token/identity-set.js'
-import { formatToken, TokenFile } from '../../../../lib/cli/token/output-file.js'
+import { formatToken, openTokenFile } from '../../../../lib/cli/token/output-file.js'
 
 describe('a file that is read before the first mint', () => {
   it('is no longer counted after the run is interrupted', async () => {
@@ -21,10 +21,11 @@ describe('a file that is read before the first mint', () => {
       file,
       formatToken({ identity: 'anna', sessionToken: 't', expiresAt: '2020-01-01T00:00:00Z', scopes: [] }),
     )
-    const read = async (signal: AbortSignal): Promise<number | undefined> => {
-      const { file: opened, resumed } = await TokenFile.resume(file, { done: new IdentitySet(), scopes: [], signal })
-      opened.close()
-      return resumed?.tokens
+    const read = async (signal: AbortSignal): Promise<number> => {
+      const done = new IdentitySet()
+      const sink = await openTokenFile(file, { done, scopes: [], signal })
+      sink.close()
+      return done.size
     }
     expect(await read(new AbortController().signal)).toBe(1)
     expect(await read(AbortSignal.abort())).toBe(0)
