@@ -7,7 +7,7 @@ import { envFor, makeFolder, platform, preload, runCli, startCli, useCli, type C
 import { afterThisTest, startGateway } from '../support/gateway.js'
 import { describeWith, posix } from '../support/needs.js'
 import { untilTrue } from '../support/until.js'
-import { formatToken } from '../../lib/cli/token/output-file.js'
+import { formatToken } from '../../lib/cli/token/sinks.js'
 import type { GatewayEmulator } from '../../lib/testing/index.js'
 
 useCli()

@@ -2,19 +2,14 @@ import fs, { constants, type Stats } from 'node:fs'
 import type { SessionToken } from '../../token/session-token.js'
 import { CommandError, EXIT, fileError } from '../exit-codes.js'
 import { isOpenToOthers } from '../file-mode.js'
-import { count, printWarning, toJson } from '../terminal.js'
+import { count, printWarning } from '../terminal.js'
 import { lockFile } from './file-lock.js'
 import type { IdentitySet } from './identity-set.js'
 import { readBytes, readLines, textOf } from './lines.js'
-import type { TokenSink } from './sinks.js'
+import { formatToken, type TokenSink } from './sinks.js'
 
 const SYNC_INTERVAL_MS = 1_000
 const LINE_START = '{"identity":"'
-
-/** Formats a token as a line of NDJSON. */
-export function formatToken({ identity, sessionToken, expiresAt, scopes }: SessionToken): string {
-  return `${toJson({ identity, sessionToken, expiresAt, scopes })}\n`
-}
 
 /** Whether two paths lead to the same file. `-` is standard input. */
 export function isSameFile(path: string, other: string | undefined): boolean {

@@ -1,12 +1,18 @@
 import { once } from 'node:events'
 import type { SessionTokenResult } from '../../options/types.js'
-import { formatToken } from './output-file.js'
+import type { SessionToken } from '../../token/session-token.js'
+import { toJson } from '../terminal.js'
 
 /** A destination for tokens. */
 export interface TokenSink {
   /** Accepts every result, including failures. Returns or resolves when the sink can accept the next one. */
   write(result: SessionTokenResult): Promise<void> | void
   close(): void
+}
+
+/** Formats a token as a line of NDJSON. */
+export function formatToken({ identity, sessionToken, expiresAt, scopes }: SessionToken): string {
+  return `${toJson({ identity, sessionToken, expiresAt, scopes })}\n`
 }
 
 /** Prints one token per line, in the order of `identities`, with an empty line for each failure. */

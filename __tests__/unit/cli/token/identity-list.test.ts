@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { countLines } from '../../../../lib/cli/token/identity-list.js'
 import { IdentitySet } from '../../../../lib/cli/token/identity-set.js'
-import { formatToken, openTokenFile } from '../../../../lib/cli/token/output-file.js'
+import { openTokenFile } from '../../../../lib/cli/token/output-file.js'
+import { formatToken } from '../../../../lib/cli/token/sinks.js'
 
 describe('a file that is read before the first mint', () => {
   it('is no longer counted after the run is interrupted', async () => {
@@ -19,7 +20,8 @@ describe('a file that is read before the first mint', () => {
     const file = path.join(mkdtempSync(path.join(tmpdir(), 'vkit-test-')), 'tokens.ndjson')
     writeFileSync(
       file,
-      formatToken({ identity: 'anna', sessionToken: 't', expiresAt: '2020-01-01T00:00:00Z', scopes: [] }),
+      formatToken({ identity: 'anna', sessionToken: 't', expiresAt: '2099-01-01T00:00:00Z', scopes: [] }),
+      { mode: 0o600 },
     )
     const read = async (signal: AbortSignal): Promise<number> => {
       const done = new IdentitySet()
