@@ -9,6 +9,7 @@ import { findSecret, printsRequests } from '../secret.js'
 import { count, exitCodeForOutput, printError, printInfo, printWarning, quote } from '../terminal.js'
 import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
+import { readListFlags, type ListFlags } from './list-format.js'
 import { isSameFile, openTokenFile } from './output-file.js'
 import { formatSeconds, Progress, type Tally } from './progress.js'
 import { jsonSink, plainSink, type TokenSink } from './sinks.js'
@@ -18,6 +19,8 @@ const FLAGS = {
   scope: { type: 'string', multiple: true },
   json: { type: 'boolean' },
   from: { type: 'string' },
+  column: { type: 'string' },
+  format: { type: 'string' },
   out: { type: 'string' },
   resume: { type: 'boolean' },
   concurrency: { type: 'string' },
@@ -31,6 +34,7 @@ const FATAL_CODES = new Set<string>(['VKIT_UNAUTHENTICATED', 'VKIT_TLS', 'VKIT_R
 interface Plan {
   readonly identities: readonly string[]
   readonly from: string | undefined
+  readonly list: ListFlags
   readonly out: string | undefined
   readonly resume: boolean
   readonly json: boolean
@@ -71,6 +75,7 @@ function readPlan(args: readonly string[]): Plan {
   return {
     identities: positionals,
     from,
+    list: readListFlags(values),
     out,
     resume,
     json: values.json === true || values.out === '-',
@@ -178,15 +183,16 @@ class TokenRun {
   }
 
   async #openIdentities(): Promise<Iterable<string> | AsyncIterable<string>> {
-    const { from, out, identities } = this.#plan
+    const { from, list, out, identities } = this.#plan
     const { stopSignal } = this.#interruption
     if (from === undefined) {
       return until(stopSignal, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
     }
     const source = openList(from)
-    const total = Progress.isVisible && source.kind === 'file' ? await countLines(source, stopSignal) : undefined
+    const total = Progress.isVisible && source.kind === 'file' ? await countLines(source, list, stopSignal) : undefined
     this.#progress = new Progress(this.#tally, total)
     return listIdentities(source, {
+      ...list,
       done: this.#done,
       signal: stopSignal,
       onBadLine: (number, why) => this.#recordFailure(`line ${number}: ${why}`, EXIT.failed),

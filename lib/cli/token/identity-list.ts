@@ -1,21 +1,24 @@
 import { constants, createReadStream, fstatSync, openSync, statSync } from 'node:fs'
 import { Socket } from 'node:net'
-import { Readable } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { looksLikeSecret } from '../arguments.js'
-import { fileError } from '../exit-codes.js'
-import type { IdentitySet } from './identity-set.js'
-import { readBytes, readLines, readNamedPipe, textOf, type Line } from './lines.js'
+import { CommandError, fileError } from '../exit-codes.js'
+import { quote } from '../terminal.js'
+import { readCsv } from './csv.js'
+import { IdentitySet } from './identity-set.js'
+import { CARRIAGE_RETURN, LINE_FEED, readBytes, readLines, readNamedPipe, textOf } from './lines.js'
+import { detectFormat, parseObject, type ListFlags } from './list-format.js'
 
-export interface IdentityListOptions {
-  /** Identities that the list must skip. The list adds its own. */
+export interface IdentityListOptions extends ListFlags {
+  /** Identities that the list must skip. */
   readonly done: IdentitySet
   /** Ends the list, even while it waits for input. */
   readonly signal: AbortSignal
   /** Called for a line that is not an identity. */
   readonly onBadLine: (number: number, why: string) => void
-  /** Called for an identity that is in `done`. */
-  readonly onSkip: () => void
+  /** Called for an identity that is in `done`, or in the list for another time. */
+  readonly onSkip: (reason: 'in-output' | 'duplicate') => void
 }
 
 /** The source that `--from` names. */
@@ -47,47 +50,52 @@ function pipeKind(path: string): 'pipe' | 'named-pipe' | undefined {
   return process.platform === 'linux' || path.startsWith('/dev/') ? 'pipe' : 'named-pipe'
 }
 
-/** Counts the lines of a file that are not empty. If `signal` aborts, it returns the count so far. */
-export async function countLines({ fd }: ListSource, signal: AbortSignal): Promise<number> {
-  let lines = 0
-  let isEmpty = true
+/**
+ * Counts the lines of a file that are not empty, without the header of a CSV. Fields with line feeds make this an estimate.
+ * If `signal` aborts, it returns the count so far.
+ */
+export async function countLines(
+  { fd }: ListSource,
+  { column, format }: ListFlags,
+  signal: AbortSignal,
+): Promise<number> {
+  let [lines, last, isCsv]: [number, number, boolean?] = [0, LINE_FEED]
   for await (const chunk of readBytes(fd)) {
     if (signal.aborted) break
+    isCsv ??= column !== undefined && format !== 'jsonl' && !chunk.toString().trimStart().startsWith('{')
     for (const byte of chunk) {
-      if (byte !== 0x0a && byte !== 0x0d) isEmpty = false
-      else if (!isEmpty) {
-        lines++
-        isEmpty = true
-      }
+      if (byte === LINE_FEED && last !== LINE_FEED) lines++
+      if (byte !== CARRIAGE_RETURN) last = byte
     }
   }
-  return isEmpty ? lines : lines + 1
+  return lines + (last === LINE_FEED ? 0 : 1) - (isCsv ? 1 : 0)
 }
 
 /** Yields each identity of the list once. It skips empty lines. */
 export async function* listIdentities(
   source: ListSource,
-  { done, signal, onBadLine, onSkip }: IdentityListOptions,
+  { done, signal, onBadLine, onSkip, ...flags }: IdentityListOptions,
 ): AsyncGenerator<string, void, undefined> {
-  const isAborted = (): boolean => signal.aborted
-  if (isAborted()) return
-  const stream = openStream(source, signal)
-  const end = (): void => void stream.destroy()
-  signal.addEventListener('abort', end)
+  const { column = '' } = flags
+  const seen = new IdentitySet()
+  const stream = addAbortSignal(signal, openStream(source, signal))
   try {
-    for await (const line of readLines(inTurns(stream))) {
-      if (isAborted()) return
+    const { chunks, format, delimiter } = await detectFormat(inTurns(stream), flags)
+    for await (const line of format === 'csv' ? readCsv(chunks, column, delimiter) : readLines(chunks)) {
+      if (signal.aborted) return
       const text = textOf(line)
-      if (text === '') continue
-      const problem = problemOf(line, text)
-      if (text === undefined || problem) onBadLine(line.number, problem ?? NOT_UTF8)
-      else if (!done.add(text)) onSkip()
-      else yield text
+      if (text === '' && format !== 'csv') continue
+      const identity = format === 'jsonl' ? memberOf(text, column) : text
+      const problem = line.problem ?? problemOf(identity, format === 'jsonl' && column)
+      if (identity === undefined || problem) onBadLine(line.number, problem ?? '')
+      else if (done.has(identity)) onSkip('in-output')
+      else if (!seen.add(identity)) onSkip('duplicate')
+      else yield identity
     }
   } catch (error) {
-    if (!isAborted()) throw fileError('Cannot read the list of identities', error)
+    if (signal.aborted) return
+    throw error instanceof CommandError ? error : fileError('Cannot read the list of identities', error)
   } finally {
-    signal.removeEventListener('abort', end)
     stream.destroy()
   }
 }
@@ -107,10 +115,16 @@ async function* inTurns(stream: AsyncIterable<Buffer>): AsyncGenerator<Buffer, v
   }
 }
 
-const NOT_UTF8 = 'it is not UTF-8'
+/** Returns a string, or an integer that a number of JavaScript holds exactly. */
+function memberOf(text: string | undefined, column: string): string | undefined {
+  const value = parseObject(text ?? '')?.[column]
+  return typeof value === 'string' || Number.isSafeInteger(value) ? String(value) : undefined
+}
 
-function problemOf(line: Line, text: string | undefined): string | undefined {
-  if (line.isTooLong) return 'it is too long to be an identity'
-  if (text !== undefined && looksLikeSecret(text)) return 'it looks like a secret or a token, not an identity'
-  return undefined
+function problemOf(identity: string | undefined, member: string | false): string | undefined {
+  if (identity === '') return 'its identity is empty'
+  // JSON can escape half of a surrogate pair.
+  if (identity !== undefined && !/\p{Surrogate}/u.test(identity))
+    return looksLikeSecret(identity) ? 'it looks like a secret or a token, not an identity' : undefined
+  return member === false ? 'it is not UTF-8' : `it is not a JSON object with a string ${quote(member)}`
 }

@@ -17,38 +17,41 @@ export class IdentitySet {
     return this.#size
   }
 
+  has(identity: string): boolean {
+    return this.#size > 0 && this.#slots[find(this.#slots, digestOf(identity))] !== 0
+  }
+
   /** Returns whether the identity is new. */
   add(identity: string): boolean {
     if (this.#size >= (this.#slots.length / WORDS) * MAX_LOAD) this.#grow()
-    const isNew = insert(this.#slots, digestOf(identity))
-    if (isNew) this.#size++
-    return isNew
+    const digest = digestOf(identity)
+    const at = find(this.#slots, digest)
+    if (this.#slots[at] !== 0) return false
+    this.#slots.set(digest, at)
+    this.#size++
+    return true
   }
 
   #grow(): void {
     const larger = new Uint32Array(this.#slots.length * 2)
     for (let at = 0; at < this.#slots.length; at += WORDS) {
       const digest = this.#slots.subarray(at, at + WORDS)
-      if (digest[0] !== 0) insert(larger, digest)
+      if (digest[0] !== 0) larger.set(digest, find(larger, digest))
     }
     this.#slots = larger
   }
 }
 
 function digestOf(identity: string): Uint32Array {
-  const hash = createHash('sha256').update(identity).digest()
-  const digest = Uint32Array.from({ length: WORDS }, (_, i) => hash.readUInt32LE(i * 4))
-  digest[0] = (digest[0] ?? 0) || 1 // 0 marks a free slot.
+  const digest = new Uint32Array(Uint8Array.from(createHash('sha256').update(identity).digest()).buffer, 0, WORDS)
+  digest[0] ||= 1 // 0 marks a free slot.
   return digest
 }
 
-function insert(slots: Uint32Array, digest: Uint32Array): boolean {
+/** Returns where the digest is, or the free slot for it. */
+function find(slots: Uint32Array, digest: Uint32Array): number {
   // With 2^32 words, a bit mask would be negative and the loop endless, so this uses a remainder.
-  for (let at = ((digest[1] ?? 0) * WORDS) % slots.length; ; at = (at + WORDS) % slots.length) {
-    if (slots[at] === 0) {
-      slots.set(digest, at)
-      return true
-    }
-    if (digest.every((word, i) => slots[at + i] === word)) return false
-  }
+  let at = ((digest[1] ?? 0) * WORDS) % slots.length
+  while (slots[at] !== 0 && digest.some((word, i) => slots[at + i] !== word)) at = (at + WORDS) % slots.length
+  return at
 }

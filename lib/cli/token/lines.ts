@@ -1,15 +1,20 @@
-import { closeSync, read } from 'node:fs'
+import { read } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 const readAt = promisify(read)
 
-/** A line of a file, without its line feed. */
-export interface Line {
+/** A line of a list, or the column of a record. */
+export interface ListLine {
   /** Starts at 1. */
   readonly number: number
-  /** The line, or only its start if it is too long. */
   readonly bytes: Buffer
+  /** Why it has no identity. */
+  readonly problem?: string
+}
+
+/** A line of a file, without its line feed. Of a line that is too long, it has only the start. */
+export interface Line extends ListLine {
   readonly isTooLong: boolean
   /** The offset of the next line in the file, in bytes. */
   readonly end: number
@@ -17,8 +22,10 @@ export interface Line {
   readonly isEnded: boolean
 }
 
+const TOO_LONG = 'it is too long to be an identity'
 export const MAX_LINE_BYTES = 256 * 1024
-const LINE_FEED = 0x0a
+export const LINE_FEED = 0x0a
+export const CARRIAGE_RETURN = 0x0d
 const CHUNK_BYTES = 64 * 1024
 const POLL_MS = 50
 
@@ -38,33 +45,25 @@ export async function* readBytes(fd: number): AsyncGenerator<Buffer, void, undef
 }
 
 /**
- * Yields the bytes of a named pipe until its writers have closed it, and closes the descriptor. It is opened with
- * `O_NONBLOCK`, and polled. It ends when `signal` aborts.
+ * Polls a named pipe that is open with `O_NONBLOCK`, and yields its bytes until its writers have closed it. It ends when
+ * `signal` aborts.
  */
 export async function* readNamedPipe(fd: number, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
-  try {
-    for (let hadWriter = false; !signal.aborted;) {
-      const chunk = await tryRead(fd)
-      if (chunk?.length) yield chunk
-      // A pipe that no writer has opened yet reads like one that has ended.
-      else if (chunk && hadWriter) return
-      else await setTimeout(POLL_MS, undefined, { signal })
-      hadWriter ||= chunk?.length !== 0
-    }
-  } finally {
-    closeSync(fd)
+  for (let hadWriter = false; !signal.aborted;) {
+    const buffer = Buffer.alloc(CHUNK_BYTES)
+    const { bytesRead } = await readAt(fd, { buffer, position: null }).catch(unlessEmpty)
+    if (bytesRead > 0) yield buffer.subarray(0, bytesRead)
+    // A pipe that no writer has opened yet reads like one that has ended.
+    else if (bytesRead === 0 && hadWriter) return
+    else await setTimeout(POLL_MS, undefined, { signal })
+    hadWriter ||= bytesRead !== 0
   }
 }
 
-/** Returns no bytes if the pipe has no writer, and undefined if its writer has written nothing yet. */
-async function tryRead(fd: number): Promise<Buffer | undefined> {
-  try {
-    const { bytesRead, buffer } = await readAt(fd, { buffer: Buffer.alloc(CHUNK_BYTES), position: null })
-    return buffer.subarray(0, bytesRead)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined
-    throw error
-  }
+/** Returns -1 bytes if the writer of the pipe has written nothing yet. */
+function unlessEmpty(error: NodeJS.ErrnoException): { bytesRead: number } {
+  if (error.code !== 'EAGAIN') throw error
+  return { bytesRead: -1 }
 }
 
 /** Splits a stream of bytes into lines. It keeps at most one chunk and one line in memory. */
@@ -81,7 +80,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
     const bytes = parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts)
     parts = []
     length = 0
-    return { number: number++, bytes, isTooLong, end, isEnded }
+    return { number: number++, bytes, isTooLong, ...(isTooLong && { problem: TOO_LONG }), end, isEnded }
   }
   for await (const chunk of chunks) {
     let from = 0
@@ -98,7 +97,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Decodes a line, without a final carriage return or a byte order mark. Returns undefined if it is not UTF-8. */
-export function textOf({ bytes, number }: Pick<Line, 'bytes' | 'number'>): string | undefined {
+export function textOf({ bytes, number }: ListLine): string | undefined {
   try {
     const text = utf8.decode(bytes).replace(/\r$/, '')
     return number === 1 ? text.replace(/^\ufeff/, '') : text

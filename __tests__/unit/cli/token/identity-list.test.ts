@@ -11,8 +11,8 @@ describe('a file that is read before the first mint', () => {
   it('is no longer counted after the run is interrupted', async () => {
     const fd = openSync('package-lock.json', 'r')
     const source = { fd, kind: 'file' } as const
-    expect(await countLines(source, new AbortController().signal)).toBeGreaterThan(100)
-    expect(await countLines(source, AbortSignal.abort())).toBe(0)
+    expect(await countLines(source, {}, new AbortController().signal)).toBeGreaterThan(100)
+    expect(await countLines(source, {}, AbortSignal.abort())).toBe(0)
     closeSync(fd)
   })
 
