@@ -35,6 +35,8 @@ Options
   --scope <scope>        scope of the tokens, such as videos.read; repeatable
   --json                 print one JSON object per line: identity, sessionToken, expiresAt, scopes (implied by --from)
   --from <file>          read identities from this file, one per line
+  --column <name>        read them from this column of a CSV, or from this member of JSON lines
+  --format <format>      lines, csv or jsonl, if vkit does not recognise the format of the list
   --out <file>           write to this new file, one JSON object per line. Only you can read it;
                          on Windows, it has the permissions of its folder; - is standard output
   --resume               continue the file of --out, and mint only the missing tokens
