@@ -12,11 +12,9 @@ export interface ListFlags {
 /** @throws CommandError if these flags cannot be used together. */
 export function readListFlags({ from, column, format }: ListFlags & { from?: string | undefined }): ListFlags {
   if (from === undefined && (column ?? format) !== undefined) throw usageError('--column and --format require --from.')
-  if (format !== undefined && !['lines', 'csv', 'jsonl'].includes(format))
-    throw usageError('--format must be lines, csv or jsonl.')
-  if (column === undefined && format !== undefined && format !== 'lines')
-    throw usageError(`--format ${format} requires --column.`)
-  if (column !== undefined && format === 'lines') throw usageError('--column requires --format csv or jsonl.')
+  if (!['lines', 'csv', 'jsonl', undefined].includes(format)) throw usageError('--format must be lines, csv or jsonl.')
+  if (format !== undefined && (format === 'lines') === (column !== undefined))
+    throw usageError('--format csv and --format jsonl require --column, and --format lines excludes it.')
   return { column, format }
 }
 
@@ -35,7 +33,7 @@ export async function detectFormat(
   for (let isEnough = false; !isEnough;) {
     const { value } = await chunks.next()
     start = Buffer.concat([start, value ?? Buffer.from('\n')])
-    refuseUtf16(start)
+    if (UTF16.test(start.toString('latin1', 0, 4))) throw new CommandError(IS_UTF16, EXIT.file)
     const [first] = linesOf(start)
     const needsSecond = isGuess && isHeader(namesOf(first)) && linesOf(start, QUOTED).length < 2
     isEnough = !value || start.length > MAX_LINE_BYTES || (first !== undefined && !needsSecond)
@@ -47,7 +45,7 @@ export async function detectFormat(
     throw noColumn(column, Object.keys(object))
   return {
     chunks: prepend(start, chunks),
-    format: format ?? (isGuess ? 'lines' : object ? 'jsonl' : 'csv'),
+    format: format ?? (isGuess ? 'lines' : /^\s*\{/.test(first) ? 'jsonl' : 'csv'),
     delimiter: delimiterOf(first),
   }
 }
@@ -59,12 +57,7 @@ async function* prepend(start: Buffer, rest: Chunks): Chunks {
 
 /** UTF-16 has a byte order mark, or a NUL in every second byte of Latin letters. */
 const UTF16 = /^(?:\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0])/
-
-function refuseUtf16(start: Buffer): void {
-  if (!UTF16.test(start.toString('latin1', 0, 4))) return
-  const message = 'The list is UTF-16. Save it as UTF-8; in PowerShell, write it with | Out-File -Encoding utf8.'
-  throw new CommandError(message, EXIT.file)
-}
+const IS_UTF16 = 'The list is UTF-16. Save it as UTF-8; in PowerShell, write it with | Out-File -Encoding utf8.'
 
 /** @throws CommandError if the lines look like JSON lines, or like a header and rows with as many delimiters. */
 function refuseTable(first: string, start: Buffer): void {
@@ -106,7 +99,7 @@ export function isHeader(names: readonly string[]): boolean {
 
 export function parseObject(text: string): Record<string, unknown> | undefined {
   try {
-    return text.trimStart().startsWith('{') ? (JSON.parse(text) as Record<string, unknown>) : undefined
+    return /^\s*\{/.test(text) ? (JSON.parse(text) as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }

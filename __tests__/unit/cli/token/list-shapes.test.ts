@@ -148,6 +148,7 @@ describe('JSON lines with --column', () => {
 
   it('report lines without an identity, and continue', async () => {
     const lines = [
+      '{"id":',
       '{"id":"ok"}',
       '{"id":""}',
       '{"name":"x"}',
@@ -167,10 +168,11 @@ describe('JSON lines with --column', () => {
     expect(error).toBeUndefined()
     expect(identities).toEqual(['ok', 'also ok'])
     expect(bad.map(line => line.replace(/ it is not a JSON object with a string "id"$/, ''))).toEqual([
-      'line 2: its identity is empty',
-      ...[3, 4, 5, 6, 7, 8, 9, 10, 11].map(number => `line ${number}:`),
-      'line 12: it looks like a secret or a token, not an identity',
-      'line 13: it is too long to be an identity',
+      'line 1:',
+      'line 3: its identity is empty',
+      ...[4, 5, 6, 7, 8, 9, 10, 11, 12].map(number => `line ${number}:`),
+      'line 13: it looks like a secret or a token, not an identity',
+      'line 14: it is too long to be an identity',
     ])
   })
 
@@ -302,8 +304,8 @@ describe('the flags of a list', () => {
   it.each([
     [{ column: 'id' }, '--column and --format require --from.'],
     [{ from: 'x', format: 'tsv' }, '--format must be lines, csv or jsonl.'],
-    [{ from: 'x', format: 'csv' }, '--format csv requires --column.'],
-    [{ from: 'x', format: 'lines', column: 'id' }, '--column requires --format csv or jsonl.'],
+    [{ from: 'x', format: 'csv' }, '--format csv and --format jsonl require --column'],
+    [{ from: 'x', format: 'lines', column: 'id' }, '--format lines excludes it'],
   ])('%j are refused', (flags, message) => {
     expect(() => readListFlags(flags)).toThrow(message)
   })
