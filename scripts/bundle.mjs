@@ -27,6 +27,8 @@ const UNUSED_BY_GOT = [
   'decompress-response',
   'form-data-encoder',
   'http2-wrapper',
+  // Of csv-parse, for its option `delimiter_auto`. It is a circular import.
+  '../utils/delimiter_discover.js',
 ]
 
 const withoutUnusedPackages = {

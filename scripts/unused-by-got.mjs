@@ -2,8 +2,8 @@
 // cache, decompression, form data. They would double the chunk that is loaded at the first mint.
 export default class NotBundled {
   constructor() {
-    throw new Error('This feature of got is not part of the package.')
+    throw new Error('This feature is not part of the package.')
   }
 }
-export { NotBundled as CacheError, NotBundled as FormDataEncoder }
+export { NotBundled as CacheError, NotBundled as FormDataEncoder, NotBundled as delimiter_discover }
 export const isFormData = () => false
