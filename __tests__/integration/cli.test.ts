@@ -1,9 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 import manifest from '../../package.json' with { type: 'json' }
 import { VKitClient } from '../../lib/index.js'
 import type { GatewayFault } from '../../lib/testing/index.js'
@@ -65,6 +63,33 @@ describe('vkit', () => {
     const { code, stdout, stderr } = await runCli(args)
     expect([code, stdout]).toEqual([2, ''])
     expect(stderr).toContain('--help')
+  })
+
+  it.each([
+    ['token a -o x', 'Unknown option -o. Did you mean --out?'],
+    ['token a --otu x', 'Unknown option --otu. Did you mean --out?'],
+    ['token a -v', 'Unknown option -v. Did you mean vkit --version?'],
+    ['token a --hunter2', 'Unknown option.'],
+    ['token a --out', '--out needs a value.'],
+    ['token a --out --resume', '--out needs a value.'],
+    ['token a --out=', '--out needs a value.'],
+    ['token a --json=yes', '--json takes no value.'],
+    ['emulator --prot 0', 'Unknown option --prot. Did you mean --port?'],
+    ['emulator --fault foo', 'Unknown fault. Faults: 503 (or another status), retry-after=2, delay=800ms, reset,'],
+    ['docter', 'Unknown command. Did you mean doctor? Commands: token, emulator, doctor.'],
+  ])('vkit %s explains what is wrong', async (args, message) => {
+    const { code, stderr } = await runCli(args.split(' '))
+    expect(code).toBe(2)
+    expect(stderr).toContain(`error: ${message}`)
+  })
+
+  it('calls a missing folder a missing folder', async () => {
+    const env = { VKIT_APP_SECRET: 'secret' }
+    const missing = path.join(await makeFolder(), 'nowhere', 'file')
+    for (const flag of ['--from', '--secret-file']) {
+      const { code, stderr } = await runCli(['token', ...(flag === '--from' ? [] : ['a']), flag, missing], { env })
+      expect([code, stderr]).toEqual([6, expect.stringContaining('its folder does not exist') as unknown])
+    }
   })
 
   it.each([
@@ -229,21 +254,6 @@ describe('vkit token', () => {
 })
 
 describeWith(posix, 'output that cannot be written', () => {
-  it('does not keep a run alive after a second signal', async () => {
-    const gateway = await startGateway()
-    const { child, result, stderr } = startCli(['token', '--from', '-'], envFor(gateway))
-    child.stdout?.pause() // The reader stops reading.
-    child.stdin?.on('error', () => undefined)
-    child.stdin?.end(Array.from({ length: 5_000 }, (_, i) => `user-${i}\n`).join(''))
-    while (gateway.mints < 200) await setImmediate()
-    child.kill('SIGTERM')
-    while (!stderr().includes('again')) await once(child.stderr ?? child, 'data')
-    child.kill('SIGTERM')
-    expect(await once(child, 'exit')).toEqual([143, null])
-    child.stdout?.resume()
-    await result
-  })
-
   it('is reported in one line, with its own exit code', async () => {
     const gateway = await startGateway()
     const { child, result } = startCli(['token', '--from', '-'], envFor(gateway), openSync('package.json', 'r'))

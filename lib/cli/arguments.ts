@@ -1,4 +1,5 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { nearestName } from '../core/nearest-name.js'
 import { environment } from '../options/environment.js'
 import { usageError } from './exit-codes.js'
 
@@ -15,15 +16,37 @@ export function parseFlags<const T extends Flags>(
   args: readonly string[],
   options: T,
 ): ReturnType<typeof parseArgs<{ options: T; allowPositionals: true; strict: true; args: string[] }>> {
-  try {
-    return parseArgs({ args: [...args], options, allowPositionals: true, strict: true })
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    const name = /--[a-z][a-z-]{0,20}/.exec((error as Error).message)?.[0] ?? ''
-    if (/secret|token|password|key/.test(name) && name !== '--secret-file') throw usageError(NO_SECRET_ARGUMENTS)
-    if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') throw usageError(`Unknown option ${name}.`.replace(' .', '.'))
-    throw usageError(`Invalid use of option ${name}.`.replace(' .', '.'))
+  const config = { args: [...args], options, allowPositionals: true } as const
+  // The errors of Node repeat what was given, which may be a secret.
+  for (const token of parseArgs({ ...config, strict: false, tokens: true }).tokens) {
+    const problem = token.kind === 'option' && problemOf(token, options)
+    if (problem) throw usageError(problem)
   }
+  return parseArgs({ ...config, strict: true })
+}
+
+interface Option {
+  readonly name: string
+  readonly rawName: string
+  readonly value?: string | undefined
+  readonly inlineValue?: boolean | undefined
+}
+
+function problemOf({ name, rawName, value, inlineValue }: Option, options: Flags): string | undefined {
+  const type = Object.hasOwn(options, name) ? options[name]?.type : undefined
+  if (type === undefined) return unknownOption(name, rawName, Object.keys(options))
+  if (type === 'boolean') return value === undefined ? undefined : `${rawName} takes no value.`
+  // A value that begins with a dash is more likely the next option.
+  const isMissing = value === undefined || value === '' || (!inlineValue && /^-./.test(value))
+  return isMissing ? `${rawName} needs a value.` : undefined
+}
+
+function unknownOption(name: string, rawName: string, known: readonly string[]): string {
+  if (/secret|token|password|key/.test(name)) return NO_SECRET_ARGUMENTS
+  if (!/^[a-zA-Z][a-z-]{0,20}$/.test(name)) return 'Unknown option.'
+  const similar = known.find(each => name.length === 1 && each.startsWith(name)) ?? nearestName(name, known)
+  const meant = similar ? `--${similar}` : /^v(ersion)?$/i.test(name) ? 'vkit --version' : undefined
+  return `Unknown option ${rawName}.${meant ? ` Did you mean ${meant}?` : ''}`
 }
 
 const NO_SECRET_ARGUMENTS =

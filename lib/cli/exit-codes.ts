@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { VKitError, VKitErrorCode } from '../core/vkit-error.js'
 
 /** The signals that end a run, and their exit codes. On Windows, SIGBREAK is Ctrl-Break, and SIGTERM never arrives. */
@@ -48,14 +50,19 @@ export function usageError(message: string): CommandError {
 /** An error for a failed file operation. It leaves out Node's message, which contains the path. A CommandError stays. */
 export function fileError(what: string, error: unknown): CommandError {
   if (error instanceof CommandError) return error
-  const code = (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error'
-  return new CommandError(`${what}: ${WORDS[code] ?? code}.`, EXIT.file)
+  const { code = 'unknown error', path } = (error ?? {}) as NodeJS.ErrnoException
+  const isFolderMissing = code === 'ENOENT' && path !== undefined && !existsSync(dirname(path))
+  return new CommandError(
+    `${what}: ${isFolderMissing ? 'its folder does not exist' : (WORDS[code] ?? code)}.`,
+    EXIT.file,
+  )
 }
 
 const WORDS: Record<string, string> = {
   ENOENT: 'no such file',
   EACCES: 'permission denied',
   EISDIR: 'it is a directory',
+  ENOTDIR: 'a part of its path is not a folder',
   ENOSPC: 'the disk is full',
   EPERM: 'not permitted',
   EROFS: 'the file system is read-only',

@@ -40,9 +40,10 @@ Options
   --out <file>           write to this new file, one JSON object per line. Only you can read it;
                          on Windows, it has the permissions of its folder; - is standard output
   --resume               continue the file of --out, and mint only the missing tokens
-  --concurrency <n>      mints in flight at a time, 1 to 1000 (default: 16)
+  --concurrency <n>      the most mints in flight, 1 to 1000 (default: as many as the gateway can handle)
   --on-outage <mode>     wait: wait until the gateway recovers (default with --from); fail: fail immediately
   --max-outage <time>    longest wait in an outage, such as 90s or 10m (default: 10m)
+  --no-progress          show no progress bar
 
 ${SECRET}
 

@@ -1,32 +1,29 @@
-import { endProcess } from './end-process.js'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { SIGNALS } from './exit-codes.js'
 
-/** How long a run waits for tokens in flight after Ctrl-C. */
-const GRACE_MS = 5_000
+/** How long a run waits for tokens in flight after a signal. */
+export const GRACE_MS = 600
 
-/** How long the process may then take to write its output and exit. */
-const LAST_WRITE_MS = 1_000
+/** How long the process may then take to write its output. Both end within a second. */
+export const LAST_WRITE_MS = 250
+
+const POLL_MS = 20
+
+const SIGNAL_CODES = Object.entries(SIGNALS) as [NodeJS.Signals, number][]
 
 /**
- * Ends a run on a signal. The first Ctrl-C stops new work and waits for tokens in flight, so that minted tokens are
- * written. The second Ctrl-C aborts the wait.
+ * Ends a run within a second of a signal. The run starts no new work, and waits only shortly for tokens in flight.
+ *
+ * Further signals change nothing: at Ctrl-C, `npx` sends one more than the terminal.
  */
 export class Interruption {
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
-  readonly #listeners = new Map<NodeJS.Signals, () => void>()
-  #timer: ReturnType<typeof setTimeout> | undefined
-  readonly #onFirst: (() => void) | undefined
   #exitCode: number | undefined
 
-  /** `onFirst` is called at the first Ctrl-C. */
-  constructor(onFirst?: () => void) {
-    this.#onFirst = onFirst
-    for (const [signal, exitCode] of Object.entries(SIGNALS) as [NodeJS.Signals, number][]) {
-      const listener = (): void => this.#interrupt(exitCode)
-      this.#listeners.set(signal, listener)
-      process.on(signal, listener)
-    }
+  /** `exitCode` takes the place of the codes of the signals. */
+  constructor(exitCode?: number) {
+    for (const [signal, code] of SIGNAL_CODES) process.on(signal, () => this.#end(exitCode ?? code, GRACE_MS))
   }
 
   /** Aborts when the run must start no new work. */
@@ -44,26 +41,36 @@ export class Interruption {
     return this.#exitCode
   }
 
-  /** Ends the run immediately, without a signal. */
+  /** Ends the run without a signal, and does not wait for tokens in flight. */
   abort(exitCode: number): void {
-    const code = (this.#exitCode ??= exitCode)
-    this.#stop.abort()
-    this.#abort.abort()
-    // A reader that stops reading the output would keep the process alive forever.
-    setTimeout(() => void endProcess(code), LAST_WRITE_MS).unref()
+    this.#end(exitCode, 0)
   }
 
-  /** Removes the signal listeners. The deadline of an interrupted run continues, because output may be pending. */
-  dispose(): void {
-    this.#timer?.unref()
-    for (const [signal, listener] of this.#listeners) process.removeListener(signal, listener)
-  }
-
-  #interrupt(exitCode: number): void {
-    if (this.#stop.signal.aborted) return this.abort(exitCode)
+  #end(exitCode: number, graceMs: number): void {
+    if (this.#exitCode !== undefined) return
     this.#exitCode = exitCode
     this.#stop.abort()
-    this.#onFirst?.()
-    this.#timer = setTimeout(() => this.abort(exitCode), GRACE_MS)
+    setTimeout(() => this.#abort.abort(), graceMs)
+    // A reader that stops reading the output would keep the process alive forever.
+    setTimeout(() => void endProcess(exitCode), graceMs + LAST_WRITE_MS)
   }
+}
+
+/**
+ * Ends the process with `exitCode`. If a signal interrupted the process, it waits at most `waitMs` for busy threads.
+ *
+ * `process.exit` waits for threads, and a thread can wait long: for a terminal, a device, a network drive or DNS. Such an
+ * interrupted process ends by its signal, which a shell reports as the same exit code.
+ */
+export async function endProcess(exitCode: number, waitMs = 0): Promise<never> {
+  const [signal] = SIGNAL_CODES.find(([, code]) => code === exitCode) ?? []
+  for (let leftMs = waitMs; signal && leftMs > 0 && isThreadBusy(); leftMs -= POLL_MS) await sleep(POLL_MS)
+  // From here, a signal ends the process immediately.
+  for (const [name] of SIGNAL_CODES) process.removeAllListeners(name)
+  if (signal && isThreadBusy()) process.kill(process.pid, signal)
+  return process.exit(exitCode)
+}
+
+function isThreadBusy(): boolean {
+  return process.getActiveResourcesInfo().some(name => /^(?:FSReq|GetAddrInfoReq)/.test(name))
 }

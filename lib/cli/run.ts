@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
+import { nearestName } from '../core/nearest-name.js'
 import { VKitError } from '../core/vkit-error.js'
 import { refuseSecrets } from './arguments.js'
 import { doctorCommand } from './doctor/command.js'
 import { emulatorCommand } from './emulator/command.js'
-import { CommandError, EXIT, exitCodeOf } from './exit-codes.js'
+import { CommandError, EXIT, exitCodeOf, usageError } from './exit-codes.js'
 import { HELP } from './help.js'
 import { printError } from './terminal.js'
 import { tokenCommand } from './token/command.js'
@@ -28,8 +29,10 @@ async function dispatch([name = '', ...rest]: readonly string[]): Promise<number
     process.stderr.write(`${HELP.all}\n`)
     return EXIT.usage
   }
-  if (!isCommand(name))
-    throw new CommandError('Unknown command. Commands: token, emulator, doctor. See --help.', EXIT.usage)
+  if (!isCommand(name)) {
+    const meant = nearestName(name, Object.keys(COMMANDS))
+    throw usageError(`Unknown command.${meant ? ` Did you mean ${meant}?` : ''} Commands: token, emulator, doctor.`)
+  }
   return wantsHelp(rest) ? print(HELP[name]) : COMMANDS[name](rest)
 }
 

@@ -1,17 +1,12 @@
 import type { WriteStream } from 'node:tty'
-import { environment } from '../options/environment.js'
 import { EXIT, fileError } from './exit-codes.js'
-
-/** Whether to print colours: on a terminal, unless NO_COLOR is set (https://no-color.org). */
-export function wantsColour(stream: { isTTY?: boolean }): boolean {
-  return stream.isTTY === true && !environment()['NO_COLOR'] && environment()['TERM'] !== 'dumb'
-}
 
 const CODES = { green: 32, yellow: 33, red: 31, cyan: 36, dim: 2 } as const
 export type Colour = keyof typeof CODES
 
-export function paint(text: string, colour: Colour, stream: Pick<WriteStream, 'isTTY'>): string {
-  return wantsColour(stream) ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text
+/** Colours `text` on a terminal, unless NO_COLOR is set (https://no-color.org): Node reads that variable. */
+export function paint(text: string, colour: Colour, stream: Pick<WriteStream, 'isTTY' | 'hasColors'>): string {
+  return stream.isTTY && stream.hasColors() ? `\u001b[${CODES[colour]}m${text}\u001b[0m` : text
 }
 
 /** Control characters, and characters that reorder or hide text, or break lines. */

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { endProcess } from './end-process.js'
+import { endProcess } from './interruption.js'
 import { run } from './run.js'
 import { watchOutput } from './terminal.js'
 

@@ -34,7 +34,7 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
     onRequest: () => faults.next(),
     ...(!values.quiet && { onAnswer: logRequest }),
   })
-  const interruption = new Interruption()
+  const interruption = new Interruption(EXIT.ok)
   try {
     await emulator.start().catch(throwPortError)
     printSettings(emulator, appSecret === undefined)
@@ -42,7 +42,6 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
     printInfo('', `${count(emulator.mints, 'token')} minted.`)
     return EXIT.ok
   } finally {
-    interruption.dispose()
     await emulator.stop()
   }
 }

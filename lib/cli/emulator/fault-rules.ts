@@ -39,9 +39,12 @@ interface Writable {
 function readRule(text: string): FaultRule {
   const rule: Writable = { fault: {}, chance: 1, left: Infinity }
   for (const word of text.split(',')) readWord(word.trim(), rule)
-  if (Object.keys(rule.fault).length === 0) throw usageError('--fault has a condition, but no fault.')
+  if (Object.keys(rule.fault).length === 0) throw usageError(`--fault has a condition, but no fault. ${KNOWN}`)
   return rule
 }
+
+const KNOWN =
+  'Faults: 503 (or another status), retry-after=2, delay=800ms, reset, silence, expired. Conditions: x3, 20%.'
 
 function readWord(word: string, rule: Writable): void {
   const [name = '', value = ''] = word.split('=')
@@ -54,5 +57,5 @@ function readWord(word: string, rule: Writable): void {
   else if (name === 'delay') rule.fault.delayMs = readDuration(value, '--fault delay=')
   else if (name === 'retry-after') {
     rule.fault.headers = { 'Retry-After': String(readWhole(value, '--fault retry-after=', [0, 86_400])) }
-  } else throw usageError('Invalid value for --fault.')
+  } else throw usageError(`Unknown fault. ${KNOWN}`)
 }

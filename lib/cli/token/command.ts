@@ -1,7 +1,8 @@
 import { VKitClient } from '../../client.js'
+import type { VKitEvent } from '../../core/events.js'
 import type { VKitError } from '../../core/vkit-error.js'
 import { environment } from '../../options/environment.js'
-import type { SessionTokenResult } from '../../options/types.js'
+import type { GetSessionTokensOptions, SessionTokenResult } from '../../options/types.js'
 import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.js'
 import { CommandError, EXIT, exitCodeOf, usageError } from '../exit-codes.js'
 import { Interruption } from '../interruption.js'
@@ -9,13 +10,12 @@ import { findSecret, printsRequests } from '../secret.js'
 import { count, exitCodeForOutput, printError, printInfo, printWarning, quote } from '../terminal.js'
 import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
-import { readListFlags, type ListFlags } from './list-format.js'
+import { readListFlags } from './list-format.js'
 import { isSameFile, openTokenFile } from './output-file.js'
-import { formatSeconds, Progress, type Tally } from './progress.js'
+import { canShowProgress, formatNumber, formatSeconds, Progress, type Tally } from './progress.js'
 import { jsonSink, plainSink, type TokenSink } from './sinks.js'
 
 const FLAGS = {
-  ...COMMON_FLAGS,
   scope: { type: 'string', multiple: true },
   json: { type: 'boolean' },
   from: { type: 'string' },
@@ -26,25 +26,20 @@ const FLAGS = {
   concurrency: { type: 'string' },
   'on-outage': { type: 'string' },
   'max-outage': { type: 'string' },
+  'no-progress': { type: 'boolean' },
+  ...COMMON_FLAGS,
 } as const
+
+/** What the progress bar says of these events. */
+const STATUS: Partial<Record<VKitEvent['type'], string>> = {
+  'circuit-open': 'gateway unavailable, waiting',
+  'circuit-close': '',
+}
 
 /** These failures affect every identity. */
 const FATAL_CODES = new Set<string>(['VKIT_UNAUTHENTICATED', 'VKIT_TLS', 'VKIT_REDIRECT'])
 
-interface Plan {
-  readonly identities: readonly string[]
-  readonly from: string | undefined
-  readonly list: ListFlags
-  readonly out: string | undefined
-  readonly resume: boolean
-  readonly json: boolean
-  readonly scopes: readonly string[]
-  readonly concurrency: number
-  readonly onOutage: 'wait' | 'fail'
-  readonly maxOutageMs: number
-  readonly secretFile: string | undefined
-  readonly baseUrl: string | undefined
-}
+type Plan = ReturnType<typeof readPlan>
 
 /** `vkit token`: mints a token for each identity. */
 export async function tokenCommand(args: readonly string[]): Promise<number> {
@@ -60,9 +55,9 @@ export async function tokenCommand(args: readonly string[]): Promise<number> {
   return new TokenRun(plan, secret).run()
 }
 
-function readPlan(args: readonly string[]): Plan {
+function readPlan(args: readonly string[]) {
   const { values, positionals } = parseFlags(args, FLAGS)
-  const { from, resume = false, 'on-outage': onOutage = from ? 'wait' : 'fail' } = values
+  const { from, resume, concurrency, 'on-outage': onOutage = from ? 'wait' : 'fail' } = values
   const out = values.out === '-' ? undefined : values.out
   if (from === undefined && positionals.length === 0)
     throw usageError('Pass an identity, or a list of identities with --from.')
@@ -78,23 +73,24 @@ function readPlan(args: readonly string[]): Plan {
     list: readListFlags(values),
     out,
     resume,
-    json: values.json === true || values.out === '-',
-    scopes: [...new Set(values.scope)].sort(),
-    concurrency: readWhole(values.concurrency ?? '16', '--concurrency', [1, 1_000]),
-    onOutage,
-    maxOutageMs: readDuration(values['max-outage'] ?? '10m', '--max-outage'),
+    isJson: values.json === true || values.out === '-' || from !== undefined,
+    showsProgress: from !== undefined && !values['no-progress'] && canShowProgress(),
     secretFile: values['secret-file'],
-    baseUrl: values['base-url'],
+    client: values['base-url'] === undefined ? {} : { baseUrl: values['base-url'] },
+    batch: {
+      scopes: [...new Set(values.scope)].sort(),
+      onOutage,
+      maxOutageMs: readDuration(values['max-outage'] ?? '10m', '--max-outage'),
+      ...(concurrency !== undefined && { concurrency: readWhole(concurrency, '--concurrency', [1, 1_000]) }),
+    } satisfies GetSessionTokensOptions,
   }
 }
 
 class TokenRun {
   readonly #plan: Plan
-  readonly #tally: Tally = { minted: 0, failed: 0, skipped: 0 }
+  readonly #tally: Tally = { minted: 0, failed: 0, 'in-output': 0, duplicate: 0 }
   readonly #done = new IdentitySet()
-  readonly #interruption = new Interruption(() =>
-    this.#log('Finishing the tokens in flight. Press Ctrl-C again to stop immediately.'),
-  )
+  readonly #interruption = new Interruption()
   readonly #client: VKitClient
   #progress: Progress | undefined
   /** The exit codes of all failures. */
@@ -104,14 +100,13 @@ class TokenRun {
   constructor(plan: Plan, appSecret: string) {
     this.#plan = plan
     this.#client = new VKitClient({
+      ...plan.client,
       appSecret,
-      ...(plan.baseUrl !== undefined && { baseUrl: plan.baseUrl }),
       // Each identity is minted once: a larger cache would never be read.
-      cache: { maxEntries: plan.concurrency },
+      cache: { maxEntries: 2_000 },
       onEvent: ({ type }) => {
-        if (!this.#progress) return
-        if (type === 'circuit-open') this.#progress.status = 'gateway unavailable, waiting'
-        if (type === 'circuit-close') this.#progress.status = ''
+        const status = STATUS[type]
+        if (this.#progress && status !== undefined) this.#progress.status = status
       },
     })
   }
@@ -122,15 +117,12 @@ class TokenRun {
     try {
       const sink = await this.#openSink()
       try {
-        const identities = await this.#openIdentities()
-        this.#progress?.start()
-        await this.#mintAll(identities, sink)
+        await this.#mintAll(await this.#openIdentities(), sink)
       } finally {
         this.#progress?.stop()
         sink.close()
       }
     } finally {
-      this.#interruption.dispose()
       await this.#client.close()
     }
     if (this.#plan.from !== undefined || this.#interruption.exitCode) this.#printSummary(performance.now() - startedAt)
@@ -138,17 +130,15 @@ class TokenRun {
   }
 
   async #mintAll(identities: Iterable<string> | AsyncIterable<string>, sink: TokenSink): Promise<void> {
-    const { concurrency, scopes, onOutage, maxOutageMs } = this.#plan
-    const { abortSignal } = this.#interruption
-    const options = { concurrency, scopes, onOutage, maxOutageMs, signal: abortSignal }
+    const signal = this.#interruption.abortSignal
     try {
-      for await (const result of this.#client.getSessionTokens(identities, options)) {
+      for await (const result of this.#client.getSessionTokens(identities, { ...this.#plan.batch, signal })) {
         await sink.write(result)
         this.#record(result)
         if (this.#stop) break
       }
     } catch (error) {
-      if (!abortSignal.aborted) throw error
+      if (!signal.aborted) throw error
     }
   }
 
@@ -173,40 +163,40 @@ class TokenRun {
   }
 
   async #openSink(): Promise<TokenSink> {
-    const { out, from, json, resume, scopes, identities, secretFile } = this.#plan
+    const { out, from, isJson, resume, batch, identities, secretFile } = this.#plan
     const { stopSignal, abortSignal } = this.#interruption
-    if (out === undefined)
-      return json || from !== undefined ? jsonSink(abortSignal) : plainSink(identities, abortSignal)
+    if (out === undefined) return isJson ? jsonSink(abortSignal) : plainSink(identities, abortSignal)
     if (isSameFile(out, from)) throw usageError('--out and --from are the same file.')
     if (isSameFile(out, secretFile)) throw usageError('--out and --secret-file are the same file.')
-    return openTokenFile(out, resume ? { done: this.#done, scopes, signal: stopSignal } : undefined)
+    return openTokenFile(out, resume ? { done: this.#done, scopes: batch.scopes, signal: stopSignal } : undefined)
   }
 
   async #openIdentities(): Promise<Iterable<string> | AsyncIterable<string>> {
-    const { from, list, out, identities } = this.#plan
+    const { from, list, out, identities, showsProgress } = this.#plan
     const { stopSignal } = this.#interruption
     if (from === undefined) {
       return until(stopSignal, out === undefined ? identities : identities.filter(each => this.#done.add(each)))
     }
     const source = openList(from)
-    const total = Progress.isVisible && source.kind === 'file' ? await countLines(source, list, stopSignal) : undefined
-    this.#progress = new Progress(this.#tally, total)
+    const total = showsProgress && source.kind === 'file' ? await countLines(source, list, stopSignal) : undefined
+    if (showsProgress) this.#progress = new Progress(this.#tally, total, () => this.#client.stats().concurrencyLimit)
     return listIdentities(source, {
       ...list,
       done: this.#done,
       signal: stopSignal,
       onBadLine: (number, why) => this.#recordFailure(`line ${number}: ${why}`, EXIT.failed),
-      onSkip: () => this.#tally.skipped++,
+      onSkip: why => this.#tally[why]++,
     })
   }
 
   #printSummary(ms: number): void {
-    const { minted, failed, skipped } = this.#tally
+    const { minted, failed, 'in-output': inOutput, duplicate } = this.#tally
     const parts = [
       `${count(minted, 'token')} minted`,
-      ...(skipped > 0 ? [`${skipped.toLocaleString('en')} skipped (already processed)`] : []),
-      `${failed.toLocaleString('en')} failed`,
-      `${formatSeconds(ms / 1_000)}, ${Math.round(minted / (ms / 1_000)).toLocaleString('en')}/s`,
+      ...(inOutput > 0 ? [`${formatNumber(inOutput)} already in the output file`] : []),
+      ...(duplicate > 0 ? [`${formatNumber(duplicate)} twice in the list`] : []),
+      `${formatNumber(failed)} failed`,
+      `${formatSeconds(ms / 1_000)}, ${formatNumber(minted / (ms / 1_000))}/s`,
     ]
     printInfo(`${parts.join(', ')}.`)
     if (this.#stop) printError('Stopped: this error affects every identity.')

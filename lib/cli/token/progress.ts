@@ -1,112 +1,88 @@
-import { Presets, SingleBar } from 'cli-progress'
+import { Format, MultiBar, Presets, type Options, type Params } from 'cli-progress'
 import { environment } from '../../options/environment.js'
-import { printInfo, wantsColour } from '../terminal.js'
+import { printable } from '../terminal.js'
 
-/** The counts of a run. */
-export interface Tally {
-  /** Tokens that this run wrote. */
-  minted: number
-  failed: number
-  /** Identities that the output or the list already contained. */
-  skipped: number
+/** The counts of a run. `in-output` and `duplicate` are identities that it skipped. */
+export type Tally = Record<'minted' | 'failed' | 'in-output' | 'duplicate', number>
+
+const BAR_SIZE = 28
+const FRAMES_PER_SECOND = 4
+/** The rate is that of the last five seconds. */
+const MAX_SAMPLES = 5 * FRAMES_PER_SECOND
+
+/** Whether standard error is a terminal that can show a progress bar. */
+export function canShowProgress(): boolean {
+  return process.stderr.isTTY && environment()['TERM'] !== 'dumb'
 }
 
-/** The time over which the rate is measured. */
-const WINDOW_MS = 10_000
-const TICK_MS = 500
-
-/** Shows a progress bar on a terminal, and nothing elsewhere. */
+/** A progress bar at the bottom of the terminal. */
 export class Progress {
+  /** A note in place of the rate; empty for none. */
+  status = ''
   readonly #tally: Tally
-  readonly #total: number | undefined
-  readonly #bar: SingleBar | undefined
+  readonly #limit: () => number
   readonly #samples: { readonly at: number; readonly minted: number }[] = []
-  #timer: ReturnType<typeof setInterval> | undefined
-  #status = ''
+  readonly #bars = new MultiBar({
+    ...Presets.shades_classic,
+    format: (options, params) => this.#format(options, params),
+    fps: FRAMES_PER_SECOND,
+    clearOnComplete: true,
+    forceRedraw: true,
+    // The lines above the bar must wrap. The bar is never longer than a line.
+    linewrap: true,
+  })
 
-  /** `total` is the number of identities, if known. */
-  constructor(tally: Tally, total: number | undefined) {
+  /** Shows the bar. `total` is the number of identities, if known, and `limit` the limit of mints in flight. */
+  constructor(tally: Tally, total: number | undefined, limit: () => number) {
     this.#tally = tally
-    this.#total = total
-    if (process.stderr.isTTY && environment()['TERM'] !== 'dumb') this.#bar = createBar(total)
-  }
-
-  /** Whether standard error is a terminal. */
-  static get isVisible(): boolean {
-    return process.stderr.isTTY
-  }
-
-  start(): void {
-    if (!this.#bar) return
-    this.#sample()
-    this.#bar.start(this.#total ?? 0, 0, this.#payload())
-    this.#timer = setInterval(() => this.#update(), TICK_MS)
-  }
-
-  stop(): void {
-    if (!this.#bar) return
-    clearInterval(this.#timer)
-    this.#update()
-    this.#bar.stop()
-  }
-
-  /** A note at the end of the bar; empty for none. */
-  set status(text: string) {
-    this.#status = text
+    this.#limit = limit
+    this.#bars.create(total ?? 0, 0)
   }
 
   /** Writes a line above the bar. */
   log(line: string): void {
-    if (this.#bar) process.stderr.write('\r\u001b[2K')
-    printInfo(line)
+    this.#bars.log(`${printable(line)}\n`)
   }
 
-  #update(): void {
-    this.#sample()
-    const { minted, failed, skipped } = this.#tally
-    this.#bar?.update(minted + failed + skipped, this.#payload())
+  /** Removes the bar. The lines above it stay. */
+  stop(): void {
+    this.#bars.update()
+    this.#bars.stop()
   }
 
-  #sample(): void {
-    const at = performance.now()
-    this.#samples.push({ at, minted: this.#tally.minted })
-    while ((this.#samples[0]?.at ?? at) < at - WINDOW_MS) this.#samples.shift()
+  /** The bar itself gets the room that the numbers leave, and is left out if that is too little. */
+  #format(options: Options, { total, maxWidth }: Params): string {
+    const done = Object.values(this.#tally).reduce((sum, n) => sum + n)
+    const text = this.#numbers(done, total).join(' | ')
+    const barsize = Math.min(BAR_SIZE, maxWidth - text.length - 2)
+    const hasBar = total > 0 && barsize > 4
+    const bar = hasBar ? `${Format.BarFormat(Math.min(1, done / total), { ...options, barsize })} ` : ''
+    return `${bar}${text}`.slice(0, maxWidth - 1)
   }
 
-  #payload(): object {
-    const { minted, failed, skipped } = this.#tally
-    const [first, last] = [this.#samples[0], this.#samples.at(-1)]
-    const seconds = ((last?.at ?? 0) - (first?.at ?? 0)) / 1_000
-    const rate = seconds > 0 ? ((last?.minted ?? 0) - (first?.minted ?? 0)) / seconds : 0
-    const left = (this.#total ?? 0) - minted - failed - skipped
-    return {
-      done: (minted + failed + skipped).toLocaleString('en'),
-      of: (this.#total ?? 0).toLocaleString('en'),
-      rate: Math.round(rate).toLocaleString('en'),
-      failed: failed.toLocaleString('en'),
-      left: rate > 0 ? formatSeconds(left / rate) : '–',
-      status: this.#status && ` | ${this.#status}`,
-    }
+  #numbers(done: number, total: number): string[] {
+    const rate = this.#measureRate()
+    const left = rate > 0 && total > 0 ? [`${formatSeconds((total - done) / rate)} left`] : []
+    return [
+      ...(total > 0
+        ? [`${Math.floor((done / total) * 100)}%`, `${formatNumber(done)}/${formatNumber(total)}`]
+        : [formatNumber(done)]),
+      ...(this.status ? [this.status] : [`${formatNumber(rate)}/s`, ...left]),
+      `limit ${formatNumber(this.#limit())}`,
+      `${formatNumber(this.#tally.failed)} failed`,
+    ]
+  }
+
+  #measureRate(): number {
+    const last = { at: performance.now(), minted: this.#tally.minted }
+    const first = this.#samples[0] ?? last
+    if (this.#samples.push(last) > MAX_SAMPLES) this.#samples.shift()
+    return last.at > first.at ? ((last.minted - first.minted) * 1_000) / (last.at - first.at) : 0
   }
 }
 
-function createBar(total: number | undefined): SingleBar {
-  const bar = total === undefined ? '' : '{bar} {percentage}% | '
-  const of = total === undefined ? '' : '/{of}'
-  const left = total === undefined ? '' : ' | {left} left'
-  return new SingleBar(
-    {
-      format: `${bar}{done}${of} | {rate}/s | {failed} failed${left}{status}`,
-      stream: process.stderr,
-      fps: 4,
-      barsize: 28,
-      hideCursor: true,
-      emptyOnZero: true,
-      // `Interruption` handles Ctrl-C, so that tokens in flight are written first.
-      gracefulExit: false,
-    },
-    wantsColour(process.stderr) ? Presets.shades_classic : Presets.legacy,
-  )
+export function formatNumber(n: number): string {
+  return Math.round(n).toLocaleString('en')
 }
 
 export function formatSeconds(seconds: number): string {
