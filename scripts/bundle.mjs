@@ -20,8 +20,8 @@ const { bin, exports } = JSON.parse(await readFile('package.json', 'utf8'))
 const entries = Object.values(exports).filter(entry => entry.require)
 const [dist = 'dist'] = process.argv.slice(2)
 
-/** Packages that got imports for options which this package never sets. They double its size. */
-const UNUSED_BY_GOT = [
+/** Packages that got imports for options which this package never sets. They double its size. The last is of cli-progress. */
+const UNUSED = [
   'cacheable-lookup',
   'cacheable-request',
   'decompress-response',
@@ -29,11 +29,12 @@ const UNUSED_BY_GOT = [
   'http2-wrapper',
   // Of csv-parse, for its option `delimiter_auto`. It is a circular import.
   '../utils/delimiter_discover.js',
+  'string-width',
 ]
 
 const withoutUnusedPackages = {
   name: 'without-unused-packages',
-  resolveId: name => (UNUSED_BY_GOT.includes(name) ? path.resolve('scripts/unused-by-got.mjs') : null),
+  resolveId: name => (UNUSED.includes(name) ? path.resolve('scripts/unused.mjs') : null),
 }
 
 /** Only Node's cache of a failed `import` needs a new name for the chunk: a failed `require` is retried. */
@@ -44,17 +45,19 @@ const noNewNameInCjs = {
 }
 
 /**
- * The code of got and jose, and that for the edge, which users bundle again. Names stay, so stack traces are readable. There is no
+ * The code of got, jose and the command, and that for the edge, which users bundle again. Names stay, so stack traces are readable. There is no
  * limit for lines: esbuild would break strings too.
  */
 const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'none' }
 
+/** The packages of the command. */
+const CLI_PACKAGES = 'cli/packages.js'
+
 const compact = {
   name: 'compact',
   renderChunk(code, { fileName }) {
-    if (/^edge\/|\/(got|jwe)\.c?js$/.test(fileName)) return transform(code, COMPACT)
-    // It has many comments.
-    return fileName.startsWith('cli/') ? transform(code) : null
+    if (fileName === CLI_PACKAGES) return transform(code, { minify: true, legalComments: 'none' })
+    return /^(edge|cli)\/|\/(got|jwe)\.c?js$/.test(fileName) ? transform(code, COMPACT) : null
   },
 }
 
@@ -121,7 +124,11 @@ const nodeChunks = {
 
 await bundle({
   input: inputOf([...targetsIn('esm'), ...Object.values(bin)]),
-  output: { format: 'es', chunkFileNames: 'esm/chunks/[name].js', manualChunks: nodeChunks },
+  output: {
+    format: 'es',
+    chunkFileNames: ({ name }) => (name === 'packages' ? CLI_PACKAGES : 'esm/chunks/[name].js'),
+    manualChunks: { ...nodeChunks, packages: ['cli-progress'] },
+  },
   plugins: [...nodePlugins, licences, billOfMaterials],
 })
 await bundle({

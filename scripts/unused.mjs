@@ -1,5 +1,6 @@
 // Takes the place of packages that got imports for options which this package never sets: HTTP/2, response cache, lookup
-// cache, decompression, form data. They would double the chunk that is loaded at the first mint.
+// cache, decompression, form data. They would double the chunk that is loaded at the first mint. cli-progress imports
+// string-width for its own format, which the command does not use.
 export default class NotBundled {
   constructor() {
     throw new Error('This feature is not part of the package.')
