@@ -127,7 +127,7 @@ await bundle({
   output: {
     format: 'es',
     chunkFileNames: ({ name }) => (name === 'packages' ? CLI_PACKAGES : 'esm/chunks/[name].js'),
-    manualChunks: { ...nodeChunks, packages: ['cli-progress'] },
+    manualChunks: { ...nodeChunks, packages: ['cli-progress', 'csv-parse'] },
   },
   plugins: [...nodePlugins, licences, billOfMaterials],
 })

@@ -99,9 +99,14 @@ describe('vkit doctor', () => {
 
   it('reports that no server responds', async () => {
     const gateway = await startGateway()
-    const url = `http://127.0.0.1:${await freePort()}`
+    const port = await freePort()
+    const url = `http://127.0.0.1:${port}`
     const { code, of } = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: url })
     expect([code, of('gateway')?.found]).toEqual([1, `${url} does not respond (ECONNREFUSED)`])
+    const advice = `Nothing listens on port ${port}. Is the emulator running? npx vkit emulator --port ${port}`
+    expect(of('gateway')?.advice).toBe(advice)
+    const secure = await diagnose({ ...envFor(gateway), VKIT_BASE_URL: `https://localhost:${port}` })
+    expect(secure.of('tls')?.advice).toBe(advice)
   })
 
   it('reports a server without TLS', async () => {

@@ -2,9 +2,6 @@ import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { VKitError, VKitErrorCode } from '../core/vkit-error.js'
 
-/** The signals that end a run, and their exit codes. On Windows, SIGBREAK is Ctrl-Break, and SIGTERM never arrives. */
-export const SIGNALS = { SIGINT: 130, SIGBREAK: 130, SIGTERM: 143, SIGHUP: 129 } as const
-
 /** Exit codes, documented in `vkit --help` and the guide. Signals have their own. */
 export const EXIT = {
   ok: 0,

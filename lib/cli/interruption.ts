@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { SIGNALS } from './exit-codes.js'
 
 /** How long a run waits for tokens in flight after a signal. */
 export const GRACE_MS = 600
@@ -9,7 +8,13 @@ export const LAST_WRITE_MS = 250
 
 const POLL_MS = 20
 
-const SIGNAL_CODES = Object.entries(SIGNALS) as [NodeJS.Signals, number][]
+/** The signals that end a run, and their exit codes. On Windows, SIGBREAK is Ctrl-Break, and SIGTERM never arrives. */
+const SIGNALS = [
+  ['SIGINT', 130],
+  ['SIGBREAK', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const
 
 /**
  * Ends a run within a second of a signal. The run starts no new work, and waits only shortly for tokens in flight.
@@ -19,26 +24,16 @@ const SIGNAL_CODES = Object.entries(SIGNALS) as [NodeJS.Signals, number][]
 export class Interruption {
   readonly #stop = new AbortController()
   readonly #abort = new AbortController()
-  #exitCode: number | undefined
+  /** Aborts when the run must start no new work. */
+  readonly stopSignal = this.#stop.signal
+  /** Aborts when the run must not wait any longer. */
+  readonly abortSignal = this.#abort.signal
+  /** The exit code of the process, if it was interrupted. */
+  exitCode: number | undefined
 
   /** `exitCode` takes the place of the codes of the signals. */
   constructor(exitCode?: number) {
-    for (const [signal, code] of SIGNAL_CODES) process.on(signal, () => this.#end(exitCode ?? code, GRACE_MS))
-  }
-
-  /** Aborts when the run must start no new work. */
-  get stopSignal(): AbortSignal {
-    return this.#stop.signal
-  }
-
-  /** Aborts when the run must not wait any longer. */
-  get abortSignal(): AbortSignal {
-    return this.#abort.signal
-  }
-
-  /** The exit code of the process, if it was interrupted. */
-  get exitCode(): number | undefined {
-    return this.#exitCode
+    for (const [signal, code] of SIGNALS) process.on(signal, () => this.#end(exitCode ?? code, GRACE_MS))
   }
 
   /** Ends the run without a signal, and does not wait for tokens in flight. */
@@ -47,8 +42,8 @@ export class Interruption {
   }
 
   #end(exitCode: number, graceMs: number): void {
-    if (this.#exitCode !== undefined) return
-    this.#exitCode = exitCode
+    if (this.exitCode !== undefined) return
+    this.exitCode = exitCode
     this.#stop.abort()
     setTimeout(() => this.#abort.abort(), graceMs)
     // A reader that stops reading the output would keep the process alive forever.
@@ -63,10 +58,10 @@ export class Interruption {
  * interrupted process ends by its signal, which a shell reports as the same exit code.
  */
 export async function endProcess(exitCode: number, waitMs = 0): Promise<never> {
-  const [signal] = SIGNAL_CODES.find(([, code]) => code === exitCode) ?? []
+  const [signal] = SIGNALS.find(([, code]) => code === exitCode) ?? []
   for (let leftMs = waitMs; signal && leftMs > 0 && isThreadBusy(); leftMs -= POLL_MS) await sleep(POLL_MS)
   // From here, a signal ends the process immediately.
-  for (const [name] of SIGNAL_CODES) process.removeAllListeners(name)
+  for (const [name] of SIGNALS) process.removeAllListeners(name)
   if (signal && isThreadBusy()) process.kill(process.pid, signal)
   return process.exit(exitCode)
 }

@@ -1,6 +1,7 @@
 import { VKitClient } from '../../client.js'
 import { VKitError, type VKitErrorCode } from '../../core/vkit-error.js'
 import { resolveClientOptions } from '../../options/client-options.js'
+import type { VKitClientOptions } from '../../options/types.js'
 import { environment } from '../../options/environment.js'
 import { proxyEnvironment } from '../../options/proxy-environment.js'
 import { COMMON_FLAGS, parseFlags } from '../arguments.js'
@@ -8,7 +9,7 @@ import { CommandError, usageError } from '../exit-codes.js'
 import { findSecret, type FoundSecret } from '../secret.js'
 import { toJson } from '../terminal.js'
 import { checkNetwork } from './network.js'
-import { exitCodeFor, printFinding, type Finding } from './report.js'
+import { exitCodeFor, failure, note, ok, printFinding, type Finding } from './report.js'
 import { checkExposure, checkNode, checkProxy, checkSecret } from './settings.js'
 import { checkStore } from './store.js'
 
@@ -33,19 +34,16 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
   add(checkNode(), checkProxy(environment(), proxyEnvironment()), ...checkExposure(environment(), process.report))
   const { secret, finding } = await locateSecret(values['secret-file'])
   add(finding)
-  const { url, finding: configuration } = checkConfiguration(values['base-url'])
+  const options = values['base-url'] === undefined ? {} : { baseUrl: values['base-url'] }
+  const { url, finding: configuration } = checkConfiguration(options)
   add(configuration)
   if (url) add(...(await checkNetwork(url, proxyEnvironment())))
   // NODE_DEBUG is one of the failures: with it, Node would print the secret.
   const canMint = url && !findings.some(({ severity }) => severity === 'failure')
   if (secret && canMint && !values['no-mint']) {
-    add(await checkMint(secret.secret, { baseUrl: values['base-url'], identity: values.identity ?? 'vkit-doctor' }))
+    add(await checkMint(values.identity ?? 'vkit-doctor', { ...options, appSecret: secret.secret }))
   } else {
-    add({
-      check: 'mint',
-      severity: 'note',
-      found: values['no-mint'] ? 'skipped (--no-mint)' : 'skipped: fix the failures above first',
-    })
+    add(note('mint', values['no-mint'] ? 'skipped (--no-mint)' : 'skipped: fix the failures above first'))
   }
   if (values.store !== undefined) for (const finding of await checkStore(values.store)) add(finding)
 
@@ -59,42 +57,36 @@ async function locateSecret(secretFile: string | undefined): Promise<{ secret?: 
     return { secret, finding: checkSecret(secret) }
   } catch (error) {
     if (!(error instanceof CommandError)) throw error
-    return { finding: { check: 'secret', severity: 'failure', found: 'not found', advice: error.message } }
+    return { finding: failure('secret', 'not found', error.message) }
   }
 }
 
 /** Resolves the mint URL with the client's own rules. */
-function checkConfiguration(baseUrl: string | undefined): { url?: URL; finding: Finding } {
-  const check = 'settings'
+function checkConfiguration(options: VKitClientOptions): { url?: URL; finding: Finding } {
   try {
-    const url = resolveClientOptions(baseUrl === undefined ? {} : { baseUrl }).endpoint()
-    return { url, finding: { check, severity: 'ok', found: `tokens are minted at ${url.href}` } }
+    const url = resolveClientOptions(options).endpoint()
+    return { url, finding: ok('settings', `tokens are minted at ${url.href}`) }
   } catch (error) {
     if (!(error instanceof VKitError)) throw error
     const advice = 'Set VKIT_BASE_URL to https://gateway.video.io, or unset it.'
-    return { finding: { check, severity: 'failure', found: error.message, advice } }
+    return { finding: failure('settings', error.message, advice) }
   }
 }
 
-async function checkMint(
-  appSecret: string,
-  { baseUrl, identity }: { baseUrl: string | undefined; identity: string },
-): Promise<Finding> {
-  const check = 'mint'
+async function checkMint(identity: string, options: VKitClientOptions): Promise<Finding> {
   const startedAt = performance.now()
   try {
-    const client = new VKitClient({ appSecret, ...(baseUrl !== undefined && { baseUrl }) })
+    const client = new VKitClient(options)
     try {
       const { expiresAt } = await client.getSessionToken(identity)
       const took = Math.round(performance.now() - startedAt)
-      return { check, severity: 'ok', found: `token minted in ${took} ms, valid until ${expiresAt}` }
+      return ok('mint', `token minted in ${took} ms, valid until ${expiresAt}`)
     } finally {
       await client.close()
     }
   } catch (error) {
     if (!(error instanceof VKitError)) throw error
-    const advice = ADVICE[error.code]
-    return { check, severity: 'failure', found: `${error.code}: ${error.message}`, ...(advice && { advice }) }
+    return failure('mint', `${error.code}: ${error.message}`, ADVICE[error.code])
   }
 }
 

@@ -1,7 +1,7 @@
 import { EXIT } from '../exit-codes.js'
 import { paint, writeLine, type Colour } from '../terminal.js'
 
-export type Severity = 'ok' | 'note' | 'warning' | 'failure'
+type Severity = 'ok' | 'note' | 'warning' | 'failure'
 
 /** The result of one check. */
 export interface Finding {
@@ -12,6 +12,14 @@ export interface Finding {
   /** How to fix it. */
   readonly advice?: string
 }
+
+type MakeFinding = (check: string, found: string, advice?: string) => Finding
+
+const make =
+  (severity: Severity): MakeFinding =>
+  (check, found, advice) => ({ check, severity, found, ...(advice !== undefined && { advice }) })
+
+export const [ok, note, warning, failure] = [make('ok'), make('note'), make('warning'), make('failure')]
 
 const SIGNS: Record<Severity, readonly [string, Colour]> = {
   ok: ['✓', 'green'],

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { TokenStore } from '../../store/token-store.js'
-import type { Finding } from './report.js'
+import { failure, ok, warning, type Finding } from './report.js'
 import { withTimeout } from './with-timeout.js'
 
 const SLOW_STORE_MS = 100
@@ -15,8 +15,8 @@ export async function checkStore(file: string): Promise<Finding[]> {
     store = await withTimeout(loadStore(file))
     const findings = [await checkRecords(store)]
     if (findings[0]?.severity === 'failure') return findings
-    if (hasLeases(store)) findings.push(await orFailure('leases', checkLeases(store)))
-    if (hasMessages(store)) findings.push(await orFailure('messages', checkMessages(store)))
+    if (has(store, 'acquireLease', 'releaseLease')) findings.push(await orFailure('leases', checkLeases(store)))
+    if (has(store, 'publish', 'subscribe')) findings.push(await orFailure('messages', checkMessages(store)))
     return findings
   } catch (error) {
     return [failed('store', error)]
@@ -33,23 +33,23 @@ async function checkRecords(store: TokenStore): Promise<Finding> {
   await withTimeout(store.delete(key))
   const left = await withTimeout(store.get(key))
   const tripMs = Math.round((performance.now() - startedAt) / 4)
-  if (read !== value)
-    return failure(
-      'store',
-      'the value read is not the value written',
-      'Check that all processes use one store, not a cache in each process.',
-    )
+  const oneStore = 'Check that all processes use one store, not a cache in each process.'
+  if (read !== value) return failure('store', 'the value read is not the value written', oneStore)
   if (left !== undefined && left !== null)
     return failure('store', 'a deleted value is still there', 'invalidate() would not reach other processes.')
   if (tripMs < SLOW_STORE_MS) return ok('store', `writes, reads and deletes, ${tripMs} ms each`)
   const advice = `The SDK waits at most ${SLOW_STORE_MS} ms for the store, then mints. Move the store closer.`
-  return { check: 'store', severity: 'warning', found: `slow: ${tripMs} ms per operation`, advice }
+  return warning('store', `slow: ${tripMs} ms per operation`, advice)
 }
 
 type Leases = Required<Pick<TokenStore, 'acquireLease' | 'releaseLease'>>
+type Messages = Required<Pick<TokenStore, 'publish' | 'subscribe'>>
 
-function hasLeases(store: TokenStore): store is TokenStore & Leases {
-  return store.acquireLease !== undefined && store.releaseLease !== undefined
+function has<T extends keyof TokenStore>(
+  store: TokenStore,
+  ...methods: T[]
+): store is TokenStore & Required<Pick<TokenStore, T>> {
+  return methods.every(method => store[method] !== undefined)
 }
 
 /** Takes a lease as two holders would. The test of a lease that ends by itself would take a second. */
@@ -64,12 +64,6 @@ async function checkLeases(store: Leases): Promise<Finding> {
   const isFree = await take(other)
   await withTimeout(store.releaseLease(key, other))
   return isFree ? ok('leases', 'takes, extends and frees a lease') : wrong('a lease cannot be freed')
-}
-
-type Messages = Required<Pick<TokenStore, 'publish' | 'subscribe'>>
-
-function hasMessages(store: TokenStore): store is TokenStore & Messages {
-  return store.publish !== undefined && store.subscribe !== undefined
 }
 
 async function checkMessages(store: Messages): Promise<Finding> {
@@ -119,12 +113,4 @@ function failed(check: string, error: unknown): Finding {
       ? 'Check that the store is running and that its address is correct.'
       : 'Check the permissions of its user.'
   return failure(check, found, advice)
-}
-
-function failure(check: string, found: string, advice: string): Finding {
-  return { check, severity: 'failure', found, advice }
-}
-
-function ok(check: string, found: string): Finding {
-  return { check, severity: 'ok', found }
 }

@@ -5,9 +5,9 @@ import { usageError } from '../exit-codes.js'
 
 /** A fault from the command line, and when it applies. */
 interface FaultRule {
-  readonly fault: GatewayFault
+  readonly fault: { -readonly [K in keyof GatewayFault]: GatewayFault[K] }
   /** The fraction of requests that it applies to. */
-  readonly chance: number
+  chance: number
   /** How many more requests it applies to. */
   left: number
 }
@@ -30,14 +30,8 @@ export class FaultRules {
   }
 }
 
-interface Writable {
-  fault: { -readonly [K in keyof GatewayFault]: GatewayFault[K] }
-  chance: number
-  left: number
-}
-
 function readRule(text: string): FaultRule {
-  const rule: Writable = { fault: {}, chance: 1, left: Infinity }
+  const rule: FaultRule = { fault: {}, chance: 1, left: Infinity }
   for (const word of text.split(',')) readWord(word.trim(), rule)
   if (Object.keys(rule.fault).length === 0) throw usageError(`--fault has a condition, but no fault. ${KNOWN}`)
   return rule
@@ -46,7 +40,7 @@ function readRule(text: string): FaultRule {
 const KNOWN =
   'Faults: 503 (or another status), retry-after=2, delay=800ms, reset, silence, expired. Conditions: x3, 20%.'
 
-function readWord(word: string, rule: Writable): void {
+function readWord(word: string, rule: FaultRule): void {
   const [name = '', value = ''] = word.split('=')
   if (/^[2-5]\d\d$/.test(word)) rule.fault.status = Number(word)
   else if (/^x\d+$/.test(word)) rule.left = readWhole(word.slice(1), '--fault x…', [1, 1_000_000])
