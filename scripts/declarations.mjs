@@ -8,18 +8,33 @@ import { dts } from 'rollup-plugin-dts'
 const { exports } = JSON.parse(await readFile('package.json', 'utf8'))
 const entries = Object.values(exports).filter(entry => entry.require)
 
-const EDITS = {
-  types: text => `/// <reference lib="esnext.disposable" />\n${text}`,
-  // Before 5.2, TypeScript has neither this lib nor `Symbol.asyncDispose`.
-  'types@<5.2': text => text.replaceAll(/(\n *\/\*\*(?:(?!\*\/)[^])*\*\/)?\n *\[Symbol\.asyncDispose\].*/g, ''),
-}
+/** Before 5.2, TypeScript has neither `Symbol.asyncDispose` nor its lib. */
+const ASYNC_DISPOSE = /(\n *\/\*\*(?:(?!\*\/)[^])*\*\/)?\n *\[Symbol\.asyncDispose\].*/g
+const [OLD, NEW] = ['types@<5.2', 'types']
 
 await rm('dist', { recursive: true, force: true })
-const chunks = await bundle()
-for (const [condition, edit] of Object.entries(EDITS)) {
-  const folder = path.dirname(entries[0].require[condition])
-  for (const { fileName, code } of chunks) await write(path.join(folder, fileName), edit(code))
+for (const { fileName, code } of await bundle()) {
+  await write(path.join(folderOf(OLD), fileName), code.replaceAll(ASYNC_DISPOSE, ''))
+  await write(path.join(folderOf(NEW), fileName), addedTo(fileName, code))
+}
+for (const condition of [OLD, NEW]) {
   for (const entry of entries) await write(entry.import[condition], exportAll(entry, condition))
+}
+
+function folderOf(condition) {
+  return path.dirname(entries[0].require[condition])
+}
+
+/** The declarations for old versions, and what they leave out: a second copy of all would take 4 % of the package. */
+function addedTo(fileName, code) {
+  const old = `./${path.relative(folderOf(NEW), folderOf(OLD))}/${fileName.replace('.d.cts', '.cjs')}`
+  const members = [...code.matchAll(ASYNC_DISPOSE)].map(({ 0: member, index }) => {
+    const [className] = code.slice(0, index).match(/(?<=\bclass )\w+(?![^]*\bclass \w)/)
+    return `declare module '${old}' {\n  interface ${className} {${member}\n  }\n}\n`
+  })
+  const client = nameOf(entries[0].require[NEW])
+  const loadsClient = nameOf(fileName) === client ? '' : `import './${client}.cjs'\n`
+  return `/// <reference lib="esnext.disposable" />\n${loadsClient}export * from '${old}'\n${members.join('')}`
 }
 
 async function bundle() {
