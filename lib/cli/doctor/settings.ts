@@ -43,13 +43,12 @@ function decodeClaims(secret: string): ReturnType<typeof decodeJwt> | undefined 
 
 /** Warns about proxy variables that are not used. `used` are those that Node and the SDK use for https, if any. */
 export function checkProxy(environment: Environment, used?: Environment): Finding {
-  const check = 'proxy'
-  if (used) return ok(check, 'HTTPS_PROXY and NO_PROXY are used for https, because Node uses them')
+  if (used) return ok('proxy', 'HTTPS_PROXY and NO_PROXY are used for https, because Node uses them')
   const names = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy']
   const set = names.filter(name => environment[name])
-  if (set.length === 0) return ok(check, 'no proxy variables set')
+  if (set.length === 0) return ok('proxy', 'no proxy variables set')
   return warning(
-    check,
+    'proxy',
     `${set.join(', ')} set, but not used: requests are sent directly`,
     'If the gateway is reachable only through the proxy, set HTTPS_PROXY and NODE_USE_ENV_PROXY=1 (Node 22.21, 24.5 or newer), or pass an agent to VKitClient: { agent: { https } }.',
   )

@@ -54,12 +54,14 @@ async function givenSecret(secretFile: string | undefined): Promise<string | und
   return secret
 }
 
+const PORT_ERRORS: Record<string, string> = {
+  EADDRINUSE: 'The port is in use. Choose another one with --port, or 0 for any free port.',
+  EACCES: 'Permission denied for this port. Choose one above 1023 with --port.',
+}
+
 function throwPortError(error: NodeJS.ErrnoException): never {
-  if (error.code === 'EADDRINUSE')
-    throw new CommandError('The port is in use. Choose another one with --port, or 0 for any free port.', EXIT.failed)
-  if (error.code === 'EACCES')
-    throw new CommandError('Permission denied for this port. Choose one above 1023 with --port.', EXIT.failed)
-  throw error
+  const message = PORT_ERRORS[error.code ?? '']
+  throw message ? new CommandError(message, EXIT.failed) : error
 }
 
 function printSettings(emulator: GatewayEmulator, createdSecret: boolean): void {

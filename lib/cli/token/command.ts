@@ -12,7 +12,7 @@ import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
 import { readListFlags } from './list-format.js'
 import { isSameFile, openTokenFile } from './output-file.js'
-import { canShowProgress, formatNumber, formatSeconds, Progress, type Tally } from './progress.js'
+import { formatNumber, formatSeconds, Progress, type Tally } from './progress.js'
 import { jsonSink, plainSink, type TokenSink } from './sinks.js'
 
 const FLAGS = {
@@ -74,7 +74,7 @@ function readPlan(args: readonly string[]) {
     out,
     resume,
     isJson: values.json === true || values.out === '-' || from !== undefined,
-    showsProgress: from !== undefined && !values['no-progress'] && canShowProgress(),
+    showsProgress: !values['no-progress'] && process.stderr.isTTY && environment()['TERM'] !== 'dumb',
     secretFile: values['secret-file'],
     client: values['base-url'] === undefined ? {} : { baseUrl: values['base-url'] },
     batch: {

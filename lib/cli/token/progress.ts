@@ -1,5 +1,5 @@
+import { clearScreenDown, moveCursor } from 'node:readline'
 import { Format, MultiBar, Presets, type Options, type Params } from 'cli-progress'
-import { environment } from '../../options/environment.js'
 import { printable } from '../terminal.js'
 
 /** The counts of a run. `in-output` and `duplicate` are identities that it skipped. */
@@ -7,20 +7,15 @@ export type Tally = Record<'minted' | 'failed' | 'in-output' | 'duplicate', numb
 
 const BAR_SIZE = 28
 const FRAMES_PER_SECOND = 4
-/** The rate is that of the last five seconds. */
-const MAX_SAMPLES = 5 * FRAMES_PER_SECOND
+const RATE_SECONDS = 5
 
-/** Whether standard error is a terminal that can show a progress bar. */
-export function canShowProgress(): boolean {
-  return process.stderr.isTTY && environment()['TERM'] !== 'dumb'
-}
-
-/** A progress bar at the bottom of the terminal. */
+/** A progress bar at the bottom of the terminal of standard error. */
 export class Progress {
   /** A note in place of the rate; empty for none. */
   status = ''
   readonly #tally: Tally
   readonly #limit: () => number
+  #length = 0
   readonly #samples: { readonly at: number; readonly minted: number }[] = []
   readonly #bars = new MultiBar({
     ...Presets.shades_classic,
@@ -37,6 +32,11 @@ export class Progress {
     this.#tally = tally
     this.#limit = limit
     this.#bars.create(total ?? 0, 0)
+    // A terminal that became narrower has wrapped the bar.
+    this.#bars.on('update-pre', () => {
+      const rows = Math.floor(this.#length / (process.stderr.columns || 80))
+      if (rows > 0) moveCursor(process.stderr, -this.#length, -rows, () => clearScreenDown(process.stderr))
+    })
   }
 
   /** Writes a line above the bar. */
@@ -57,16 +57,16 @@ export class Progress {
     const barsize = Math.min(BAR_SIZE, maxWidth - text.length - 2)
     const hasBar = total > 0 && barsize > 4
     const bar = hasBar ? `${Format.BarFormat(Math.min(1, done / total), { ...options, barsize })} ` : ''
-    return `${bar}${text}`.slice(0, maxWidth - 1)
+    this.#length = Math.min(bar.length + text.length, maxWidth - 1)
+    return `${bar}${text}`.slice(0, this.#length)
   }
 
   #numbers(done: number, total: number): string[] {
     const rate = this.#measureRate()
     const left = rate > 0 && total > 0 ? [`${formatSeconds((total - done) / rate)} left`] : []
+    const share = [`${Math.floor((done / total) * 100)}%`, `${formatNumber(done)}/${formatNumber(total)}`]
     return [
-      ...(total > 0
-        ? [`${Math.floor((done / total) * 100)}%`, `${formatNumber(done)}/${formatNumber(total)}`]
-        : [formatNumber(done)]),
+      ...(total > 0 ? share : [formatNumber(done)]),
       ...(this.status ? [this.status] : [`${formatNumber(rate)}/s`, ...left]),
       `limit ${formatNumber(this.#limit())}`,
       `${formatNumber(this.#tally.failed)} failed`,
@@ -76,7 +76,7 @@ export class Progress {
   #measureRate(): number {
     const last = { at: performance.now(), minted: this.#tally.minted }
     const first = this.#samples[0] ?? last
-    if (this.#samples.push(last) > MAX_SAMPLES) this.#samples.shift()
+    if (this.#samples.push(last) > RATE_SECONDS * FRAMES_PER_SECOND) this.#samples.shift()
     return last.at > first.at ? ((last.minted - first.minted) * 1_000) / (last.at - first.at) : 0
   }
 }
