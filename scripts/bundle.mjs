@@ -45,8 +45,8 @@ const noNewNameInCjs = {
 }
 
 /**
- * The code of got, jose and the command, and that for the edge, which users bundle again. Names stay, so stack traces are readable. There is no
- * limit for lines: esbuild would break strings too.
+ * The code of got, jose, the command, the emulator and the Redis store, and that for the edge, which users bundle again. Names stay, so stack
+ * traces are readable. There is no limit for lines: esbuild would break strings too.
  */
 const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'none' }
 
@@ -57,7 +57,9 @@ const compact = {
   name: 'compact',
   renderChunk(code, { fileName }) {
     if (fileName === CLI_PACKAGES) return transform(code, { minify: true, legalComments: 'none' })
-    return /^(edge|cli)\/|\/(got|jwe)\.c?js$/.test(fileName) ? transform(code, COMPACT) : null
+    return /^(edge|cli)\/|\/(got|jwe|gateway-emulator|testing|redis)\.c?js$|\/(testing|redis)\//.test(fileName)
+      ? transform(code, COMPACT)
+      : null
   },
 }
 
