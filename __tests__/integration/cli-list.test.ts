@@ -125,6 +125,24 @@ describe('vkit token --from', () => {
     expect(stderr).toMatch(/^50 tokens minted, 0 failed, .*\n$/)
   })
 
+  it('shows a bar of one line on a terminal, and removes it; not with --no-progress', async () => {
+    const { gateway, args, env } = await setUp(users(50))
+    gateway.failNext({ status: 403 })
+    const terminal = (columns: number): Record<string, string> =>
+      preload(`Object.assign(process.stderr, { isTTY: true, columns: ${columns}, hasColors: () => false })`)
+    const { stderr } = await runCli(args, { env: { ...env, ...terminal(60) } })
+    const [shown = '', summary = ''] = stderr.split(/(?=49 tokens minted, 1 failed)/)
+    expect(shown).toMatch(/█+ 100% \| 50\/50 \| [\d,]+\/s \| .*limit \d+ \| 1 failed/)
+    expect(shown).toMatch(/\u001b\[1G\u001b\[0J$/)
+    expect(summary).not.toContain('\u001b')
+    // eslint-disable-next-line no-control-regex
+    const rows = shown.split(/\u001b\[\d*[A-Za-z]|\n/).filter(row => !row.startsWith('failed: '))
+    expect(rows.filter(row => row.length >= 60)).toEqual([])
+
+    const again = await runCli([...args, '--resume', '--no-progress'], { env: { ...env, ...terminal(60) } })
+    expect(again.stderr).toMatch(/^1 token minted, 49 already in the output file, 0 failed, .*\n$/)
+  })
+
   it('waits until the gateway recovers', async () => {
     const { gateway, afterRequests, args, env, lines } = await setUp(users(100))
     gateway.fail({ status: 503 })
@@ -210,7 +228,7 @@ describe('vkit token --resume', () => {
 
   it('after kill -9 loses nothing, and mints again only what was in flight', async () => {
     const setup = await setUp(users(N))
-    const { child, result } = startCli(setup.args, setup.env)
+    const { child, result } = startCli([...setup.args, '--concurrency', '16'], setup.env)
     await setup.afterRequests(N / 2)
     child.kill('SIGKILL')
     await result

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { printable, quote, toJson } from '../../../lib/cli/terminal.js'
+import { paint, printable, quote, toJson } from '../../../lib/cli/terminal.js'
 import { formatSeconds } from '../../../lib/cli/token/progress.js'
 
 describe('terminal output', () => {
@@ -9,6 +9,16 @@ describe('terminal output', () => {
     [125, '2 min 5 s'],
     [3_725, '1 h 2 min'],
   ])('shows %d seconds as %s', (seconds, text) => expect(formatSeconds(seconds)).toBe(text))
+
+  it('has colours only where Node says so', () => {
+    const stream = (isTTY: boolean, hasColors: boolean): Parameters<typeof paint>[2] => ({
+      isTTY,
+      hasColors: () => hasColors,
+    })
+    expect(paint('text', 'red', stream(true, true))).toBe('\u001b[31mtext\u001b[0m')
+    expect(paint('text', 'red', stream(true, false))).toBe('text')
+    expect(paint('text', 'red', stream(false, true))).toBe('text')
+  })
 
   it('contains no control sequences', () => {
     expect(quote('a\u001b[2J\u009b1m\u202e"\n')).toBe('"a\\u001b[2J\\u009b1m\\u202e\\"\\n"')
