@@ -8,6 +8,8 @@ const GAIN_FRACTION = 0.4
 const LOSS_FRACTION = 0.03
 const MIN_SAMPLES = 10
 const HOLD_MS = 5_000
+/** The first steps are repeated sooner: new connections and code that is not optimized yet make them look worse. */
+const FIRST_HOLD_MS = 1_000
 const HOLD_AFTER_SHRINKING_MS = 1_000
 const FIRST_FACTOR = 2
 const LATER_FACTOR = 1.25
@@ -53,6 +55,8 @@ export class ConcurrencyLimit {
   #direction: 'up' | 'down' = 'up'
   #factor = FIRST_FACTOR
   #changedAt = -Infinity
+  /** How long the next step waits if this one does not pay off. */
+  #holdMs = FIRST_HOLD_MS
   #samples = 0
   #sampledMs = 0
   /** The share of recent attempts for which the gateway had no capacity. */
@@ -130,7 +134,8 @@ export class ConcurrencyLimit {
       // If a doubling does not pay off, a smaller step up comes before a step down.
       this.#direction = growth > 0 && this.#factor === LATER_FACTOR ? 'down' : 'up'
       this.#factor = LATER_FACTOR
-      this.#hold(before.limit, now, HOLD_MS)
+      this.#hold(before.limit, now, this.#holdMs)
+      this.#holdMs = Math.min(HOLD_MS, 2 * this.#holdMs)
     } else if (growth < 0) {
       this.#hold(this.#limit, now, HOLD_AFTER_SHRINKING_MS)
     } else {
