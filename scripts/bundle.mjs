@@ -45,8 +45,8 @@ const noNewNameInCjs = {
 }
 
 /**
- * The code of got, jose, the command, the emulator and the Redis store, and that for the edge, which users bundle again. Names stay, so stack
- * traces are readable. There is no limit for lines: esbuild would break strings too.
+ * The code of got, jose, the command, the emulator and the Redis store, and that for the edge, which users bundle again.
+ * Names stay, so stack traces are readable. Lines have any length, because esbuild would break strings too.
  */
 const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'none' }
 

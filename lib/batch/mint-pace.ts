@@ -9,8 +9,8 @@ const UNLIMITED_RATE = 10_000
 /** A 429 lowers the rate to the share of successes since the last change, within these bounds. */
 const MIN_DECREASE = 0.5
 const MAX_DECREASE = 0.95
-/** While the rate is searched, it doubles in a second. */
-const SEARCH_GROWTH = Math.log(2)
+/** While the rate is searched, it doubles in half a second. */
+const SEARCH_GROWTH = Math.log(4)
 /** Once it is found, it grows slowly, and faster the longer no 429 comes. */
 const GROWTH = 0.02
 const SLOW_GROWTH_MS = 5_000
@@ -34,7 +34,7 @@ export interface PacedMint {
  * Finds how many mints a second a gateway with a rate limit accepts.
  *
  * A concurrency limit cannot hold a rate: a 429 comes sooner than a token, so the next mint would start earlier. The rate
- * doubles each second until the first 429. Then it follows the gateway with small steps: up with time, down at each 429.
+ * doubles each half second until the first 429. Then it follows the gateway with small steps: up with time, down at each 429.
  */
 export class MintPace {
   readonly #clock: Clock

@@ -6,7 +6,7 @@ import type { Work } from './work-queue.js'
 export interface OutagePolicyOptions {
   readonly onOutage: OutageMode
   readonly maxOutageMs: number
-  /** How often the gateway has minted or refused a token for this client, whoever called. */
+  /** How often the gateway has minted or refused a token for any caller of this client. */
   readonly responses: () => number
   readonly clock: Clock
 }

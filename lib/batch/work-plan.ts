@@ -33,8 +33,9 @@ export class WorkPlan {
   readonly #source: IdentitySource
   readonly #outage: OutagePolicy
   readonly #queue = new WorkQueue()
-  /** The next one to use is the first. */
-  #references: Work[] = []
+  /** The last identity that succeeded, and those that failed when they were minted again. */
+  #succeeded: string | undefined
+  readonly #references: Work[] = []
   readonly #rejected: Work[] = []
   #suspectsInFlight = 0
   #isReferenceInFlight = false
@@ -108,6 +109,9 @@ export class WorkPlan {
   }
 
   #takeReference(): Work | undefined {
+    if (this.#succeeded !== undefined) this.#references.unshift(newWork(this.#succeeded, true))
+    this.#succeeded = undefined
+    this.#references.length = Math.min(this.#references.length, MAX_REFERENCES)
     const [next] = this.#references
     return next && next.notBefore <= this.#now ? this.#references.shift() : undefined
   }
@@ -132,7 +136,7 @@ export class WorkPlan {
 
   succeed(work: Work): void {
     this.end(work)
-    this.#references = [newWork(work.identity, true), ...this.#references].slice(0, MAX_REFERENCES)
+    this.#succeeded = work.identity
   }
 
   /** Records the end of a mint whose result is final. */

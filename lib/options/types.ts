@@ -115,8 +115,8 @@ export type OutageMode = 'wait' | 'fail'
 /** The options of `getSessionTokens`. */
 export interface GetSessionTokensOptions {
   /**
-   * The maximum number of identities in flight, 1 to 1,000. Default: as many as the gateway can mint at a time, which the
-   * client measures; 16 at the edge.
+   * The maximum number of identities in flight, 1 to 1,000. There are fewer if the gateway cannot handle so many, and at most
+   * 16 at the edge. Default 1,000.
    */
   readonly concurrency?: number | undefined
   /** The permissions of every token. Default: none. */
