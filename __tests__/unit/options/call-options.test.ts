@@ -135,7 +135,7 @@ describe('scopes', () => {
 describe('the options of a run over many identities', () => {
   it('have defaults', () => {
     expect(resolveBatch([], undefined)).toEqual({
-      concurrency: 16,
+      concurrency: 1_000,
       scopes: [],
       signal: undefined,
       onOutage: 'wait',
