@@ -20,21 +20,22 @@ const { bin, exports } = JSON.parse(await readFile('package.json', 'utf8'))
 const entries = Object.values(exports).filter(entry => entry.require)
 const [dist = 'dist'] = process.argv.slice(2)
 
-/** Packages that got imports for options which this package never sets. They double its size. The last is of cli-progress. */
-const UNUSED = [
+/** Packages that got imports for options which this package never sets. They double its size. */
+const UNUSED_BY_GOT = [
   'cacheable-lookup',
   'cacheable-request',
   'decompress-response',
   'form-data-encoder',
   'http2-wrapper',
-  // Of csv-parse, for its option `delimiter_auto`. It is a circular import.
-  '../utils/delimiter_discover.js',
-  'string-width',
 ]
+const UNUSED_BY_CLI = ['../utils/delimiter_discover.js', 'string-width']
 
 const withoutUnusedPackages = {
   name: 'without-unused-packages',
-  resolveId: name => (UNUSED.includes(name) ? path.resolve('scripts/unused.mjs') : null),
+  resolveId(name) {
+    if (UNUSED_BY_GOT.includes(name)) return path.resolve('scripts/unused-by-got.mjs')
+    return UNUSED_BY_CLI.includes(name) ? path.resolve('scripts/unused-by-cli.mjs') : null
+  },
 }
 
 /** Only Node's cache of a failed `import` needs a new name for the chunk: a failed `require` is retried. */
