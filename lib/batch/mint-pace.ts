@@ -4,8 +4,8 @@ import type { Clock } from '../core/clock.js'
 const FIRST_RATE = 300
 /** With a lower one, a list would hardly advance if many of its identities always get a 429. */
 const MIN_RATE = 2
-/** No gateway is known to have a limit above it, and one process sends fewer. */
-const UNLIMITED_RATE = 10_000
+/** One process sends fewer. */
+const MAX_RATE = 10_000
 /** A 429 lowers the rate to the share of successes since the last change, within these bounds. */
 const MIN_DECREASE = 0.5
 const MAX_DECREASE = 0.95
@@ -45,6 +45,8 @@ export class MintPace {
   /** Mints sent before say nothing about the rate. */
   #changedAt: number
   #grownAt: number
+  /** Since when no 429 has come, without the time in which the rate was not used. */
+  #quietSince: number
   /** Of the mints sent since the last change. */
   #successes = 0
   #refusals = 0
@@ -55,7 +57,7 @@ export class MintPace {
 
   constructor(clock: Clock) {
     this.#clock = clock
-    this.#changedAt = this.#grownAt = clock.monotonic()
+    this.#changedAt = this.#grownAt = this.#quietSince = clock.monotonic()
   }
 
   /** Returns how long the next mint has to wait. */
@@ -103,16 +105,19 @@ export class MintPace {
 
   #change(rate: number, now: number): void {
     this.#rate = Math.max(MIN_RATE, rate)
-    this.#changedAt = this.#grownAt = now
+    this.#changedAt = this.#grownAt = this.#quietSince = now
     this.#nextAt = now + 1_000 / this.#rate
     this.#successes = this.#refusals = 0
   }
 
+  /** Only while mints wait for it, because a rate that is not used says nothing about the gateway. */
   #grow(now: number): void {
-    const seconds = (now - this.#grownAt) / 1_000
-    const quiet = (now - this.#changedAt) / SLOW_GROWTH_MS
+    const idleMs = Math.max(0, now - Math.max(this.#nextAt, this.#grownAt) - CATCH_UP_MS)
+    const seconds = (now - this.#grownAt - idleMs) / 1_000
+    this.#quietSince = Math.min(now, this.#quietSince + idleMs)
+    const quiet = (now - this.#quietSince) / SLOW_GROWTH_MS
     this.#rate *= 1 + seconds * (this.#isSearching ? SEARCH_GROWTH : GROWTH * (1 + quiet ** 2))
+    this.#rate = Math.min(this.#rate, MAX_RATE)
     this.#grownAt = now
-    if (this.#rate > UNLIMITED_RATE) this.#rate = Infinity
   }
 }

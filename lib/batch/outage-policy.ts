@@ -97,10 +97,9 @@ export class OutagePolicy {
     return Math.max(0, this.#resumeAt - this.#options.clock.monotonic())
   }
 
-  /** Whether the next mint of an identity would come more than `maxOutageMs` after its first failure. */
-  isTooLong({ notBefore, failedSince }: Pick<Work, 'notBefore' | 'failedSince'>): boolean {
-    const now = this.#options.clock.monotonic()
-    return Math.max(now, notBefore) - (failedSince ?? now) > this.#options.maxOutageMs
+  /** Whether an identity has to wait longer than `maxOutageMs` for its next mint. */
+  isTooLong({ notBefore }: Pick<Work, 'notBefore'>): boolean {
+    return notBefore - this.#options.clock.monotonic() > this.#options.maxOutageMs
   }
 
   /** Whether a 429 is a limit for all identities, and none of them is to blame. */

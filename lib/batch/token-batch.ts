@@ -1,3 +1,4 @@
+import { callAfter } from '../core/clock.js'
 import { VKitRateLimitError } from '../core/errors.js'
 import { onAbort } from '../core/on-abort.js'
 import type { ProcessHold } from '../core/process-hold.js'
@@ -58,6 +59,7 @@ export class TokenBatch {
   readonly #pace: MintPace
   readonly #ready: Ready[] = []
   readonly #cancel = new AbortController()
+  readonly #cancelReferences = new AbortController()
   #inFlight = 0
   #source!: IdentitySource
   #plan!: WorkPlan
@@ -71,6 +73,7 @@ export class TokenBatch {
   #isDrained = false
   /** When the run next checks what it can start. */
   #wakesAt = Infinity
+  #stopTimer: () => void = () => undefined
   #wake: () => void = () => undefined
 
   constructor(options: TokenBatchOptions) {
@@ -104,8 +107,10 @@ export class TokenBatch {
       }
     } finally {
       for (const stop of leave) stop()
+      this.#stopTimer()
       this.#onDrained?.()
       this.#cancel.abort()
+      this.#cancelReferences.abort()
       await this.#closeSource()
     }
     const isCutShort = this.#isCutShort || this.#source.isCutShort
@@ -139,8 +144,10 @@ export class TokenBatch {
   /** Drops what is not in flight. An identity that waits for a retry gets its last error. */
   #drain(): void {
     const { hold } = this.#options
-    const waiting = [...(this.#next ? [this.#next] : []), ...this.#plan.drain()]
+    const next = this.#next && !this.#next.isReference ? [this.#next] : []
+    const waiting = [...next, ...this.#plan.drain()]
     this.#next = undefined
+    this.#cancelReferences.abort()
     this.#source.stop()
     this.#isCutShort = waiting.some(({ error }) => error === undefined)
     this.#reject(waiting)
@@ -174,8 +181,10 @@ export class TokenBatch {
       const waitMs = found ? 0 : this.#pace.delayMs()
       if (waitMs > 0) return this.#sleep(waitMs)
       this.#next = undefined
-      if (found) this.#makeReady({ identity: work.identity, token: found })
-      else this.#start(work)
+      if (found) {
+        this.#plan.release(work)
+        this.#makeReady({ identity: work.identity, token: found })
+      } else this.#start(work)
     }
   }
 
@@ -204,9 +213,10 @@ export class TokenBatch {
     const { clock } = this.#options
     const wakesAt = clock.monotonic() + ms
     if (this.#wakesAt <= wakesAt) return
+    this.#stopTimer()
     this.#wakesAt = wakesAt
-    void clock.sleep(ms, this.#cancel.signal).then(() => {
-      if (this.#wakesAt === wakesAt) this.#wakesAt = Infinity
+    this.#stopTimer = callAfter(clock, ms, () => {
+      this.#wakesAt = Infinity
       this.#wake()
     })
   }
@@ -216,7 +226,7 @@ export class TokenBatch {
     const { identity, isReference } = work
     const paced = this.#pace.start()
     void this.#options
-      .getToken(identity, { signal: this.#cancel.signal, isReference })
+      .getToken(identity, { signal: (isReference ? this.#cancelReferences : this.#cancel).signal, isReference })
       .then(
         token => {
           this.#pace.end(paced, 'success')
@@ -242,13 +252,14 @@ export class TokenBatch {
   }
 
   #fail(work: Work, error: unknown): void {
-    if (this.#cancel.signal.aborted) return
+    const { isReference } = work
+    if ((isReference ? this.#cancelReferences : this.#cancel).signal.aborted) return
     if (!(error instanceof VKitError) || ENDS_RUN.has(error.code)) return this.#end(error)
     // A page of a proxy or a firewall is not an outage, and may affect this identity only.
     const isFinal = !error.retryable || isForeignPage(error) || !this.#plan.mayRetry
     if (!isFinal) return this.#plan.fail(work, error)
     this.#plan.end(work)
-    if (!work.isReference) this.#makeReady({ identity: work.identity, error })
+    if (!isReference) this.#makeReady({ identity: work.identity, error })
   }
 
   /** Yields the last error of each identity that is not retried. */

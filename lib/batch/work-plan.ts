@@ -19,6 +19,8 @@ const SUSPECT_SHARE = 0.25
 const MAX_SUSPECTS = 24
 /** In an outage, each probe of a new identity skips this many times more of the list than the one before. */
 const SKIP_FACTOR = 4
+/** So many identities may wait for a retry, even with a small concurrency: those that fail must not end the reading. */
+const MIN_QUEUE = 1_000
 /** How many identities that succeeded are kept, to be minted again. */
 const MAX_REFERENCES = 4
 
@@ -127,7 +129,7 @@ export class WorkPlan {
   }
 
   get #isFull(): boolean {
-    return this.#queue.size > this.#options.concurrency
+    return this.#queue.size > Math.max(this.#options.concurrency, MIN_QUEUE)
   }
 
   get #now(): number {
@@ -139,10 +141,15 @@ export class WorkPlan {
     this.#succeeded = work.identity
   }
 
-  /** Records the end of a mint whose result is final. */
-  end(work: Work, isLimited = false): void {
+  /** Takes back that `next` returned an identity: it needs no mint any more. */
+  release(work: Work): void {
     if (work.isReference) this.#isReferenceInFlight = false
     else if (work.error) this.#suspectsInFlight--
+  }
+
+  /** Records the end of a mint whose result is final. */
+  end(work: Work, isLimited = false): void {
+    this.release(work)
     if (work.isReference || !work.error) this.#outage.recordFirst(isLimited, work.isReference)
   }
 
@@ -157,7 +164,6 @@ export class WorkPlan {
     const now = this.#now
     this.#outage.recordFailure(error)
     work.error = error
-    work.failedSince ??= now
     work.responsesBefore = this.#options.responses()
     // An open circuit or a full queue says nothing about this identity.
     work.isCounted = error.attempts > 0

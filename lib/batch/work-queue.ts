@@ -9,8 +9,6 @@ export interface Work {
   tries: number
   /** The monotonic time until which another mint would be refused. */
   notBefore: number
-  /** When it first failed. */
-  failedSince: number | undefined
   /** How often the gateway had responded when it last failed. */
   responsesBefore: number
   /** Whether its last failure counts as a try once another identity succeeds. */
@@ -22,7 +20,7 @@ export interface Work {
 export function newWork(identity: string, isReference = false): Work {
   return {
     ...{ identity, isReference, tries: 0, notBefore: 0 },
-    ...{ failedSince: undefined, responsesBefore: 0, isCounted: false, error: undefined },
+    ...{ responsesBefore: 0, isCounted: false, error: undefined },
   }
 }
 

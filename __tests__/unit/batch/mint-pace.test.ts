@@ -48,14 +48,31 @@ describe('the pace of a batch', () => {
     expect((await run(500, () => true)).rate).toBeGreaterThan(1.8 * rate)
   })
 
-  it('has no limit when none was met', async () => {
-    const { pace, clock } = setUp()
-    for (let i = 0; i < 60; i++) {
-      await clock.advance(100)
-      pace.delayMs()
-    }
-    for (let i = 0; i < 1_000; i++) pace.start()
-    expect(pace.delayMs()).toBe(0)
+  it('does not grow while it is not used', async () => {
+    const { pace, clock, run } = setUp()
+    await run(
+      10_000,
+      limitOf(() => 100, clock),
+    )
+    await clock.advance(600_000)
+    expect(
+      (
+        await run(
+          1_000,
+          limitOf(() => 100, clock),
+        )
+      ).limited,
+    ).toBeLessThan(0.05)
+    pace.start()
+    expect(pace.delayMs()).toBeGreaterThan(5)
+  })
+
+  it('falls after a 429, however long there was none', async () => {
+    const { run, clock } = setUp()
+    await run(6_000, () => true)
+    const accepts = limitOf(() => 100, clock)
+    await run(5_000, accepts)
+    expect((await run(10_000, accepts)).limited).toBeLessThan(0.05)
   })
 
   it('finds the rate of the gateway, and is seldom told 429', async () => {
