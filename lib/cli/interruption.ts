@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How long a run waits for tokens in flight after a signal. */
-export const GRACE_MS = 600
+export const GRACE_MS = 400
 
 /** How long the process may then take to write its output. Both end within a second. */
 export const LAST_WRITE_MS = 250

@@ -1,5 +1,6 @@
 import { parse } from 'csv-parse'
-import { CommandError, EXIT } from '../exit-codes.js'
+import { CommandError, EXIT, usageError } from '../exit-codes.js'
+import { count, quote } from '../terminal.js'
 import { isHeader, noColumn } from './list-format.js'
 import { MAX_LINE_BYTES, type ListLine } from './lines.js'
 
@@ -30,7 +31,11 @@ export async function* readCsv(
         const bytes = Buffer.from(record[header.indexOf(column)] ?? '', 'latin1')
         // A delimiter without quotes in another field moves the columns.
         const isMoved = record.length !== header.length
-        yield { number, bytes, ...(isMoved && { problem: `it has ${record.length} columns, not ${header.length}` }) }
+        yield {
+          number,
+          bytes,
+          ...(isMoved && { problem: `it has ${count(record.length, 'column')}, not ${header.length}` }),
+        }
       } else if (!isEmpty) header = readHeader(record, column)
       number += record.join('').split('\n').length
     }
@@ -40,7 +45,9 @@ export async function* readCsv(
 
 function readHeader(record: readonly string[], column: string): string[] {
   const names = record.map(name => Buffer.from(name, 'latin1').toString().trim())
-  if (names.filter(name => name === column).length === 1) return names
+  const columns = names.filter(name => name === column).length
+  if (columns === 1) return names
+  if (columns > 1) throw usageError(`The list has the column ${quote(column)} ${columns} times.`)
   throw noColumn(column, isHeader(names) ? names : [])
 }
 

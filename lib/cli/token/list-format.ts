@@ -33,12 +33,13 @@ export async function detectFormat(
   for (let isEnough = false; !isEnough;) {
     const { value } = await chunks.next()
     start = Buffer.concat([start, value ?? Buffer.from('\n')])
-    if (UTF16.test(start.toString('latin1', 0, 4))) throw new CommandError(IS_UTF16, EXIT.file)
+    if (UTF16.test(start.toString('latin1'))) throw new CommandError(IS_UTF16, EXIT.file)
     const [first] = linesOf(start)
     const needsSecond = isGuess && isHeader(namesOf(first)) && linesOf(start, QUOTED).length < 2
     isEnough = !value || start.length > MAX_LINE_BYTES || (first !== undefined && !needsSecond)
   }
   const [first = ''] = linesOf(start)
+  if (format === undefined) refuseDocument(first)
   const object = parseObject(first)
   if (isGuess) refuseTable(first, start)
   if (column !== undefined && format !== 'csv' && object && !Object.hasOwn(object, column))
@@ -55,16 +56,23 @@ async function* prepend(start: Buffer, rest: Chunks): Chunks {
   yield* rest
 }
 
-/** UTF-16 has a byte order mark, or a NUL in every second byte of Latin letters. */
-const UTF16 = /^(?:\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0])/
+/** UTF-16 has a byte order mark, or a NUL in each Latin letter and line feed. No identity contains a NUL. */
+const UTF16 = /^(?:\xff\xfe|\xfe\xff)|\0/
 const IS_UTF16 = 'The list is UTF-16. Save it as UTF-8; in PowerShell, write it with | Out-File -Encoding utf8.'
 
-/** @throws CommandError if the lines look like JSON lines, or like a header and rows with as many delimiters. */
+/** @throws CommandError if the first line is the start of a JSON array or of an object of several lines, or ends in CR. */
+function refuseDocument(first: string): void {
+  if (/^\s*(?:\[\s*(?:$|[{"[])|\{\s*$)/.test(first))
+    throw usageError('The list is one JSON document. Write one object per line, for example with: jq -c .[]')
+  if (/\r./.test(first)) throw usageError('The lines of the list end in CR only. Save it with LF or CRLF.')
+}
+
+/** @throws CommandError if the lines look like JSON lines, or like a header and rows with its delimiter. */
 function refuseTable(first: string, start: Buffer): void {
   const object = parseObject(first)
   const names = object ? Object.keys(object) : namesOf(first)
   const rows = linesOf(start, QUOTED).map(row => row.split(delimiterOf(first)).length)
-  const isCsv = rows.length > 1 && names.length > 1 && isHeader(names) && rows.every(length => length === names.length)
+  const isCsv = rows.length > 1 && names.length > 1 && isHeader(names) && rows.every(length => length > 1)
   if (!object && !isCsv) return
   throw usageError(
     `The list looks like ${object ? 'JSON lines' : 'CSV'} with the columns ${join(names)}. ` +

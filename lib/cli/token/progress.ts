@@ -54,10 +54,11 @@ export class Progress {
   #format(options: Options, { total, maxWidth }: Params): string {
     const done = Object.values(this.#tally).reduce((sum, n) => sum + n)
     const text = this.#numbers(done, total).join(' | ')
-    const barsize = Math.min(BAR_SIZE, maxWidth - text.length - 2)
+    const barsize = Math.min(BAR_SIZE, maxWidth - text.length - 4)
     const hasBar = total > 0 && barsize > 4
     const bar = hasBar ? `${Format.BarFormat(Math.min(1, done / total), { ...options, barsize })} ` : ''
-    this.#length = Math.min(bar.length + text.length, maxWidth - 1)
+    // With room for the `^C` that a terminal echoes.
+    this.#length = Math.min(bar.length + text.length, maxWidth - 3)
     return `${bar}${text}`.slice(0, this.#length)
   }
 

@@ -98,7 +98,7 @@ describe('a CSV with --column', () => {
     expect(identities).toEqual(['ok', 'also ok'])
     expect(bad).toEqual([
       'line 4: its identity is empty',
-      'line 5: it has 1 columns, not 2',
+      'line 5: it has 1 column, not 2',
       'line 6: it has 3 columns, not 2',
       'line 9: it looks like a secret or a token, not an identity',
       'line 10: it is not UTF-8',
@@ -265,9 +265,36 @@ describe('a list without --column', () => {
   })
 })
 
+describe('a list that is something else', () => {
+  it.each([
+    ['a JSON array', '[{"id":"u1"},{"id":"u2"}]', 'The list is one JSON document.'],
+    ['a JSON array of several lines', '[\n{"id":"u1"}\n]\n', 'The list is one JSON document.'],
+    ['a JSON object of several lines', '{\n  "id": "u1"\n}\n', 'The list is one JSON document.'],
+    ['lines that end in CR only', 'id,name\ru1,x\ru2,y\r', 'The lines of the list end in CR only.'],
+    ['a CSV with a row that is too long', 'id,name\nu1,x\nu2,a,b\nu3,y\n', 'The list looks like CSV'],
+  ])('is refused without --column: %s', async (_, list, message) => {
+    const { error, identities } = await read(list)
+    expect([error?.exitCode, identities]).toEqual([2, []])
+    expect(error?.message).toContain(message)
+  })
+
+  it('is read with --format lines', async () => {
+    expect((await read('[\n{\n', { format: 'lines' })).identities).toEqual(['[', '{'])
+  })
+
+  it('is refused if the column is there twice', async () => {
+    expect((await read('id,id\nu1,u2\n', byId)).error?.message).toContain('The list has the column "id" 2 times.')
+  })
+})
+
 describe('a list in UTF-16', () => {
   const utf16le = Buffer.from('anna\nbob\n', 'utf16le')
-  const lists = [utf16le, Buffer.from(utf16le).swap16(), Buffer.from('\ufeffşule\n', 'utf16le')]
+  const lists = [
+    utf16le,
+    Buffer.from(utf16le).swap16(),
+    Buffer.from('\ufeffşule\n', 'utf16le'),
+    Buffer.from('ağ1\n', 'utf16le'),
+  ]
   it.each([...lists, Buffer.from('\ufeffşule\n', 'utf16le').swap16()])('is refused (%#)', async list => {
     for (const flags of [{}, byId, { format: 'lines' }]) {
       const { error, identities } = await read(list, flags)
