@@ -130,16 +130,16 @@ describe('vkit token --from', () => {
     gateway.failNext({ status: 403 })
     const terminal = (columns: number): Record<string, string> =>
       preload(`Object.assign(process.stderr, { isTTY: true, columns: ${columns}, hasColors: () => false })`)
-    const { stderr } = await runCli(args, { env: { ...env, ...terminal(60) } })
+    const { stderr } = await runCli(args, { env: { ...env, ...terminal(70) } })
     const [shown = '', summary = ''] = stderr.split(/(?=49 tokens minted, 1 failed)/)
     expect(shown).toMatch(/█+ 100% \| 50\/50 \| [\d,]+\/s \| .*limit \d+ \| 1 failed/)
     expect(shown.endsWith('\u001b[1G\u001b[0J')).toBe(true)
     expect(summary).not.toContain('\u001b')
     // eslint-disable-next-line no-control-regex
     const rows = shown.split(/\u001b\[\d*[A-Za-z]|\n/).filter(row => !row.startsWith('failed: '))
-    expect(rows.filter(row => row.length >= 60)).toEqual([])
+    expect(rows.filter(row => row.length >= 70)).toEqual([])
 
-    const again = await runCli([...args, '--resume', '--no-progress'], { env: { ...env, ...terminal(60) } })
+    const again = await runCli([...args, '--resume', '--no-progress'], { env: { ...env, ...terminal(70) } })
     expect(again.stderr).toMatch(/^1 token minted, 49 already in the output file, 0 failed, .*\n$/)
   })
 

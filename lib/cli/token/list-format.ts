@@ -57,7 +57,7 @@ async function* prepend(start: Buffer, rest: Chunks): Chunks {
 }
 
 /** UTF-16 has a byte order mark, or a NUL in each Latin letter and line feed. No identity contains a NUL. */
-const UTF16 = /^(?:\xff\xfe|\xfe\xff)|\0/
+const UTF16 = /^(?:\xff\xfe|\xfe\xff)|[^\0]\0|\0[^\0]/
 const IS_UTF16 = 'The list is UTF-16. Save it as UTF-8; in PowerShell, write it with | Out-File -Encoding utf8.'
 
 /** @throws CommandError if the first line is the start of a JSON array or of an object of several lines, or ends in CR. */
