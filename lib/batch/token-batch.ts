@@ -50,9 +50,8 @@ interface Ready {
 /**
  * Gets a token for each of many identities, a bounded number at a time.
  *
- * The source is pulled only when there is room. The identities in flight, waiting for a retry and waiting for the
- * consumer are never more than a small multiple of `concurrency`. A long source or a slow consumer does not change
- * that.
+ * The source is pulled only when there is room. The identities in flight and waiting for the consumer are at most
+ * `concurrency`, and a few thousand wait for a retry. A long source or a slow consumer does not change that.
  */
 export class TokenBatch {
   readonly #options: TokenBatchOptions
@@ -175,11 +174,13 @@ export class TokenBatch {
     const max = this.#maxInFlight()
     while (!this.#fatal && this.#inFlight + this.#ready.length < max) {
       this.#reject(this.#plan.takeRejected())
+      // One that waits has been looked for, and is looked for again only when its time has come.
+      const isWaiting = this.#next !== undefined
       const work = (this.#next ??= this.#plan.next({ inFlight: this.#inFlight, max }))
       if (!work) return this.#sleepUntilReady()
-      const found = this.#find(work)
-      const waitMs = found ? 0 : this.#pace.delayMs()
-      if (waitMs > 0) return this.#sleep(waitMs)
+      const waitMs = this.#pace.delayMs()
+      const found = isWaiting && waitMs > 0 ? undefined : this.#find(work)
+      if (!found && waitMs > 0) return this.#sleep(waitMs)
       this.#next = undefined
       if (found) {
         this.#plan.release(work)
@@ -226,14 +227,14 @@ export class TokenBatch {
     const { identity, isReference } = work
     const paced = this.#pace.start()
     void this.#options
-      .getToken(identity, { signal: (isReference ? this.#cancelReferences : this.#cancel).signal, isReference })
+      .getToken(identity, { signal: this.#signalOf(work), isReference })
       .then(
         token => {
           this.#pace.end(paced, 'success')
           this.#succeed(work, token)
         },
         (error: unknown) => {
-          const isLimited = error instanceof VKitRateLimitError && error.attempts > 0 && this.#plan.isLimitOfAll(work)
+          const isLimited = error instanceof VKitRateLimitError && error.attempts > 0 && this.#plan.showsRate(work)
           this.#pace.end(paced, isLimited ? 'rate-limited' : 'other')
           this.#fail(work, error)
         },
@@ -245,6 +246,11 @@ export class TokenBatch {
       })
   }
 
+  /** A drain ends references, and waits for the others. */
+  #signalOf({ isReference }: Work): AbortSignal {
+    return (isReference ? this.#cancelReferences : this.#cancel).signal
+  }
+
   #succeed(work: Work, token: SessionToken): void {
     const { identity, isReference } = work
     this.#plan.succeed(work)
@@ -252,14 +258,13 @@ export class TokenBatch {
   }
 
   #fail(work: Work, error: unknown): void {
-    const { isReference } = work
-    if ((isReference ? this.#cancelReferences : this.#cancel).signal.aborted) return
+    if (this.#signalOf(work).aborted) return
     if (!(error instanceof VKitError) || ENDS_RUN.has(error.code)) return this.#end(error)
     // A page of a proxy or a firewall is not an outage, and may affect this identity only.
     const isFinal = !error.retryable || isForeignPage(error) || !this.#plan.mayRetry
     if (!isFinal) return this.#plan.fail(work, error)
     this.#plan.end(work)
-    if (!isReference) this.#makeReady({ identity: work.identity, error })
+    if (!work.isReference) this.#makeReady({ identity: work.identity, error })
   }
 
   /** Yields the last error of each identity that is not retried. */

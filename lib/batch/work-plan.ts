@@ -153,8 +153,8 @@ export class WorkPlan {
     if (work.isReference || !work.error) this.#outage.recordFirst(isLimited, work.isReference)
   }
 
-  /** Whether a 429 of this identity says something about the rate of all. A second one says little, if others succeed. */
-  isLimitOfAll(work: Work): boolean {
+  /** Whether a 429 of this identity says something about the rate. A second one says little, if others succeed. */
+  showsRate(work: Work): boolean {
     return !work.error || this.#outage.isLimitOfAll
   }
 

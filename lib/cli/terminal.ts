@@ -50,8 +50,12 @@ export function quote(text: string): string {
   return toJson(text)
 }
 
-export function count(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString('en')} ${n === 1 ? one : many}`
+export function formatNumber(n: number): string {
+  return Math.round(n).toLocaleString('en')
+}
+
+export function count(n: number, one: string): string {
+  return `${formatNumber(n)} ${one}${n === 1 ? '' : 's'}`
 }
 
 /** The exit code of a process that SIGPIPE ended. Node ignores that signal. */

@@ -7,12 +7,12 @@ import { COMMON_FLAGS, parseFlags, readDuration, readWhole } from '../arguments.
 import { CommandError, EXIT, exitCodeOf, usageError } from '../exit-codes.js'
 import { Interruption } from '../interruption.js'
 import { findSecret, printsRequests } from '../secret.js'
-import { count, exitCodeForOutput, printError, printInfo, printWarning, quote } from '../terminal.js'
+import { count, exitCodeForOutput, formatNumber, printError, printInfo, printWarning, quote } from '../terminal.js'
 import { countLines, listIdentities, openList } from './identity-list.js'
 import { IdentitySet } from './identity-set.js'
 import { readListFlags } from './list-format.js'
 import { isSameFile, openTokenFile } from './output-file.js'
-import { formatNumber, formatSeconds, Progress, type Tally } from './progress.js'
+import { formatSeconds, Progress, type Tally } from './progress.js'
 import { jsonSink, plainSink, type TokenSink } from './sinks.js'
 
 const FLAGS = {

@@ -8,7 +8,7 @@ import { quote } from '../terminal.js'
 import { readCsv } from './csv.js'
 import { IdentitySet } from './identity-set.js'
 import { CARRIAGE_RETURN, LINE_FEED, readBytes, readLines, readNamedPipe, textOf } from './lines.js'
-import { detectFormat, parseObject, type ListFlags } from './list-format.js'
+import { detectFormat, isJsonLine, parseObject, type ListFlags } from './list-format.js'
 
 export interface IdentityListOptions extends ListFlags {
   /** Identities that the list must skip. */
@@ -62,7 +62,7 @@ export async function countLines(
   let [lines, last, isCsv]: [number, number, boolean?] = [0, LINE_FEED]
   for await (const chunk of readBytes(fd)) {
     if (signal.aborted) break
-    isCsv ??= column !== undefined && format !== 'jsonl' && !chunk.toString().trimStart().startsWith('{')
+    isCsv ??= column !== undefined && format !== 'jsonl' && !isJsonLine(chunk.toString())
     for (const byte of chunk) {
       if (byte === LINE_FEED && last !== LINE_FEED) lines++
       if (byte !== CARRIAGE_RETURN) last = byte

@@ -46,7 +46,7 @@ export async function detectFormat(
     throw noColumn(column, Object.keys(object))
   return {
     chunks: prepend(start, chunks),
-    format: format ?? (isGuess ? 'lines' : /^\s*\{/.test(first) ? 'jsonl' : 'csv'),
+    format: format ?? (isGuess ? 'lines' : isJsonLine(first) ? 'jsonl' : 'csv'),
     delimiter: delimiterOf(first),
   }
 }
@@ -105,9 +105,13 @@ export function isHeader(names: readonly string[]): boolean {
   return isUsual && names.every(name => COLUMN.test(name)) && new Set(names).size === names.length
 }
 
+export function isJsonLine(text: string): boolean {
+  return /^\s*\{/.test(text)
+}
+
 export function parseObject(text: string): Record<string, unknown> | undefined {
   try {
-    return /^\s*\{/.test(text) ? (JSON.parse(text) as Record<string, unknown>) : undefined
+    return isJsonLine(text) ? (JSON.parse(text) as Record<string, unknown>) : undefined
   } catch {
     return undefined
   }

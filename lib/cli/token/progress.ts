@@ -1,6 +1,6 @@
 import { clearScreenDown, moveCursor } from 'node:readline'
 import { Format, MultiBar, Presets, type Options, type Params } from 'cli-progress'
-import { printable } from '../terminal.js'
+import { formatNumber, printable } from '../terminal.js'
 
 /** The counts of a run. `in-output` and `duplicate` are identities that it skipped. */
 export type Tally = Record<'minted' | 'failed' | 'in-output' | 'duplicate', number>
@@ -80,10 +80,6 @@ export class Progress {
     if (this.#samples.push(last) > RATE_SECONDS * FRAMES_PER_SECOND) this.#samples.shift()
     return last.at > first.at ? ((last.minted - first.minted) * 1_000) / (last.at - first.at) : 0
   }
-}
-
-export function formatNumber(n: number): string {
-  return Math.round(n).toLocaleString('en')
 }
 
 export function formatSeconds(seconds: number): string {
