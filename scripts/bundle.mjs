@@ -46,8 +46,8 @@ const noNewNameInCjs = {
 }
 
 /**
- * The code of got, jose, the command, the emulator and the Redis store, and that for the edge, which users bundle again.
- * Names stay, so stack traces are readable. Lines have any length, because esbuild would break strings too.
+ * All but the client, whose code is long, and whose lines are in the stack traces of users. Names stay. Lines have any length,
+ * because esbuild would break strings too.
  */
 const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'none' }
 
@@ -58,7 +58,9 @@ const compact = {
   name: 'compact',
   renderChunk(code, { fileName }) {
     if (fileName === CLI_PACKAGES) return transform(code, { minify: true, legalComments: 'none' })
-    return /^(edge|cli)\/|\/(got|jwe|gateway-emulator|testing|redis)\.c?js$|\/(testing|redis)\//.test(fileName)
+    return /^(edge|cli)\/|\/(got|jwe|gateway-emulator|testing|redis|handlers|errors)\.c?js$|\/(testing|redis|handlers)\//.test(
+      fileName,
+    )
       ? transform(code, COMPACT)
       : null
   },
