@@ -271,6 +271,7 @@ export class VKitClient implements TokenSource {
       ...plan,
       concurrencyLimit: () => this.#minter.concurrencyLimit,
       responses: () => this.#minter.responses,
+      hasCallers: () => this.#minter.hasCallers,
       findToken: identity => cache.find(requestOf(identity), call),
       getToken: async (identity, { signal, isReference }) =>
         cache.fetch(requestOf(identity), { ...call, signal, mode: isReference ? 'no-store' : 'default' }),

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js'
+import { busyMs, type Clock } from '../core/clock.js'
 
 /** Mints a second at the start. */
 const FIRST_RATE = 300
@@ -22,8 +22,19 @@ const QUIET_MS = 1_000
 const MAX_SURPLUS = 3
 /** After a fall in vain, 429s are ignored for this time: they concern single identities. */
 const IGNORE_MS = 10_000
+/** If there are callers, a run leaves the rest of the event loop free for them. It is measured over this time. */
+const MAX_BUSY_SHARE = 0.85
+const BUSY_WINDOW_MS = 200
+/** Not below this rate, because what keeps the process busy may be something else. */
+const MIN_BUSY_RATE = 300
 /** A late timer may catch up on this much time. */
 const CATCH_UP_MS = 20
+
+export interface MintPaceOptions {
+  /** Whether callers mint too, who wait for their turn in the same event loop. */
+  readonly hasCallers: () => boolean
+  readonly clock: Clock
+}
 
 /** The start of a mint. */
 export interface PacedMint {
@@ -38,6 +49,7 @@ export interface PacedMint {
  */
 export class MintPace {
   readonly #clock: Clock
+  readonly #hasCallers: () => boolean
   /** Mints a second. */
   #rate = FIRST_RATE
   #isSearching = true
@@ -54,22 +66,30 @@ export class MintPace {
   #fallsFrom = FIRST_RATE
   #surplus = 0
   #ignoresUntil = -Infinity
+  /** The mints started since the event loop was measured. */
+  #starts = 0
+  #isBusy = false
+  #measured: { readonly at: number; readonly busyMs: number }
 
-  constructor(clock: Clock) {
+  constructor({ clock, hasCallers }: MintPaceOptions) {
     this.#clock = clock
+    this.#hasCallers = hasCallers
     this.#changedAt = this.#grownAt = this.#quietSince = clock.monotonic()
+    this.#measured = { at: this.#changedAt, busyMs: busyMs(clock) }
   }
 
   /** Returns how long the next mint has to wait. */
   delayMs(): number {
     const now = this.#clock.monotonic()
     this.#grow(now)
+    this.#yieldToCallers(now)
     return Math.max(0, this.#nextAt - now)
   }
 
   start(): PacedMint {
     const now = this.#clock.monotonic()
     this.#nextAt = Math.max(this.#nextAt, now - CATCH_UP_MS) + 1_000 / this.#rate
+    this.#starts++
     return { sentAt: now }
   }
 
@@ -110,13 +130,25 @@ export class MintPace {
     this.#successes = this.#refusals = 0
   }
 
+  /** Lowers the rate to what the event loop has time for, because a caller waits for its turn too. */
+  #yieldToCallers(now: number): void {
+    const { at, busyMs: busyBefore } = this.#measured
+    if (now - at < BUSY_WINDOW_MS) return
+    this.#measured = { at: now, busyMs: busyMs(this.#clock) }
+    const share = (this.#measured.busyMs - busyBefore) / (now - at)
+    const rate = (this.#starts / (now - at)) * 1_000 * (MAX_BUSY_SHARE / share)
+    this.#starts = 0
+    this.#isBusy = share > MAX_BUSY_SHARE && this.#hasCallers()
+    if (this.#isBusy) this.#rate = Math.min(this.#rate, Math.max(MIN_BUSY_RATE, rate))
+  }
+
   /** Only while mints wait for it, because a rate that is not used says nothing about the gateway. */
   #grow(now: number): void {
     const idleMs = Math.max(0, now - Math.max(this.#nextAt, this.#grownAt) - CATCH_UP_MS)
     const seconds = (now - this.#grownAt - idleMs) / 1_000
     this.#quietSince = Math.min(now, this.#quietSince + idleMs)
     const quiet = (now - this.#quietSince) / SLOW_GROWTH_MS
-    this.#rate *= 1 + seconds * (this.#isSearching ? SEARCH_GROWTH : GROWTH * (1 + quiet ** 2))
+    this.#rate *= 1 + seconds * (this.#isSearching && !this.#isBusy ? SEARCH_GROWTH : GROWTH * (1 + quiet ** 2))
     this.#rate = Math.min(this.#rate, MAX_RATE)
     this.#grownAt = now
   }

@@ -14,6 +14,8 @@ import { newWork, type Work } from './work-queue.js'
 export interface TokenBatchOptions extends WorkPlanOptions {
   /** How many mints the client has in flight at most, at this time. */
   readonly concurrencyLimit: () => number
+  /** Whether there are calls of the client in addition to those of batches. */
+  readonly hasCallers: () => boolean
   /** Returns a token that needs no mint. @throws VKitArgumentError if the identity is invalid */
   readonly findToken: (identity: string) => SessionToken | undefined
   /** Rejects with a `VKitError`, also if the identity is invalid. `isReference`: mints, and leaves the cache as it is. */
@@ -77,7 +79,7 @@ export class TokenBatch {
 
   constructor(options: TokenBatchOptions) {
     this.#options = options
-    this.#pace = new MintPace(options.clock)
+    this.#pace = new MintPace(options)
   }
 
   async *run(

@@ -19,6 +19,8 @@ const MIN_CUT_OFF_MS = 1_000
 const MIN_CUT_OFF_MEDIANS = 4
 /** This share of the connections is not for batches, so that a caller never waits for one of their mints. */
 const RESERVED_SHARE = 0.1
+/** After this time without a mint for a caller, batches need not leave time for callers. */
+const NO_CALLERS_MS = 10_000
 
 export interface AdmissionOptions {
   /** The timeout of one attempt. */
@@ -53,6 +55,8 @@ export class Admission {
   readonly #onCircuitOpen = new Set<() => void>()
   #inFlight = 0
   #bulkInFlight = 0
+  /** When an attempt that is not one of a batch was last sent. */
+  #calledAt = -Infinity
   #responses = 0
 
   constructor(options: AdmissionOptions) {
@@ -86,6 +90,11 @@ export class Admission {
 
   get concurrencyLimit(): number {
     return this.#limit.value
+  }
+
+  /** Whether there are mints in addition to those of batches. */
+  get hasCallers(): boolean {
+    return this.#options.clock.monotonic() - this.#calledAt < NO_CALLERS_MS
   }
 
   /** How often the gateway has minted or refused a token. */
@@ -158,8 +167,10 @@ export class Admission {
   #begin({ key, priority }: AttemptRequest): AdmittedAttempt {
     const isBulk = priority.level === 'bulk'
     this.#inFlight++
+    const sentAt = this.#options.clock.monotonic()
     if (isBulk) this.#bulkInFlight++
-    return { key, isBulk, sentAt: this.#options.clock.monotonic(), isProbe: this.#circuit.admit(key) }
+    else this.#calledAt = sentAt
+    return { key, isBulk, sentAt, isProbe: this.#circuit.admit(key) }
   }
 
   #admitWaiting(): void {

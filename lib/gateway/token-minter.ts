@@ -108,6 +108,11 @@ export class TokenMinter {
     return this.#admission.concurrencyLimit
   }
 
+  /** Whether there are mints in addition to those of batches. */
+  get hasCallers(): boolean {
+    return this.#admission.hasCallers
+  }
+
   /** How often the gateway has minted or refused a token. */
   get responses(): number {
     return this.#admission.responses

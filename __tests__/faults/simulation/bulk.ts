@@ -35,6 +35,7 @@ export function startBulk(
     concurrency: 1_000,
     concurrencyLimit: () => minter.concurrencyLimit,
     responses: () => minter.responses,
+    hasCallers: () => minter.hasCallers,
     findToken: identity => cache.find(requestOf(identity), call),
     getToken: (identity, { signal, isReference }) =>
       cache.fetch(requestOf(identity), { ...call, signal, mode: isReference ? 'no-store' : 'default' }),

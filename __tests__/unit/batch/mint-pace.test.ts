@@ -23,7 +23,7 @@ async function run(
 
 function setUp() {
   const clock = new FakeClock()
-  const pace = new MintPace(clock)
+  const pace = new MintPace({ clock, hasCallers: () => false })
   return { clock, pace, run: (ms: number, accepts: () => boolean) => run({ pace, clock }, ms, accepts) }
 }
 
@@ -102,6 +102,32 @@ describe('the pace of a batch', () => {
     let i = 0
     const { rate } = await run(20_000, () => ++i % 5 !== 0)
     expect(rate).toBeGreaterThan(100)
+  })
+
+  it.each([
+    ['leaves a part of the event loop to callers', true, 800, 950],
+    ['uses all of the event loop if there are no callers', false, 1_100, Infinity],
+  ])('%s', async (_, hasCallers, least, most) => {
+    // Each mint takes 1 ms of the event loop, so 1,000 a second would fill it.
+    let busyMs = 0
+    const clock = Object.assign(new FakeClock(), { busyMs: () => busyMs })
+    const mint = { pace: new MintPace({ clock, hasCallers: () => hasCallers }), clock }
+    const takesTime = (): boolean => {
+      busyMs++
+      return true
+    }
+    await run(mint, 2_000, takesTime)
+    const { rate } = await run(mint, 2_000, takesTime)
+    expect(rate).toBeGreaterThan(least)
+    expect(rate).toBeLessThan(most)
+  })
+
+  it('does not stop if something else keeps the event loop busy', async () => {
+    const clock = new FakeClock()
+    const busy = Object.assign(clock, { busyMs: () => clock.monotonic() })
+    const pace = new MintPace({ clock: busy, hasCallers: () => true })
+    const { rate } = await run({ pace, clock }, 10_000, () => true)
+    expect(rate).toBeGreaterThan(250)
   })
 
   it('says nothing about mints that were sent before it changed', async () => {

@@ -24,6 +24,7 @@ function makeBatch({
     concurrency: 4,
     concurrencyLimit: () => 1_000,
     responses: () => responses,
+    hasCallers: () => false,
     findToken: () => undefined,
     onOutage: 'wait',
     maxOutageMs: 60_000,
