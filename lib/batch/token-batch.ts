@@ -178,8 +178,10 @@ export class TokenBatch {
       this.#reject(this.#plan.takeRejected())
       // One that waits has been looked for, and is looked for again only when its time has come.
       const isWaiting = this.#next !== undefined
+      // Read before, because an identity that is not ready yet can be so a moment later.
+      const [now, pauseMs] = [this.#options.clock.monotonic(), this.#plan.pauseMs()]
       const work = (this.#next ??= this.#plan.next({ inFlight: this.#inFlight, max }))
-      if (!work) return this.#sleepUntilReady()
+      if (!work) return this.#sleep(Math.max(pauseMs, this.#plan.readyAt - now))
       const waitMs = this.#pace.delayMs()
       const found = isWaiting && waitMs > 0 ? undefined : this.#find(work)
       if (!found && waitMs > 0) return this.#sleep(waitMs)
@@ -207,15 +209,10 @@ export class TokenBatch {
     )
   }
 
-  #sleepUntilReady(): void {
-    const waitMs = Math.max(this.#plan.pauseMs(), this.#plan.readyAt - this.#options.clock.monotonic())
-    if (waitMs > 0 && waitMs < Infinity) this.#sleep(waitMs)
-  }
-
   #sleep(ms: number): void {
     const { clock } = this.#options
     const wakesAt = clock.monotonic() + ms
-    if (this.#wakesAt <= wakesAt) return
+    if (ms <= 0 || this.#wakesAt <= wakesAt) return
     this.#stopTimer()
     this.#wakesAt = wakesAt
     this.#stopTimer = callAfter(clock, ms, () => {

@@ -1,6 +1,8 @@
+import { setImmediate as nextTick } from 'node:timers/promises'
 import { describe, expect, it } from '@jest/globals'
 import type { SessionTokenResult } from '../../../lib/options/types.js'
 import { VKitConfigError, VKitRateLimitError, VKitRequestError, VKitServerError } from '../../../lib/core/errors.js'
+import type { Clock } from '../../../lib/core/clock.js'
 import { ProcessHold } from '../../../lib/core/process-hold.js'
 import type { SessionToken } from '../../../lib/token/session-token.js'
 import { FakeClock } from '../../../lib/testing/index.js'
@@ -250,6 +252,27 @@ describe('identities that always fail', () => {
       expect(clock.monotonic() - began).toBeLessThan(30_000)
     },
   )
+
+  it('do not stop the run if their time comes while it looks for the next one', async () => {
+    // Each look at this clock takes time, and its timers end a moment too early.
+    let [time, sleeps] = [0, 0]
+    const hasty: Clock = {
+      now: () => time,
+      monotonic: () => (time += 0.1),
+      sleep: async ms => {
+        await nextTick()
+        time += Math.max(0, ms - (sleeps++ % 20) / 10)
+      },
+    }
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      if (identity === 'user-9') throw unavailable(1, 5)
+      return tokenFor(identity)
+    }
+    for (let run = 0; run < 100; run++) {
+      const outcomes = await collect(makeBatch({ getToken, clock: hasty }).run(count({ pulled: 0 }, 10)))
+      expect(outcomes.get('user-9')).toBe('VKIT_UNAVAILABLE')
+    }
+  })
 
   it('are told from an outage at the end of a list by an identity that has its token, minted again', async () => {
     const references: string[] = []
