@@ -20,8 +20,10 @@ const FUTILE_DECREASE = 0.25
 const QUIET_MS = 1_000
 /** So many successes between two 429s count: those before the gateway's limit fell say nothing about it. */
 const MAX_SURPLUS = 3
-/** After a fall in vain, 429s are ignored for this time: they concern single identities. */
+/** After a fall in vain, 429s are ignored for this time, or until most mints get one: they concern single identities. */
 const IGNORE_MS = 10_000
+/** So many 429s at least show that most mints get one. */
+const MIN_SAMPLE = 10
 /** If there are callers, a run leaves the rest of the event loop free for them. It is measured over this time. */
 const MAX_BUSY_SHARE = 0.85
 const BUSY_WINDOW_MS = 200
@@ -29,6 +31,8 @@ const BUSY_WINDOW_MS = 200
 const MIN_BUSY_RATE = 300
 /** A late timer may catch up on this much time. */
 const CATCH_UP_MS = 20
+/** With longer intervals than this, it does not: a gateway can refuse the second of two that follow closely. */
+const TIMER_MS = 4
 
 export interface MintPaceOptions {
   /** Whether callers mint too, who wait for their turn in the same event loop. */
@@ -39,6 +43,8 @@ export interface MintPaceOptions {
 /** The start of a mint. */
 export interface PacedMint {
   readonly sentAt: number
+  /** How many were sent since the last change of the rate, with this one. */
+  readonly position: number
 }
 
 /**
@@ -60,7 +66,7 @@ export class MintPace {
   /** Since when no 429 has come, without the time in which the rate was not used. */
   #quietSince: number
   /** Of the mints sent since the last change. */
-  #successes = 0
+  #sent = 0
   #refusals = 0
   /** The rate before it began to fall, and how many more successes than 429s there were since. */
   #fallsFrom = FIRST_RATE
@@ -88,26 +94,29 @@ export class MintPace {
 
   start(): PacedMint {
     const now = this.#clock.monotonic()
-    this.#nextAt = Math.max(this.#nextAt, now - CATCH_UP_MS) + 1_000 / this.#rate
+    const intervalMs = 1_000 / this.#rate
+    this.#nextAt = Math.max(this.#nextAt, now - (intervalMs < TIMER_MS ? CATCH_UP_MS : 0)) + intervalMs
     this.#starts++
-    return { sentAt: now }
+    return { sentAt: now, position: ++this.#sent }
   }
 
-  end({ sentAt }: PacedMint, result: 'success' | 'rate-limited' | 'other'): void {
+  end({ sentAt, position }: PacedMint, result: 'success' | 'rate-limited' | 'other'): void {
+    if (sentAt < this.#changedAt || result !== 'rate-limited') return
+    this.#refusals++
+    // A token takes longer than a 429, so those that were sent before and have no result yet count as successes.
+    const successes = Math.max(0, position - this.#refusals)
     const now = this.#clock.monotonic()
-    if (sentAt < this.#changedAt || now < this.#ignoresUntil || result === 'other') return
-    const isRefused = result === 'rate-limited'
-    if (isRefused) this.#refusals++
-    else this.#successes++
-    if (isRefused) this.#decrease(now)
+    if (now >= this.#ignoresUntil || (this.#refusals >= MIN_SAMPLE && this.#refusals > successes))
+      this.#decrease(successes, now)
   }
 
-  #decrease(now: number): void {
-    const share = this.#successes / (this.#successes + this.#refusals)
+  #decrease(successes: number, now: number): void {
+    const share = successes / (successes + this.#refusals)
     if (now - this.#changedAt > QUIET_MS) this.#startFall()
-    else this.#surplus += Math.min(MAX_SURPLUS, this.#successes) - this.#refusals
+    else this.#surplus += Math.min(MAX_SURPLUS, successes) - this.#refusals
     // The rate is found when most mints succeed.
     this.#isSearching &&= share <= MIN_DECREASE
+    this.#ignoresUntil = now
     this.#change(this.#rate * Math.min(MAX_DECREASE, Math.max(MIN_DECREASE, share)), now)
     if (this.#rate > this.#fallsFrom * FUTILE_DECREASE) return
     this.#isSearching = this.#surplus <= 0
@@ -127,7 +136,7 @@ export class MintPace {
     this.#rate = Math.max(MIN_RATE, rate)
     this.#changedAt = this.#grownAt = this.#quietSince = now
     this.#nextAt = now + 1_000 / this.#rate
-    this.#successes = this.#refusals = 0
+    this.#sent = this.#refusals = 0
   }
 
   /** Lowers the rate to what the event loop has time for, because a caller waits for its turn too. */

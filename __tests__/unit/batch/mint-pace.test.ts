@@ -1,22 +1,29 @@
 import { describe, expect, it } from '@jest/globals'
 import { MintPace } from '../../../lib/batch/mint-pace.js'
 import { FakeClock } from '../../../lib/testing/index.js'
+import { seededRandom } from '../../support/random.js'
 
-/** Mints for `ms` at a gateway that responds at once. Returns the mints a second and the share told 429. */
+/** Mints for `ms` at a gateway that responds at once, with a token after `latencyMs`. Returns the mints a second and the share told 429. */
 async function run(
   { pace, clock }: { readonly pace: MintPace; readonly clock: FakeClock },
   ms: number,
   accepts: () => boolean,
+  { latencyMs = 0, lateMs = () => 0 } = {},
 ): Promise<{ rate: number; limited: number }> {
   const endsAt = clock.monotonic() + ms
   let [successes, refusals] = [0, 0]
   while (clock.monotonic() < endsAt) {
-    await clock.advance(Math.max(0.01, pace.delayMs()))
+    await clock.advance(Math.max(0.01, pace.delayMs()) + lateMs())
     if (pace.delayMs() > 0) continue
-    const isAccepted = accepts()
-    if (isAccepted) successes++
-    else refusals++
-    pace.end(pace.start(), isAccepted ? 'success' : 'rate-limited')
+    const mint = pace.start()
+    if (accepts()) {
+      successes++
+      if (latencyMs > 0) void clock.sleep(latencyMs).then(() => pace.end(mint, 'success'))
+      else pace.end(mint, 'success')
+    } else {
+      refusals++
+      pace.end(mint, 'rate-limited')
+    }
   }
   return { rate: (successes * 1_000) / ms, limited: refusals / (successes + refusals) }
 }
@@ -95,6 +102,30 @@ describe('the pace of a batch', () => {
     perSecond = 200
     await run(30_000, accepts)
     expect((await run(10_000, accepts)).rate).toBeGreaterThan(150)
+  })
+
+  it('finds it without a reserve too, although timers are late and a 429 comes sooner than a token', async () => {
+    for (let seed = 0; seed < 10; seed++) {
+      const { pace, clock } = setUp()
+      const random = seededRandom(seed)
+      const accepts = limitOf(() => 100, clock)
+      const { rate, limited } = await run({ pace, clock }, 15_000, accepts, {
+        latencyMs: 20,
+        lateMs: () => 8 * random() ** 4,
+      })
+      expect(rate).toBeGreaterThan(60)
+      expect(limited).toBeLessThan(0.05)
+    }
+  })
+
+  it('ignores no limit for long, although some identities always get a 429', async () => {
+    for (let seed = 0; seed < 10; seed++) {
+      const { pace, clock } = setUp()
+      const random = seededRandom(seed)
+      const hasCapacity = limitOf(() => 100, clock)
+      const accepts = (): boolean => random() > 0.05 && hasCapacity()
+      expect((await run({ pace, clock }, 15_000, accepts, { latencyMs: 20 })).limited).toBeLessThan(0.35)
+    }
   })
 
   it('does not fall for long if one identity in five always gets a 429', async () => {
