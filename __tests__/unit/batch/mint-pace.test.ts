@@ -8,7 +8,7 @@ async function run(
   { pace, clock }: { readonly pace: MintPace; readonly clock: FakeClock },
   ms: number,
   accepts: () => boolean,
-  { latencyMs = 0, lateMs = () => 0 } = {},
+  { latencyMs = 0, lateMs = (): number => 0 } = {},
 ): Promise<{ rate: number; limited: number }> {
   const endsAt = clock.monotonic() + ms
   let [successes, refusals] = [0, 0]
