@@ -6,7 +6,7 @@ import { listFiles } from './support/list-files.js'
 const BANNED: readonly (readonly [RegExp, string])[] = [
   [/\bmend(s|ed|ing)?\b/i, 'fix'],
   [/\bwish(es|ed)?\b/i, 'options'],
-  [/\bhaste\b/i, 'a short deadline'],
+  [/\bhast[ey]\b/i, 'a short deadline'],
   [/\bscrub(s|bed|bing)?\b/i, 'redact'],
   [/\btold of\b/i, 'receives'],
   [/\b(some|every)body\b/i, 'a caller, the user, anyone'],

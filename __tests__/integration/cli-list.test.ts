@@ -160,7 +160,7 @@ describe('vkit token --from', () => {
     const { code, stderr } = await runCli(args, { env })
     expect(code).toBe(4)
     expect(stderr).toContain('this error affects every identity')
-    // All of the first window can be sent before the first answer arrives, and a busy machine is slow to read that answer.
+    // All of the first window can be sent before the first response arrives, and a busy machine is slow to read it.
     expect(gateway.requests.length).toBeLessThan(200)
   })
 })

@@ -100,10 +100,11 @@ export class MintPace {
     return { sentAt: now, position: ++this.#sent }
   }
 
-  end({ sentAt, position }: PacedMint, result: 'success' | 'rate-limited' | 'other'): void {
-    if (sentAt < this.#changedAt || result !== 'rate-limited') return
+  /** Records that a mint got a 429. */
+  recordRefusal({ sentAt, position }: PacedMint): void {
+    if (sentAt < this.#changedAt) return
     this.#refusals++
-    // A token takes longer than a 429, so those that were sent before and have no result yet count as successes.
+    // A token takes longer than a 429, so all others that were sent before count as successes, with or without a result.
     const successes = Math.max(0, position - this.#refusals)
     const now = this.#clock.monotonic()
     if (now >= this.#ignoresUntil || (this.#refusals >= MIN_SAMPLE && this.#refusals > successes))

@@ -228,13 +228,10 @@ export class TokenBatch {
     void this.#options
       .getToken(identity, { signal: this.#signalOf(work), isReference })
       .then(
-        token => {
-          this.#pace.end(paced, 'success')
-          this.#succeed(work, token)
-        },
+        token => this.#succeed(work, token),
         (error: unknown) => {
           const isLimited = error instanceof VKitRateLimitError && error.attempts > 0 && this.#plan.showsRate(work)
-          this.#pace.end(paced, isLimited ? 'rate-limited' : 'other')
+          if (isLimited) this.#pace.recordRefusal(paced)
           this.#fail(work, error)
         },
       )

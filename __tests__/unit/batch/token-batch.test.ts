@@ -256,7 +256,7 @@ describe('identities that always fail', () => {
   it('do not stop the run if their time comes while it looks for the next one', async () => {
     // Each look at this clock takes time, and its timers end a moment too early.
     let [time, sleeps] = [0, 0]
-    const hasty: Clock = {
+    const earlyClock: Clock = {
       now: () => time,
       monotonic: () => (time += 0.1),
       sleep: async ms => {
@@ -269,7 +269,7 @@ describe('identities that always fail', () => {
       return tokenFor(identity)
     }
     for (let run = 0; run < 100; run++) {
-      const outcomes = await collect(makeBatch({ getToken, clock: hasty }).run(count({ pulled: 0 }, 10)))
+      const outcomes = await collect(makeBatch({ getToken, clock: earlyClock }).run(count({ pulled: 0 }, 10)))
       expect(outcomes.get('user-9')).toBe('VKIT_UNAVAILABLE')
     }
   })

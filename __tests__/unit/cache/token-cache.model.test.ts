@@ -203,7 +203,7 @@ const answers = fc.record({ i: index, lifetimeMs: fc.constantFrom(1_000, 60_000,
 const failures = fc.record({ i: index, isRevoked: fc.boolean() }).map(({ i, isRevoked }) =>
   step(`mint ${i} ${isRevoked ? 'is refused' : 'fails'}`, world => {
     const mint = at(world.pendingMints, i)
-    const details = { attempts: 1, status: 403, requestId: undefined }
+    const details = { attempts: 1, status: isRevoked ? 403 : 503, requestId: undefined }
     if (mint)
       world.fail(mint, isRevoked ? new VKitPermissionError('refused', details) : new VKitServerError('down', details))
   }),
