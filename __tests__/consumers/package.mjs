@@ -117,7 +117,7 @@ async function checkColdStart(workshop, folder, how) {
   const ms = value => `${value.toFixed(1)} ms`
   const toStripe = ours.load / theirs.load
   const toBare = ours.process / bare.process
-  const note = `${ms(ours.load)}, ${toStripe.toFixed(2)} of stripe's ${ms(theirs.load)}; the process takes ${toBare.toFixed(2)} of a bare one's ${ms(bare.process)}`
+  const note = `${ms(ours.load)} of CPU time, ${toStripe.toFixed(2)} of stripe's ${ms(theirs.load)}; the process takes ${toBare.toFixed(2)} of a bare one's ${ms(bare.process)}`
   if (toStripe > BUDGETS.loadToStripe || toBare > BUDGETS.processToBare) throw new Error(`too slow: ${note}`)
   return `${note} (at most ${BUDGETS.loadToStripe} and ${BUDGETS.processToBare})`
 }
