@@ -1,0 +1,134 @@
+// npm run test:mutants -- [--own] [file, folder or room of lib/]...
+//
+// Changes lib/ in small ways (mutants), and reports the changes that no test notices. The room's own tests come first, then,
+// for what they leave, the other unit tests and the integration tests that start no process. `--own` stops after the room's
+// own. Without a name, it takes the rooms where a mistake hurts users.
+//
+// A survivor needs a test, less code, or an entry in survivors.json with the reason: "equivalent" (no caller can notice) or
+// "speed" (only the time or the memory changes). It fails if a room catches less than 95 %, or if a survivor has no reason.
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { Stryker } from '@stryker-mutator/core'
+
+const ROOMS = ['gateway', 'cache', 'store', 'secret', 'options', 'token', 'handlers', 'batch']
+const WANTED = 0.95
+const TEMP = '.mutants'
+const [RUNNER, BAIL] = ['jest-by-file.mjs', 'bail-environment.mjs'].map(name => path.resolve(import.meta.dirname, name))
+
+/** Tests that start processes, servers of other packages or minutes of simulation cannot run once for each mutant. */
+const OTHER_TESTS =
+  '/__tests__/(unit/(?!cli/)|integration/(?!cli|handlers/examples|release|process-end|permission|http-interceptors|load-got|shared-store|fleet|.*-redis)).+\\.test\\.ts$'
+
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { own: { type: 'boolean' } } })
+const names = positionals.length > 0 ? positionals : ROOMS
+mkdirSync(TEMP, { recursive: true })
+process.env.MUTANTS_FILES_OF_TESTS = path.resolve(TEMP, 'files-of-tests.json')
+// 10,000 for each mutant would take hours.
+process.env.VKIT_TEST_RUNS ??= '300'
+
+const started = performance.now()
+const results = new Map()
+for (const name of names) {
+  const files = filesOf(name)
+  await tryMutants(files, `/__tests__/(unit|integration)/${roomOf(files[0])}/(?!examples).+\\.test\\.ts$`)
+}
+if (!values.own) {
+  const left = survivors()
+  if (left.length > 0) await tryMutants(left.map(rangeOf), OTHER_TESTS)
+}
+report()
+
+function filesOf(name) {
+  const place = existsSync(name) ? name : `lib/${name}`
+  if (statSync(place).isFile()) return [path.normalize(place)]
+  return readdirSync(place, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile() && entry.name.endsWith('.ts'))
+    .map(entry => path.join(entry.parentPath, entry.name))
+}
+
+function roomOf(file) {
+  return file.split(path.sep)[1]
+}
+
+async function tryMutants(mutate, testRegex) {
+  const stryker = new Stryker({
+    mutate,
+    plugins: ['@stryker-mutator/jest-runner', RUNNER],
+    testRunner: 'jest-by-file',
+    testRunnerNodeArgs: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
+    // A mutant may keep a process busy or leak memory.
+    maxTestRunnerReuse: 200,
+    jest: { enableFindRelatedTests: false, config: { testRegex, testEnvironment: BAIL, testTimeout: 5000 } },
+    coverageAnalysis: 'perTest',
+    concurrency: 2,
+    // Jest ends a test that hangs; this is for a loop, and has to allow the loading of each test file.
+    timeoutMS: 30_000,
+    dryRunTimeoutMinutes: 15,
+    ignorePatterns: ['dist', 'docs', 'bench', 'examples', TEMP],
+    tempDirName: `${TEMP}/sandboxes`,
+    reporters: ['dots'],
+    warnings: { slow: false },
+    logLevel: 'warn',
+    checkers: [],
+  })
+  for (const mutant of await stryker.runMutationTest()) results.set(keyOf(mutant), mutant)
+}
+
+function keyOf({ fileName, location: { start, end }, replacement }) {
+  return [path.relative('.', fileName), start.line, start.column, end.line, end.column, replacement].join(':')
+}
+
+function survivors() {
+  return [...results.values()].filter(({ status }) => status === 'Survived' || status === 'NoCoverage')
+}
+
+/** Results count lines and columns from 1; ranges to mutate count columns from 0. */
+function rangeOf({ fileName, location: { start, end } }) {
+  return `${path.relative('.', fileName)}:${start.line}:${start.column - 1}-${end.line}:${end.column - 1}`
+}
+
+function report() {
+  const reasons = JSON.parse(readFileSync(path.join(import.meta.dirname, 'survivors.json'), 'utf8'))
+  const rooms = new Map()
+  const unexplained = []
+  for (const mutant of results.values()) {
+    if (['CompileError', 'RuntimeError', 'Ignored'].includes(mutant.status)) continue
+    const relative = path.relative('.', mutant.fileName)
+    const room = roomOf(relative)
+    const file = relative.replaceAll(path.sep, '/')
+    const count = rooms.get(room) ?? { mutants: 0, caught: 0, equivalent: 0, speed: 0, unexplained: 0 }
+    rooms.set(room, count)
+    count.mutants++
+    if (mutant.status === 'Killed' || mutant.status === 'Timeout') count.caught++
+    else {
+      const code = codeOf(mutant)
+      const known = reasons.find(each => each.file === file && each.code === code && each.mutant === mutant.replacement)
+      count[known?.reason ?? 'unexplained']++
+      if (!known) unexplained.push({ file, code, mutant })
+    }
+  }
+  for (const { file, code, mutant } of unexplained) {
+    const { line, column } = mutant.location.start
+    console.log(`\n${file}:${line}:${column} ${mutant.status === 'NoCoverage' ? '(no test reaches it)' : ''}`)
+    console.log(`  ${code}\n  ${mutant.mutatorName}: ${mutant.replacement}`)
+  }
+  const table = [...rooms].map(([room, count]) => ({ room, ...count, share: share(count) }))
+  console.log()
+  console.table(Object.fromEntries(table.map(({ room, share, ...count }) => [room, { ...count, '%': percent(share) }])))
+  console.log(`${((performance.now() - started) / 60_000).toFixed(1)} minutes`)
+  if (unexplained.length > 0 || table.some(({ share }) => share < WANTED)) process.exitCode = 1
+}
+
+/** The line where the mutant starts, because numbers of lines move. */
+function codeOf({ fileName, location }) {
+  return readFileSync(fileName, 'utf8').split('\n')[location.start.line - 1].trim()
+}
+
+function share({ mutants, caught }) {
+  return caught / mutants
+}
+
+function percent(value) {
+  return Math.floor(value * 1000) / 10
+}
