@@ -190,8 +190,11 @@ export class TokenCache implements FleetListener {
     const flight = this.#flights.get(key)
     const isFlightOlder = flight && this.#clock.monotonic() - flight.startedAt >= ageMs
     // The entry of a flight that is forgotten would never be refreshed again.
-    if (isFlightOlder && (isCovered || !entry)) this.#flights.forget(key)
+    const isForgotten = isFlightOlder && (isCovered || !entry)
+    if (isForgotten) this.#flights.forget(key)
     if (isCovered) this.#entries.delete(key)
+    // Its token will not be stored, so only this lets it replace the tokens of all processes.
+    if (isForgotten && flight.isReload) void this.#options.sharedStore?.invalidate(request)
     return isCovered
   }
 

@@ -327,6 +327,24 @@ describe('a reload in a fleet', () => {
     expect(await fleet.tokensOf([other, one])).toEqual([fresh, fresh])
   })
 
+  it('replaces every token from before it, although one of them arrives while it is in flight', async () => {
+    const fleet = new Fleet()
+    const { processes } = await fleet.startWarm(2)
+    const [one, other] = processes as [FleetProcess, FleetProcess]
+    const [releaseFirst, first] = [fleet.holdResponses(), one.get({ mode: 'reload' })]
+    await untilTrue(() => fleet.mints === 2)
+    const [releaseSecond, second] = [fleet.holdResponses(), other.get({ mode: 'reload' })]
+    await untilTrue(() => fleet.mints === 3)
+    releaseFirst()
+    await first
+    await received(other)
+    releaseSecond()
+    expect(await second).toBe('token-3')
+    await received(one)
+    await fleet.settle()
+    expect(await fleet.tokensOf([one, other])).toEqual(['token-4', 'token-4'])
+  })
+
   it('does not let a mint in flight elsewhere bring the old token back', async () => {
     const { fleet, one, other, release } = await setUpInFlight()
     const reloaded = one.get({ mode: 'reload' })
