@@ -92,8 +92,8 @@ export class EncryptedStore implements SharedStore {
     if (!lifetime) return undefined
     const key = requestKey(request)
     this.#serverTime.learn(token, lifetime)
-    const untilMs = mintedAtMs(token, lifetime.ms)
-    const isAnnounced = isReload && this.#mayAnnounceReload(key)
+    const untilMs = this.#laterMs(key, mintedAtMs(token, lifetime.ms))
+    const isAnnounced = isReload && this.#channels.canPublish
     if (isAnnounced) this.#tombstones.addUntil(key, untilMs)
     const recorded = { token, lifetime, afterMs: this.#tombstones.untilMs(key) }
     const written = this.#records.write(request, recorded)
@@ -119,8 +119,7 @@ export class EncryptedStore implements SharedStore {
       this.#tombstones.addToken(key, text => text === sessionToken)
       return this.#spread({ request, untilMs: serverNowMs, sessionToken }, { onlyCovered: true })
     }
-    // A clock may be wrong: it must be later than every invalidation and mint that is known, or others ignore it.
-    const laterMs = Math.max(serverNowMs, (this.#tombstones.untilMs(key) ?? -Infinity) + 1)
+    const laterMs = this.#laterMs(key, serverNowMs)
     this.#tombstones.addUntil(key, laterMs)
     const untilMs = Math.max(laterMs, await this.#records.earliestInvalidationMs(request))
     this.#tombstones.addUntil(key, untilMs)
@@ -146,15 +145,21 @@ export class EncryptedStore implements SharedStore {
     this.#channels.close()
   }
 
+  /** A clock may be wrong: an invalidation must be later than each that is known, or others ignore it. */
+  #laterMs(key: string, ms: number): number {
+    return Math.max(ms, (this.#tombstones.untilMs(key) ?? -Infinity) + 1)
+  }
+
   /** The place of a record, without a call of the secret provider. Undefined if there is none yet. */
   async #knownPlaceOf(request: TokenRequest): Promise<RecordPlace | undefined> {
     const { latest } = this.#options.secret
     return latest === undefined ? undefined : this.#records.placeOf(request, latest).catch(() => undefined)
   }
 
-  /** Tells the other processes of a reload; again later, if the store does not accept that now. */
+  /** Tells the other processes of a reload; later, if there was one a moment ago, or if the store does not accept it. */
   async #announce(invalidation: OwnInvalidation): Promise<void> {
-    if (!(await this.#channels.publish(invalidation))) this.#keepUnsent(invalidation)
+    const isSent = this.#mayAnnounceReload(invalidation.request) && (await this.#channels.publish(invalidation))
+    if (!isSent) this.#keepUnsent(invalidation)
   }
 
   /** Waits for a change, and lets `flush` wait for it. */
@@ -220,10 +225,10 @@ export class EncryptedStore implements SharedStore {
     if (evicted) void this.#records.remove(request, { onlyCovered: true })
   }
 
-  #mayAnnounceReload(key: string): boolean {
-    const at = this.#options.clock.monotonic()
+  #mayAnnounceReload(request: TokenRequest): boolean {
+    const [key, at] = [requestKey(request), this.#options.clock.monotonic()]
     const last = this.#reloads.get(key, DEFAULTS)
-    if (!this.#channels.canPublish || (last && at - last.at < MS_BETWEEN_RELOADS)) return false
+    if (last && at - last.at < MS_BETWEEN_RELOADS) return false
     this.#reloads.set(key, { at }, DEFAULTS)
     return true
   }
