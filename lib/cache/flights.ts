@@ -20,6 +20,8 @@ export interface Flight {
   readonly sign: LifeSign | undefined
   /** False once the flight is forgotten: its result then goes only to callers that already wait, and is not cached. */
   readonly isCurrent: () => boolean
+  /** The flight of the reload that did not join this one. While that is current, the result of this one is the newest. */
+  next: Flight | undefined
   /** Whether its request has been sent. Until then, its result is as new as that of any later request. */
   isSent: boolean
   /** Whether the result must be minted, and must not come from the shared store. */
@@ -108,14 +110,15 @@ export class Flights<T> {
 
   /** Starts the flight of a key that has none. A failure is handled even if no call waits for the flight. */
   start(key: string, options: FlightOptions, task: (flight: Flight) => Promise<T>): SharedFlight<T> {
-    const isCurrent = (): boolean => this.#current.get(key) === flight
+    const isLatest = (): boolean => this.#current.get(key) === flight
+    const isCurrent = (): boolean => isLatest() || flight.next?.isCurrent() === true
     const run = async (ofTask: Flight): Promise<T> => {
       // The flight must be registered before its task starts.
       await Promise.resolve()
       try {
         return await task(ofTask)
       } finally {
-        if (isCurrent()) this.#current.delete(key)
+        if (isLatest()) this.#current.delete(key)
       }
     }
     const started = Object.assign(this.#makeFlight(options), { isCurrent })
@@ -245,6 +248,7 @@ export class Flights<T> {
       limits: new MintLimits(limits),
       sign: WORK_ENDS_WITH_REQUEST ? new LifeSign(this.#clock) : undefined,
       isCurrent: () => false,
+      next: undefined,
       isSent: false,
       mustMint,
       isReload,

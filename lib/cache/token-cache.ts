@@ -160,7 +160,10 @@ export class TokenCache implements FleetListener {
       const hasTime = flight && flight.deadline.remainingMs() >= call.deadlineMs / 2
       if (hasTime && !flight.isSent) flight.mustMint = flight.isReload = true
       else this.#flights.forget(key)
-      return this.#getMinted(key, request, { call, waitMs: call.deadlineMs, isReload: true })
+      const token = this.#getMinted(key, request, { call, waitMs: call.deadlineMs, isReload: true })
+      const current = this.#flights.get(key)
+      if (flight !== current && flight) flight.next = current
+      return token
     }
     const entry = this.#entries.peek(key)
     if (!entry) return this.#getMinted(key, request, { call, waitMs: call.deadlineMs, isReload: false })

@@ -280,6 +280,36 @@ describe("'reload'", () => {
     expect(await h.getText()).toBe('token-2')
   })
 
+  it('counts from its return on, although a later reload is under way or fails', async () => {
+    const h = manual()
+    const cached = h.getText()
+    await h.settle()
+    h.mints[0]?.succeed()
+    await cached
+    const first = h.getText('user', { mode: 'reload' })
+    await h.settle()
+    const second = h.getText('user', { mode: 'reload' })
+    await h.settle()
+    h.mints[1]?.succeed()
+    expect(await first).toBe('token-2')
+    expect(await h.getText()).toBe('token-2')
+    h.mints[2]?.fail(new VKitServerError('down', { attempts: 1, status: 503, requestId: undefined }))
+    await expect(second).rejects.toThrow('down')
+    expect(await h.getText()).toBe('token-2')
+  })
+
+  it('loses against an invalidation, although a later reload is under way', async () => {
+    const h = manual()
+    const first = h.getText('user', { mode: 'reload' })
+    await h.settle()
+    const second = h.getText('user', { mode: 'reload' })
+    await h.settle()
+    await h.cache.invalidate({ identity: 'user', scopes: [] })
+    for (const mint of h.mints) mint.succeed()
+    expect(await Promise.all([first, second])).toEqual(['token-1', 'token-2'])
+    expect(h.cache.size).toBe(0)
+  })
+
   it('sends one request for 500 calls in one tick while an older request is in flight', async () => {
     const h = manual()
     const older = h.getText()

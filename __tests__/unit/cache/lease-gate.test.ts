@@ -47,6 +47,7 @@ function setUp({
     limits: new MintLimits({ timeoutMs: 5_000, maxRetries: 2 }),
     sign: undefined,
     isCurrent: () => true,
+    next: undefined,
     onJoin: undefined,
     onForget: undefined,
     storeChange: undefined,
