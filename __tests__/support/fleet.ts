@@ -24,6 +24,8 @@ export interface ProcessOptions {
   readonly aheadMs?: number
   readonly secret?: () => string
   readonly store?: TokenStore
+  /** Called in the middle of each call of the secret provider, and of each mint. */
+  readonly pause?: (what: 'secret' | 'response') => Promise<void>
 }
 
 export type FleetProcess = ReturnType<Fleet['start']>
@@ -34,6 +36,8 @@ export class Fleet {
   readonly clock = new FakeClock()
   readonly store = new MemoryStore(this.clock)
   mints = 0
+  /** When each token expires, by the gateway's clock. */
+  readonly expiries = new Map<string, number>()
   /** Whether the gateway's responses have a `Date`. */
   hasDate = true
   #gate: Promise<void> | undefined
@@ -70,7 +74,7 @@ export class Fleet {
     return this.complete(Promise.all(processes.map(process => process.get())))
   }
 
-  start({ aheadMs = 0, secret = () => 'secret', store = this.store }: ProcessOptions = {}) {
+  start({ aheadMs = 0, secret = () => 'secret', store = this.store, pause }: ProcessOptions = {}) {
     const { clock: server } = this
     const clock: Clock = {
       now: () => server.now() + aheadMs,
@@ -80,7 +84,11 @@ export class Fleet {
     const recorded = recordEvents()
     const events = new Events(recorded.onEvent)
     const random = seededRandom()
-    const source = new SecretSource({ rotates: true, read: async () => secret() })
+    const read = async (): Promise<string> => {
+      await pause?.('secret')
+      return secret()
+    }
+    const source = new SecretSource({ rotates: true, read })
     const common = { clock, events, random }
     const sharedStore = new EncryptedStore({
       ...common,
@@ -99,13 +107,11 @@ export class Fleet {
       }
       onSent?.()
       const start = instant(clock)
-      const body = {
-        sessionToken: `token-${++this.mints}`,
-        expiresAt: new Date(server.now() + HOUR_MS).toISOString(),
-        identity: request.identity,
-      }
+      const [sessionToken, expiresAtMs] = [`token-${++this.mints}`, server.now() + HOUR_MS]
+      this.expiries.set(sessionToken, expiresAtMs)
+      const body = { sessionToken, expiresAt: new Date(expiresAtMs).toISOString(), identity: request.identity }
       const dateMs = this.hasDate ? Math.floor(server.now() / 1_000) * 1_000 : undefined
-      await this.#gate
+      await (pause ? pause('response') : this.#gate)
       return parseSessionResponse({ body, dateMs }, request, { start, end: instant(clock), events })
     }
     const cache = new TokenCache({
@@ -136,15 +142,20 @@ export class Fleet {
   /** Starts processes that are subscribed and have the same token in memory, checked after the subscription. */
   async startWarm(count: number, options?: ProcessOptions): Promise<{ processes: FleetProcess[]; token: string }> {
     const processes = Array.from({ length: count }, () => this.start(options))
+    return { processes, token: await this.warm(processes, 'user') }
+  }
+
+  /** Lets processes subscribe, and have the same token of a user in memory, checked after the subscription. Returns it. */
+  async warm(processes: readonly FleetProcess[], identity: string): Promise<string> {
     let token = ''
     for (const process of processes) {
-      token = await process.get()
+      token = await process.get({ identity })
       await process.sharedStore.flush()
       await untilTrue(() => process.count('subscription-start') === 1)
-      await process.get()
+      await process.get({ identity })
       process.events.length = 0
     }
     this.store.operations.length = 0
-    return { processes, token }
+    return token
   }
 }
