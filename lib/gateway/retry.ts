@@ -86,7 +86,7 @@ async function retryFailed<T>(attempt: () => Promise<T>, policy: RetryPolicy, li
     },
     shouldRetry: () => next !== undefined,
   })
-  policy.budget.earn(next !== undefined)
+  policy.budget.earn(true)
   return result
 }
 
@@ -95,18 +95,17 @@ async function retryFailed<T>(attempt: () => Promise<T>, policy: RetryPolicy, li
  * injected clock, and its limit is fixed.
  *
  * They are explicit, because p-retry would read a missing option from `Object.prototype`, which may have any property.
+ * Those of its own wait (`randomize`, `unref`) change nothing, because that wait is always 0.
  */
 const DEFAULTS = {
   retries: Infinity,
   minTimeout: 0,
   maxTimeout: Infinity,
   factor: 2,
-  randomize: false,
   maxRetryTime: Infinity,
   shouldConsumeRetry: () => true,
   // The deadline ends the wait and the attempt, because an AbortSignal for each mint took a twentieth of its CPU time.
   signal: undefined,
-  unref: false,
 } satisfies Options
 
 interface PlannedRetry extends ResponseDetails {
