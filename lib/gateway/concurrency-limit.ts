@@ -70,7 +70,7 @@ export class ConcurrencyLimit {
   }
 
   get value(): number {
-    return Math.floor(Math.min(this.#limit, this.#max))
+    return Math.floor(this.#limit)
   }
 
   /** Limits the value to `max`, if there is a limit. */
@@ -90,7 +90,7 @@ export class ConcurrencyLimit {
     const isSentSinceChange = sentAt >= this.#changedAt
     const isLoad = result === 'rate-limited' || (result === 'timeout' && this.#isTimeoutLoad(endedAt))
     if (isSentSinceChange) this.#load += LOAD_WEIGHT * ((isLoad ? 1 : 0) - this.#load)
-    if (isLoad && isSentSinceChange && this.#load > 0.5) {
+    if (this.#load > 0.5) {
       this.#hold(this.#limit * OVERLOAD_FACTOR, endedAt, HOLD_MS)
     } else if (result === 'timeout' && !isLoad && hasQueue && endedAt - this.#changedAt > this.#latencyMs) {
       // The mints of some users hang, so the other users need more slots.
