@@ -124,9 +124,10 @@ export class Admission {
     this.#limit.cap(this.#options.maxConnections())
     const refusal = this.#circuit.refusalOf(request.key)
     if (refusal) throw refusal
+    // There may be more connections than before, and those who wait come first.
+    this.#admitWaiting()
     // While the circuit is open, no attempt waits, because the few probes need no slot.
-    const mustWait = !this.#circuit.isOpen && (!this.#hasRoom(request) || this.#queue.hasBefore(request))
-    return mustWait ? this.#queue.wait(request) : this.#begin(request)
+    return this.#circuit.isOpen || this.#hasRoom(request) ? this.#begin(request) : this.#queue.wait(request)
   }
 
   /** Returns the attempt as if it had just been admitted: what it waited for meanwhile says nothing about the gateway. */

@@ -43,14 +43,6 @@ export class MintQueue {
     return sizeOf(call) + sizeOf(refresh) + sizeOf(bulk)
   }
 
-  /** Whether attempts wait that are at least as urgent. */
-  hasBefore({ priority }: AttemptRequest): boolean {
-    const { call, refresh, bulk } = this.#levels
-    if (sizeOf(call) > 0) return true
-    if (priority.level === 'call') return false
-    return sizeOf(refresh) > 0 || (priority.level === 'bulk' && sizeOf(bulk) > 0)
-  }
-
   /** Resolves when the attempt is admitted. Rejects with its refusal, or with `deadline.reason`. */
   wait(request: AttemptRequest): Promise<AdmittedAttempt> {
     const { deadline, priority, isReturning } = request
