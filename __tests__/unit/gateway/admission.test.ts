@@ -118,12 +118,79 @@ describe('admission', () => {
     expect(await admit('is admitted')).toMatchObject({ key: 'is admitted' })
   })
 
+  it('admits the first one that waits, not the next call, when there is one more connection', async () => {
+    let max = 60
+    const { clock, admission, admit } = setUp({ maxConnections: () => max })
+    for (let user = 1; user <= 50; user++) await admit(`user ${user}`, { level: 'bulk' })
+    for (let user = 1; user <= 10; user++) await admit(`user ${user}`)
+    const admitted: string[] = []
+    const wait = (key: string): void => void admit(key).then(() => admitted.push(key))
+    wait('first')
+    wait('second')
+    expect(admission.stats.queued).toBe(2)
+    max = 61
+    wait('third')
+    await clock.advance(0)
+    expect([admitted, admission.stats.queued]).toEqual([['first'], 2])
+  })
+
+  it('counts tokens and refusals as responses of the gateway', async () => {
+    const { admission, run } = setUp()
+    for (const kind of ['success', 'refusal', 'rate-limited', 'unknown', 'not-sent', 'cut-off'] as const) {
+      await run(2, { kind })
+    }
+    await run(2, FAILURE)
+    expect(admission.responses).toBe(4)
+  })
+
   it('reports the median duration of successful attempts only', async () => {
     const { admission, run } = setUp()
     await run(5, FAILURE, 10)
     expect(admission.medianMs).toBeUndefined()
     await run(1, SUCCESS, 70)
     expect(admission.medianMs).toBe(70)
+  })
+})
+
+describe('the attempts of a batch', () => {
+  it.each([
+    { connections: 400, batch: 50, callers: 50 },
+    { connections: 60, batch: 50, callers: 10 },
+    { connections: 20, batch: 18, callers: 2 },
+    { connections: 9, batch: 8, callers: 1 },
+    { connections: 1, batch: 1, callers: 0 },
+  ])('leave slots to callers: with $connections connections', async ({ connections, batch, callers }) => {
+    const { admission, admit } = setUp({ maxConnections: () => connections })
+    /** Returns how many of 100 attempts need not wait. */
+    const countSent = async (level: PriorityLevel): Promise<number> => {
+      const before = admission.stats.queued
+      for (let user = 1; user <= 100; user++) void admit(`user ${user}`, { level })
+      return 100 - (admission.stats.queued - before)
+    }
+    expect([await countSent('bulk'), await countSent('call')]).toEqual([batch, callers])
+  })
+
+  it('leave the slots of callers again when they end', async () => {
+    const { admission, admit } = setUp({ maxConnections: () => 60 })
+    for (let batch = 1; batch <= 2; batch++) {
+      const sent = await Promise.all(Array.from({ length: 50 }, () => admit('a', { level: 'bulk' })))
+      for (const attempt of sent) admission.end(attempt, SUCCESS)
+    }
+    for (let user = 1; user <= 50; user++) void admit(`user ${user}`)
+    expect(admission.stats.queued).toBe(0)
+    void admit('one more')
+    expect(admission.stats.queued).toBe(1)
+  })
+
+  it('need not leave time to callers until one calls, and from 10 s after the last one', async () => {
+    const { clock, admission, admit } = setUp()
+    await admit('a', { level: 'bulk' })
+    expect(admission.hasCallers).toBe(false)
+    await admit('b')
+    await clock.advance(9_999)
+    expect(admission.hasCallers).toBe(true)
+    await clock.advance(1)
+    expect(admission.hasCallers).toBe(false)
   })
 })
 
@@ -134,8 +201,10 @@ describe('a mint in the queue that cannot finish before its deadline', () => {
     const inTime = admit('in time', { ms: 1_500 })
     await clock.advance(500)
     free()
-    const expected = { retryAfterMs: 2_000, refusedBy: 'overload' }
-    expect(await late).toMatchObject({ ...expected, code: 'VKIT_UNAVAILABLE', attempts: 0, retryable: true })
+    expect(await late).toMatchObject({
+      ...{ code: 'VKIT_UNAVAILABLE', attempts: 0, retryable: true, retryAfterMs: 2_000, refusedBy: 'overload' },
+      message: 'Too many mints were waiting for the gateway. Try again after retryAfterMs.',
+    })
     expect(await inTime).toMatchObject({ key: 'in time' })
     expect(events).toEqual([{ type: 'overload', retryAfterMs: 2_000, queued: 2, concurrencyLimit: 1 }])
   })
@@ -194,21 +263,47 @@ describe('the circuit of admission', () => {
   )
 
   it.each([
-    [100, 999, 'closed'],
-    [100, 1_000, 'open'],
-    [500, 1_999, 'closed'],
-    [500, 2_000, 'open'],
+    { median: 100, ms: 999, state: 'closed' },
+    { median: 100, ms: 1_000, state: 'open' },
+    { median: 500, ms: 1_999, state: 'closed' },
+    { median: 500, ms: 2_000, state: 'open' },
+    // This process was busy, so the timeout fired late.
+    { median: 100, ms: 3_000, timeoutMs: 999, state: 'closed' },
+    { median: 100, ms: 3_000, timeoutMs: 1_000, state: 'open' },
+    { median: 100, ms: 999, timeoutMs: 5_000, state: 'closed' },
   ])(
-    'counts an attempt that its caller ends only after 1 s and four medians: median %d ms, after %d ms',
-    async (median, ms, state) => {
+    'counts an attempt that its caller ends only after 1 s and four medians: %j',
+    async ({ median, ms, timeoutMs, state }) => {
       const { clock, admission, admit, run } = setUp()
       await run(1, SUCCESS, median)
       const sent = await Promise.all(Array.from({ length: 40 }, (_, user) => admit(`user ${user}`)))
       await clock.advance(ms)
-      for (const attempt of sent) admission.end(attempt, { kind: 'cut-off' })
+      for (const attempt of sent) admission.end(attempt, { kind: 'cut-off', ...(timeoutMs && { timeoutMs }) })
       expect(admission.stats.circuit).toBe(state)
     },
   )
+
+  it('sends a probe at once, although no slot is free', async () => {
+    let max = 2
+    const { clock, admission, admit, run } = setUp({ maxConnections: () => max })
+    await admit('hangs')
+    await run(40, FAILURE)
+    max = 1
+    await clock.advance(ROUND_MS)
+    expect(await admit('a')).toMatchObject({ isProbe: true })
+    expect(admission.stats.queued).toBe(0)
+  })
+
+  it('calls back once when it opens, except what was unsubscribed', async () => {
+    const { admission, run } = setUp()
+    const calls: string[] = []
+    admission.onCircuitOpen(() => calls.push('a'))
+    admission.onCircuitOpen(() => calls.push('b'))()
+    await run(39, FAILURE)
+    expect(calls).toEqual([])
+    await run(40, FAILURE).catch(() => undefined)
+    expect(calls).toEqual(['a'])
+  })
 
   it.each(['not-sent', 'cut-off'] as const)('lets another user probe after a probe that was %s', async kind => {
     const { clock, admission, admit, run } = setUp()
@@ -286,4 +381,20 @@ describe('the failure memory of admission', () => {
     await run(1, SUCCESS)
     expect(isRefused('backoff')).toBe(true)
   })
+
+  it.each<AttemptOutcome>([{ kind: 'rate-limited' }, { kind: 'unknown' }])(
+    'forgets backoffs with the first success after 40 users got no token, although the circuit is closed: %j',
+    async outcome => {
+      const { admission, run, isRefused } = setUp()
+      admission.recordFailedMint('backoff', wrong)
+      admission.recordFailedMint('retry-after', later)
+      await run(39, outcome)
+      await run(1, { kind: 'refusal' })
+      expect(isRefused('backoff')).toBe(true)
+      await run(40, outcome)
+      expect([isRefused('backoff'), admission.stats.circuit]).toEqual([true, 'closed'])
+      await run(1, { kind: 'refusal' })
+      expect([isRefused('backoff'), isRefused('retry-after')]).toEqual([false, true])
+    },
+  )
 })

@@ -86,6 +86,7 @@ describe('the circuit', () => {
     await clock.advance(200.5)
     expect(circuit.refusalOf('a')).toMatchObject({
       ...{ code: 'VKIT_UNAVAILABLE', refusedBy: 'circuit', attempts: 0, retryAfterMs: 300, retryable: true },
+      message: 'The gateway has failed repeatedly: the circuit is open. Try again after retryAfterMs.',
     })
   })
 
@@ -108,28 +109,27 @@ describe('the circuit', () => {
 
 describe('the wait for probes', () => {
   it.each([
-    [0, 0],
-    [0.999, 999],
-  ])('is between 0 and 1 s at first: random %d', (random, ms) => {
-    const { fail, events } = setUp({ random: () => random })
-    fail(40)
-    expect(events).toMatchObject([{ type: 'circuit-open', retryAfterMs: ms }])
-  })
-
-  it('doubles with each round, up to 5 s, and is short again after a success', async () => {
-    const { clock, circuit, fail } = setUp()
-    fail(40)
-    const waits: (number | undefined)[] = []
-    for (let round = 1; round <= 5; round++) {
-      waits.push(circuit.refusal().retryAfterMs)
-      await clock.advance(waits.at(-1) ?? 0)
-      circuit.admit('probe')
-    }
-    expect(waits).toEqual([500, 1_000, 2_000, 2_500, 2_500])
-    circuit.recordSuccess()
-    fail(40)
-    expect(circuit.refusal().retryAfterMs).toBe(500)
-  })
+    { random: 0, expected: [0, 0, 0, 0, 0] },
+    { random: 0.25, expected: [250, 500, 1_000, 1_250, 1_250] },
+    { random: 0.5, expected: [500, 1_000, 2_000, 2_500, 2_500] },
+    { random: 0.999, expected: [999, 1_998, 3_996, 4_995, 4_995] },
+  ])(
+    'is at most 1 s at first, doubles with each round up to 5 s, and is short again after a success: random $random',
+    async ({ random, expected }) => {
+      const { clock, circuit, fail } = setUp({ random: () => random })
+      fail(40)
+      const waits: (number | undefined)[] = []
+      for (let round = 1; round <= 5; round++) {
+        waits.push(circuit.refusal().retryAfterMs)
+        await clock.advance(waits.at(-1) ?? 0)
+        circuit.admit('probe')
+      }
+      expect(waits).toEqual(expected)
+      circuit.recordSuccess()
+      fail(40)
+      expect(circuit.refusal().retryAfterMs).toBe(expected[0])
+    },
+  )
 })
 
 describe('a round of probes', () => {
@@ -202,6 +202,15 @@ describe('a round of probes', () => {
     expect([circuit.refusalOf('a'), circuit.refusalOf('b')]).toEqual([undefined, undefined])
     circuit.admit('b')
     expect(circuit.refusalOf('c')).toBeDefined()
+  })
+
+  it('has no more probes if one of an earlier round is released', async () => {
+    const { clock, circuit, probe } = await setUpRound()
+    circuit.admit('a')
+    await clock.advance(5_000)
+    circuit.admit('b')
+    circuit.releaseProbe('a')
+    expect(probe(10)).toBe(0)
   })
 
   it('does not open a closed circuit when a probe is released', async () => {

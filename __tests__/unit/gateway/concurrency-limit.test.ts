@@ -24,7 +24,25 @@ function setUp() {
     return limits
   }
   const pass = (ms: number): void => void (now += ms)
-  return { limit, end, serve, pass }
+  /** Ends `count` attempts now that took `ms`, while others wait. */
+  const endNow = (result: EndedAttempt['result'], count: number, ms = 100): number => {
+    for (let attempt = 1; attempt <= count; attempt++) {
+      limit.record({ result, sentAt: now - ms, endedAt: now, hasQueue: true })
+    }
+    return limit.value
+  }
+  return { limit, end, endNow, serve, pass }
+}
+
+/** After a doubling that did not pay off, when a smaller step follows. Responses took 100 ms. */
+function setUpSmallStep() {
+  const all = setUp()
+  all.pass(1_000)
+  expect(all.endNow('success', 25)).toBe(100)
+  all.pass(1_000)
+  expect(all.endNow('success', 50, 200)).toBe(50)
+  all.pass(1_000)
+  return all
 }
 
 /** The latency of a gateway that serves `max` attempts at a time in 100 ms each. More attempts share its capacity. */
@@ -100,6 +118,80 @@ describe('the concurrency limit', () => {
   })
 })
 
+describe('a step of the concurrency limit', () => {
+  it('doubles after half as many successes as the limit, counted from one latency after the last step', () => {
+    const { endNow, pass } = setUp()
+    pass(1_000)
+    expect([24, 1].map(count => endNow('success', count, 50))).toEqual([50, 100])
+    pass(49)
+    expect(endNow('success', 100, 50)).toBe(100)
+    pass(1)
+    expect([49, 1].map(count => endNow('success', count, 50))).toEqual([100, 200])
+  })
+
+  it('is smaller after twice as many, counted from two latencies after the last step', () => {
+    const { endNow, pass } = setUpSmallStep()
+    expect([99, 1].map(count => endNow('success', count))).toEqual([50, 62])
+    pass(199)
+    expect(endNow('success', 1_000)).toBe(62)
+    pass(2)
+    expect([124, 1].map(count => endNow('success', count))).toEqual([62, 125])
+  })
+
+  it.each([
+    [113, [62, 125]],
+    [114, [62, 50]],
+  ])('up by a quarter is kept, and doubled, only if throughput grows by 10 %%: %d ms', (ms, limits) => {
+    const { endNow, pass } = setUpSmallStep()
+    const first = endNow('success', 100)
+    pass(1_000)
+    expect([first, endNow('success', 125, ms)]).toEqual(limits)
+  })
+
+  it.each([
+    [82, [40, 40, 32]],
+    [83, [40, 50, 50]],
+  ])('down is kept, and repeated after 1 s, only if throughput falls by at most 3 %%: %d ms', (ms, limits) => {
+    const { endNow, pass } = setUpSmallStep()
+    endNow('success', 100)
+    pass(1_000)
+    expect(endNow('success', 125, 200)).toBe(50)
+    pass(2_000)
+    const first = endNow('success', 100)
+    pass(1_000)
+    const second = endNow('success', 80, ms)
+    pass(999)
+    expect(endNow('success', 100)).toBe(second)
+    pass(1)
+    expect([first, second, endNow('success', 100)]).toEqual(limits)
+  })
+
+  it('that does not pay off is followed by the opposite one after 1 s, then 2 s, 4 s, and always 5 s', () => {
+    const { endNow, pass } = setUpSmallStep()
+    pass(-1_000)
+    for (const [holdMs, next] of [
+      [1_000, 62],
+      [2_000, 40],
+      [4_000, 62],
+      [5_000, 40],
+      [5_000, 62],
+    ] as const) {
+      pass(holdMs - 1)
+      expect(endNow('success', 100)).toBe(50)
+      pass(1)
+      expect(endNow('success', 100)).toBe(next)
+      pass(1_000)
+      expect(endNow('success', 200, 300)).toBe(50)
+    }
+  })
+
+  it('never goes down from the minimum, but up again', () => {
+    const { end, serve } = setUp()
+    for (let round = 1; round <= 5; round++) end('rate-limited')
+    expect(serve(30, capacity(10)).slice(0, 7)).toEqual([10, 20, 10, 12, 10, 12, 10])
+  })
+})
+
 describe('the concurrency limit under load', () => {
   it('shrinks by a third, once per group of attempts sent together, if most get a 429', () => {
     expect(setUp().end('rate-limited', 50)).toBe(33)
@@ -108,6 +200,15 @@ describe('the concurrency limit under load', () => {
   it('shrinks again after as many further 429s', () => {
     const { end } = setUp()
     expect([7, 6, 1].map(count => end('rate-limited', count))).toEqual([33, 33, 22])
+  })
+
+  it('grows again 5 s after it shrank, by doubling', () => {
+    const { endNow, pass } = setUp()
+    expect(endNow('rate-limited', 7, 0)).toBe(33)
+    pass(4_999)
+    expect(endNow('success', 34)).toBe(33)
+    pass(1)
+    expect(endNow('success', 17)).toBe(67)
   })
 
   it('does not shrink while most attempts succeed', () => {
@@ -153,6 +254,16 @@ describe('the concurrency limit while the mints of some users hang', () => {
     const { end } = setUp()
     end('success', 1, { hasQueue: false })
     expect(end('timeout', 5)).toBe(62)
+  })
+
+  it('grows again after timeouts that end more than one latency later', () => {
+    const { end, pass } = setUp()
+    end('success', 1, { hasQueue: false })
+    end('timeout', 1)
+    pass(50)
+    expect(end('timeout', 1, { ms: 0 })).toBe(62)
+    pass(1)
+    expect(end('timeout', 1, { ms: 0 })).toBe(78)
   })
 
   it('does not grow while no call waits', () => {

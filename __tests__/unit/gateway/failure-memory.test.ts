@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals'
-import { VKitRateLimitError, VKitServerError } from '../../../lib/core/errors.js'
+import { VKitAuthenticationError, VKitRateLimitError, VKitServerError } from '../../../lib/core/errors.js'
 import { FailureMemory } from '../../../lib/gateway/failure-memory.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { seededRandom } from '../../support/random.js'
@@ -92,6 +92,35 @@ describe('the backoff of a key', () => {
     },
   )
 
+  it.each([
+    { succeededAt: 999, then: 'up to 5 s', longest: 2_500 },
+    { succeededAt: 1_000, then: 'up to 30 s', longest: 15_000 },
+  ])(
+    'doubles $then if another key succeeded last $succeededAt ms after the start, and this one failed first after 1 s',
+    async ({ succeededAt, longest }) => {
+      const { clock, memory } = setUp()
+      await clock.advance(1_000)
+      let waitMs = 0
+      for (let failure = 1; failure <= 10; failure++) {
+        waitMs = memory.record('a', down, succeededAt)
+        await clock.advance(waitMs)
+      }
+      expect(waitMs).toBe(longest)
+    },
+  )
+
+  it('forgets a success that was between failures of long ago and the latest ones', async () => {
+    const { clock, memory } = setUp()
+    memory.record('a', down, 0)
+    await clock.advance(60_000)
+    let waitMs = 0
+    for (let failure = 1; failure <= 10; failure++) {
+      waitMs = memory.record('a', down, 10_000)
+      await clock.advance(waitMs)
+    }
+    expect(waitMs).toBe(2_500)
+  })
+
   it('counts mints that failed together as one failure', async () => {
     const { clock, memory } = setUp()
     for (let mint = 1; mint <= 10; mint++) expect(memory.record('a', down)).toBe(100)
@@ -122,6 +151,14 @@ describe('a Retry-After', () => {
     expect(memory.record('a', error)).toBe(50_000)
   })
 
+  it('remains when a failure without one follows, whose message replaces that of the first', () => {
+    const { memory } = setUp()
+    memory.record('a', later(60_000))
+    memory.record('a', down)
+    memory.forgetBackoffs()
+    expect(memory.refusalOf('a', true)).toMatchObject({ message: 'down', retryAfterMs: 60_000, attempts: 0 })
+  })
+
   it('extends a backoff that has not ended', () => {
     const { memory } = setUp()
     memory.record('a', down)
@@ -146,6 +183,21 @@ describe('a Retry-After', () => {
 })
 
 describe('the memory', () => {
+  it('forgets the failures that a wrong secret caused when asked to, and no others', () => {
+    const { memory, isRefused } = setUp()
+    memory.record('secret', new VKitAuthenticationError('wrong secret', { retryAfterMs: 60_000 }))
+    memory.record('other', down)
+    memory.forgetUnauthenticated()
+    expect([isRefused('secret'), isRefused('other')]).toEqual([false, true])
+  })
+
+  it('knows which keys failed last, no matter how long ago', async () => {
+    const { clock, memory } = setUp()
+    memory.record('a', down)
+    await clock.advance(3_600_000)
+    expect([memory.has('a'), memory.has('b')]).toEqual([true, false])
+  })
+
   it('remembers the latest maxEntries keys', () => {
     const { memory, isRefused } = setUp({ maxEntries: 3 })
     for (const key of ['a', 'b', 'c', 'd']) memory.record(key, down)
