@@ -140,7 +140,8 @@ export class Admission {
     this.#inFlight--
     if (attempt.isBulk) this.#bulkInFlight--
     this.#recordOutcome(attempt, outcome)
-    this.#limit.record(this.#toEnded(attempt, outcome))
+    // What was not sent must not dilute the share of attempts for which the gateway had no capacity.
+    if (outcome.kind !== 'not-sent') this.#limit.record(this.#toEnded(attempt, outcome))
     this.#admitWaiting()
   }
 
