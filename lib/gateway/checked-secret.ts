@@ -49,9 +49,8 @@ export class CheckedSecret {
 
   async #readFromSource(deadline: Deadline): Promise<string> {
     const { secret } = this.#options
-    const { latest } = secret
-    const mayCall = latest === undefined || !this.#refused.has(latest) || !this.#wasCalledRecently()
-    const read = mayCall ? await this.#callProvider(secret.read(deadline)) : latest
+    const known = this.#mayCallProvider() ? undefined : secret.latest
+    const read = known ?? (await this.#callProvider(secret.read(deadline)))
     this.check(read)
     return read
   }
@@ -72,7 +71,7 @@ export class CheckedSecret {
     const { secret } = this.#options
     if (!secret.rotates) return undefined
     if (secret.latest === refused) {
-      if (this.#refused.has(refused) && this.#wasCalledRecently()) return undefined
+      if (!this.#mayCallProvider()) return undefined
       await this.#callProvider(secret.renew(deadline))
     }
     return secret.latest === refused ? undefined : secret.latest
@@ -82,8 +81,7 @@ export class CheckedSecret {
   recordAccepted(secret: string): boolean {
     const isFirstTime = !this.#accepted.has(secret)
     this.#accepted.add(secret)
-    const [oldest] = this.#accepted
-    if (oldest !== undefined && this.#accepted.size > MAX_SECRETS) this.#accepted.delete(oldest)
+    for (const oldest of this.#accepted) if (this.#accepted.size > MAX_SECRETS) this.#accepted.delete(oldest)
     this.#refused.forget(secret)
     this.#streak.recordSuccess(this.#options.clock.monotonic())
     return isFirstTime
@@ -106,12 +104,17 @@ export class CheckedSecret {
     try {
       return await call
     } finally {
-      const { secret, clock } = this.#options
-      if (secret.latest !== undefined && this.#refused.has(secret.latest)) this.#calledAt = clock.monotonic()
+      if (this.#isLatestRefused()) this.#calledAt = this.#options.clock.monotonic()
     }
   }
 
-  #wasCalledRecently(): boolean {
-    return this.#options.clock.monotonic() - this.#calledAt < PROVIDER_PAUSE_MS
+  #mayCallProvider(): boolean {
+    return !this.#isLatestRefused() || this.#options.clock.monotonic() - this.#calledAt >= PROVIDER_PAUSE_MS
+  }
+
+  /** Whether the gateway refused the latest secret, no matter how long ago, and has not accepted it since. */
+  #isLatestRefused(): boolean {
+    const { latest } = this.#options.secret
+    return latest !== undefined && this.#refused.has(latest)
   }
 }

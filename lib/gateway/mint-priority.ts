@@ -1,7 +1,8 @@
 /** What a mint is for: a waiting call, a background refresh, or a run over many identities. */
 export type PriorityLevel = 'call' | 'refresh' | 'bulk'
 
-const ORDER: readonly PriorityLevel[] = ['call', 'refresh', 'bulk']
+/** The most urgent level has the lowest number. */
+const ORDER: Readonly<Record<PriorityLevel, number>> = { call: 0, refresh: 1, bulk: 2 }
 
 /** How urgent a mint is. The level rises when a more urgent caller joins the mint. */
 export class MintPriority {
@@ -17,7 +18,7 @@ export class MintPriority {
   }
 
   raise(level: PriorityLevel): void {
-    if (ORDER.indexOf(level) >= ORDER.indexOf(this.#level)) return
+    if (ORDER[level] >= ORDER[this.#level]) return
     this.#level = level
     this.#listener?.()
   }

@@ -14,7 +14,6 @@ export class RecentLatency {
 
   /** Undefined until the first success. */
   get medianMs(): number | undefined {
-    if (this.#samples.length === 0) return undefined
     return (this.#medianMs ??= [...this.#samples].sort((a, b) => a - b)[this.#samples.length >> 1])
   }
 }
