@@ -207,6 +207,7 @@ export class Admission {
       case 'refusal':
         return this.#recordResponse()
       case 'failure':
+      case 'timeout':
         return this.#recordFailure(attempt)
       case 'rate-limited':
       case 'unknown':
@@ -248,10 +249,7 @@ export class Admission {
     return inFlightMs >= Math.max(MIN_CUT_OFF_MS, MIN_CUT_OFF_MEDIANS * (this.medianMs ?? 0))
   }
 
-  #toEnded({ sentAt }: AdmittedAttempt, outcome: AttemptOutcome): EndedAttempt {
-    const { kind } = outcome
-    const isTimeout = kind === 'failure' && outcome.isTimeout
-    const result = isTimeout ? 'timeout' : kind === 'success' || kind === 'rate-limited' ? kind : 'other'
+  #toEnded({ sentAt }: AdmittedAttempt, { kind: result }: AttemptOutcome): EndedAttempt {
     return { result, sentAt, endedAt: this.#options.clock.monotonic(), hasQueue: this.#queue.size > 0 }
   }
 }

@@ -9,7 +9,9 @@ export type AttemptOutcome =
   /** The gateway refused this mint, so the gateway works. */
   | { readonly kind: 'refusal' }
   | { readonly kind: 'rate-limited' }
-  | { readonly kind: 'failure'; readonly isTimeout: boolean }
+  | { readonly kind: 'failure' }
+  /** A failure: no complete response in time. */
+  | { readonly kind: 'timeout' }
   /** A caller's deadline, signal or shorter timeout ended the attempt first. */
   | { readonly kind: 'cut-off'; readonly timeoutMs?: number }
   | { readonly kind: 'not-sent' }
@@ -28,6 +30,6 @@ export function outcomeOf(error: unknown, deadline: Deadline, shortTimeoutMs?: n
   }
   if (isForeignPage(error)) return { kind: 'unknown' }
   if (error instanceof VKitRateLimitError) return { kind: 'rate-limited' }
-  if (error.retryable) return { kind: 'failure', isTimeout: error instanceof VKitTimeoutError }
+  if (error.retryable) return { kind: error instanceof VKitTimeoutError ? 'timeout' : 'failure' }
   return { kind: REFUSALS.has(error.code) ? 'refusal' : 'unknown' }
 }

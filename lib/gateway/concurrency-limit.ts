@@ -1,4 +1,5 @@
 import { WORK_ENDS_WITH_REQUEST } from '../core/request-context.js'
+import type { AttemptOutcome } from './attempt-outcome.js'
 
 const INITIAL_LIMIT = 50
 const MIN_LIMIT = 10
@@ -20,7 +21,7 @@ const LATENCY_WEIGHT = 0.2
 
 /** How an attempt ended, as far as it shows the gateway's load. */
 export interface EndedAttempt {
-  readonly result: 'success' | 'timeout' | 'rate-limited' | 'other'
+  readonly result: AttemptOutcome['kind']
   readonly sentAt: number
   readonly endedAt: number
   /** Whether other attempts were waiting for a slot. */

@@ -34,15 +34,14 @@ describe('admission at the edge', () => {
     for (let user = 0; user < 30; user++) {
       const attempt = await admit(`user ${user}`)
       await clock.advance(1)
-      admission.end(attempt, user % 2 ? { kind: 'rate-limited' } : { kind: 'failure', isTimeout: true })
+      admission.end(attempt, user % 2 ? { kind: 'rate-limited' } : { kind: 'timeout' })
     }
     expect(admission.stats.concurrencyLimit).toBe(Infinity)
   })
 
   it('probes again although the request of a probe has ended, and closes the circuit', async () => {
     const { clock, admission, admit } = setUp()
-    for (let user = 0; user < 40; user++)
-      admission.end(await admit(`user ${user}`), { kind: 'failure', isTimeout: false })
+    for (let user = 0; user < 40; user++) admission.end(await admit(`user ${user}`), { kind: 'failure' })
     expect(admission.stats.circuit).toBe('open')
     await clock.advance(1_000)
     expect(await admit('ended')).toMatchObject({ isProbe: true })
@@ -57,8 +56,7 @@ describe('admission at the edge', () => {
     const { admission, admit } = setUp()
     const called: string[] = []
     admission.onCircuitOpen(() => called.push('ended'))
-    for (let user = 0; user < 40; user++)
-      admission.end(await admit(`user ${user}`), { kind: 'failure', isTimeout: false })
+    for (let user = 0; user < 40; user++) admission.end(await admit(`user ${user}`), { kind: 'failure' })
     expect(called).toEqual([])
   })
 })

@@ -33,11 +33,11 @@ describe('an attempt that failed', () => {
     new VKitConnectionError('reset'),
     new VKitResponseError('not JSON', { status: 200, retryable: true }),
   ])('is a failure of the gateway if a retry may help: %s', error => {
-    expect(outcomeOf(error, makeDeadline())).toEqual({ kind: 'failure', isTimeout: false })
+    expect(outcomeOf(error, makeDeadline())).toEqual({ kind: 'failure' })
   })
 
   it('is a timeout if no response came in time', () => {
-    expect(outcomeOf(new VKitTimeoutError('slow'), makeDeadline())).toEqual({ kind: 'failure', isTimeout: true })
+    expect(outcomeOf(new VKitTimeoutError('slow'), makeDeadline())).toEqual({ kind: 'timeout' })
   })
 
   it('is rate-limited if the gateway asks for fewer requests', () => {
