@@ -9,7 +9,7 @@ import { FakeClock } from '../../../lib/testing/index.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
 
 const SUCCESS: AttemptOutcome = { kind: 'success' }
-const FAILURE: AttemptOutcome = { kind: 'failure', isTimeout: false }
+const FAILURE: AttemptOutcome = { kind: 'failure' }
 /** Longer than the first wait for a probe. */
 const ROUND_MS = 1_000
 
@@ -63,6 +63,7 @@ describe('admission', () => {
     for (let user = 2; user <= 50; user++) await admit(`user ${user}`)
     const waiting = admit('one more')
     expect(admission.stats).toMatchObject({ concurrencyLimit: 50, queued: 1 })
+    expect(admission.concurrencyLimit).toBe(50)
     admission.end(first, SUCCESS)
     expect(await waiting).toMatchObject({ key: 'one more', isProbe: false })
     expect(admission.stats.queued).toBe(0)
@@ -86,13 +87,22 @@ describe('admission', () => {
 
   it.each<[AttemptOutcome, number]>([
     [{ kind: 'rate-limited' }, 33],
-    [{ kind: 'failure', isTimeout: true }, 33],
+    [{ kind: 'timeout' }, 33],
     [FAILURE, 50],
     [{ kind: 'cut-off' }, 50],
   ])('lowers the limit only after 429 and timeouts: %j', async (outcome, limit) => {
     const { admission, run } = setUp()
     await run(10, outcome)
     expect(admission.stats.concurrencyLimit).toBe(limit)
+  })
+
+  it('lowers the limit if most attempts that were sent get a 429, however many were not sent', async () => {
+    const { admission, run } = setUp()
+    for (let round = 1; round <= 7; round++) {
+      await run(1, { kind: 'rate-limited' })
+      await run(10, { kind: 'not-sent' })
+    }
+    expect(admission.stats.concurrencyLimit).toBe(33)
   })
 
   it('serves the more urgent attempt first, and measures its time from when it is sent', async () => {
@@ -132,6 +142,17 @@ describe('admission', () => {
     wait('third')
     await clock.advance(0)
     expect([admitted, admission.stats.queued]).toEqual([['first'], 2])
+  })
+
+  it('counts the time of an attempt from when it is restarted', async () => {
+    const { clock, admission, admit } = setUp()
+    const attempt = await admit('a')
+    await clock.advance(300)
+    const restarted = admission.restart(attempt)
+    expect(restarted).toEqual({ key: 'a', isProbe: false, isBulk: false, sentAt: 300 })
+    await clock.advance(50)
+    admission.end(restarted, SUCCESS)
+    expect(admission.medianMs).toBe(50)
   })
 
   it('counts tokens and refusals as responses of the gateway', async () => {
@@ -182,6 +203,17 @@ describe('the attempts of a batch', () => {
     expect(admission.stats.queued).toBe(1)
   })
 
+  it('take a slot of callers as soon as one joins', async () => {
+    const { admission, admit, makeDeadline } = setUp({ maxConnections: () => 10 })
+    for (let user = 1; user <= 9; user++) await admit(`user ${user}`, { level: 'bulk' })
+    const priority = new MintPriority('bulk')
+    const joined = admission.admit({ key: 'joined', deadline: makeDeadline(), priority, isReturning: false })
+    expect(admission.stats.queued).toBe(1)
+    priority.raise('call')
+    expect(await joined).toMatchObject({ key: 'joined', isBulk: false })
+    expect(admission.stats.queued).toBe(0)
+  })
+
   it('need not leave time to callers until one calls, and from 10 s after the last one', async () => {
     const { clock, admission, admit } = setUp()
     await admit('a', { level: 'bulk' })
@@ -196,17 +228,21 @@ describe('the attempts of a batch', () => {
 
 describe('a mint in the queue that cannot finish before its deadline', () => {
   it('is refused when its turn comes, based on recent latency', async () => {
-    const { clock, events, admit, free } = await setUpBusy({ medianMs: 1_000 })
+    const { clock, events, admission, admit, run } = setUp({ maxConnections: () => 2 })
+    await run(1, SUCCESS, 1_000)
+    const inUse = await admit('in use')
+    await admit('in use too')
     const late = failureOf(admit('late', { ms: 1_499 }))
     const inTime = admit('in time', { ms: 1_500 })
+    void admit('last')
     await clock.advance(500)
-    free()
+    admission.end(inUse, FAILURE)
     expect(await late).toMatchObject({
       ...{ code: 'VKIT_UNAVAILABLE', attempts: 0, retryable: true, retryAfterMs: 2_000, refusedBy: 'overload' },
       message: 'Too many mints were waiting for the gateway. Try again after retryAfterMs.',
     })
     expect(await inTime).toMatchObject({ key: 'in time' })
-    expect(events).toEqual([{ type: 'overload', retryAfterMs: 2_000, queued: 2, concurrencyLimit: 1 }])
+    expect(events).toEqual([{ type: 'overload', retryAfterMs: 2_000, queued: 3, concurrencyLimit: 2 }])
   })
 
   it('is sent if the latency is unknown', async () => {
@@ -316,6 +352,20 @@ describe('the circuit of admission', () => {
     expect(await admit('b')).toMatchObject({ isProbe: true })
   })
 
+  it.each(['not-sent', 'cut-off'] as const)(
+    'does not let another user probe after an attempt of before the outage was %s',
+    async kind => {
+      const { clock, admission, admit, run } = setUp()
+      await run(1, SUCCESS, 5_000)
+      const before = await admit('a')
+      await run(40, FAILURE)
+      await clock.advance(ROUND_MS)
+      expect(await admit('a')).toMatchObject({ isProbe: true })
+      admission.end(before, { kind })
+      expect(await failureOf(admit('b'))).toMatchObject({ refusedBy: 'circuit' })
+    },
+  )
+
   it('does not let another user probe after a failed probe', async () => {
     const { clock, admission, admit, run } = setUp()
     await run(40, FAILURE)
@@ -339,6 +389,22 @@ describe('the failure memory of admission', () => {
     await clock.advance(150)
     expect(isRefused('a')).toBe(false)
   })
+
+  it.each([
+    { run: 1, longestMs: 22_500, others: 'get responses' },
+    { run: 0, longestMs: 3_750, others: 'get none' },
+  ])(
+    'refuses a user whose mints fail again and again for at most $longestMs ms if others $others',
+    async ({ run: users, longestMs }) => {
+      const { clock, events, admission, run } = setUp()
+      for (let failure = 1; failure <= 10; failure++) {
+        admission.recordFailedMint('a', wrong)
+        await run(users, { kind: 'refusal' })
+        await clock.advance(longestMs)
+      }
+      expect(events.at(-1)).toEqual({ type: 'key-backoff', code: 'VKIT_INVALID_REQUEST', retryAfterMs: longestMs })
+    },
+  )
 
   it('forgets a failure when a mint of the same user succeeds', async () => {
     const { admission, run, isRefused } = setUp()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { Deadline } from '../../../lib/core/deadline.js'
-import { VKitAuthenticationError, VKitTimeoutError } from '../../../lib/core/errors.js'
+import { VKitAuthenticationError, VKitConfigError, VKitTimeoutError } from '../../../lib/core/errors.js'
 import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { CheckedSecret } from '../../../lib/gateway/checked-secret.js'
 import { SecretSource } from '../../../lib/secret/secret-source.js'
@@ -9,14 +9,21 @@ import { failureOf } from '../../support/failure.js'
 
 const HOUR_MS = 3_600_000
 
-/** The provider returns `secrets` in order. The last one repeats. */
-function setUp({ secrets = ['secret'], rotates = true }: { secrets?: readonly string[]; rotates?: boolean } = {}) {
+/** The provider returns `secrets` in order, or fails with one that is an error. The last one repeats. */
+function setUp({
+  secrets = ['secret'],
+  rotates = true,
+}: { secrets?: readonly (string | Error)[]; rotates?: boolean } = {}) {
   const clock = new FakeClock()
   const events: VKitEvent[] = []
   let providerCalls = 0
   const secret = new SecretSource({
     rotates,
-    read: () => Promise.resolve(secrets[Math.min(providerCalls++, secrets.length - 1)] ?? ''),
+    read: async () => {
+      const next = secrets[Math.min(providerCalls++, secrets.length - 1)] ?? ''
+      if (next instanceof Error) throw next
+      return next
+    },
   })
   const checked = new CheckedSecret({
     ...{ secret, clock, random: () => 0 },
@@ -115,6 +122,24 @@ describe('a secret that worked', () => {
   })
 })
 
+describe('a secret that the gateway accepts', () => {
+  it('is new the first time, and again after it was refused for every user', () => {
+    const { checked, refuse } = setUp()
+    const accept = (): boolean => checked.recordAccepted('secret')
+    expect([accept(), accept()]).toEqual([true, false])
+    for (let user = 1; user <= 40; user++) refuse('secret', `user ${user}`)
+    expect([accept(), accept()]).toEqual([true, false])
+  })
+
+  it('is new again after four others', () => {
+    const { checked } = setUp()
+    const isNew = (secret: string): boolean => checked.recordAccepted(secret)
+    expect(['a', 'b', 'c', 'd'].map(isNew)).toEqual([true, true, true, true])
+    expect(['d', 'c', 'b', 'a'].map(isNew)).toEqual([false, false, false, false])
+    expect(['e', 'b', 'c', 'd', 'a'].map(isNew)).toEqual([true, false, false, false, true])
+  })
+})
+
 describe('the provider', () => {
   it('is called for each mint while the secret works', async () => {
     const { checked, read, providerCalls } = setUp()
@@ -135,6 +160,23 @@ describe('the provider', () => {
     await failureOf(read())
     await failureOf(read())
     expect(providerCalls()).toBe(before + 1)
+  })
+
+  it('is called at most once a second while the secret is refused, if it fails too', async () => {
+    const { clock, read, refuse, providerCalls } = setUp({ secrets: ['wrong', new VKitConfigError('no secret')] })
+    refuse(await read())
+    const codes = [(await failureOf(read())).code, (await failureOf(read())).code]
+    await clock.advance(1_000)
+    expect([...codes, (await failureOf(read())).code]).toEqual(['VKIT_CONFIG', 'VKIT_UNAUTHENTICATED', 'VKIT_CONFIG'])
+    expect(providerCalls()).toBe(3)
+  })
+
+  it('is called at once after a secret is refused that it returned a moment ago', async () => {
+    const { read, refuse, providerCalls } = setUp({ secrets: ['old', 'wrong', 'right'] })
+    refuse(await read())
+    refuse(await read())
+    expect(await read()).toBe('right')
+    expect(providerCalls()).toBe(3)
   })
 
   it('is not called again if its secret never changes', async () => {
