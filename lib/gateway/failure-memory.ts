@@ -17,8 +17,8 @@ interface Remembered {
   /** When the first of these failures occurred. */
   readonly since: number
   readonly until: number
-  /** What set `until`: the gateway's `Retry-After`, or our backoff. */
-  readonly cause: 'retry-after' | 'backoff'
+  /** Whether our backoff set `until`, and not the gateway's `Retry-After`. */
+  readonly isBackoff: boolean
 }
 
 export interface FailureMemoryOptions {
@@ -55,7 +55,7 @@ export class FailureMemory {
   /** Returns the error that refuses a mint of this key now, or undefined. `retryAfterOnly`: ignores our own backoff. */
   refusalOf(key: string, retryAfterOnly = false): VKitError | undefined {
     const entry = this.#entries.peek(key, DEFAULTS)
-    if (!entry || (retryAfterOnly && entry.cause === 'backoff')) return undefined
+    if (!entry || (retryAfterOnly && entry.isBackoff)) return undefined
     const waitMs = entry.until - this.#options.clock.monotonic()
     if (waitMs <= 0) return undefined
     const { refusedBy } = this.#options
@@ -67,22 +67,24 @@ export class FailureMemory {
    *
    * `succeededAt` is when any key last succeeded; it is missing if an outage is not possible.
    */
-  record(key: string, error: VKitError, succeededAt?: number): number {
+  record(key: string, error: VKitError, succeededAt = Infinity): number {
     const { clock, random } = this.#options
     const now = clock.monotonic()
-    const before = this.#entries.peek(key, DEFAULTS)
-    const leftMs = before ? before.until - now : -Infinity
-    // Mints that were sent together fail together and count once, and an old failure does not count.
-    const failures = leftMs < -LONGEST_KEY_BACKOFF_MS ? 0 : (before?.failures ?? 0) - (leftMs > 0 ? 1 : 0)
-    const since = before && failures > 0 ? before.since : now
-    const backoff = succeededAt !== undefined && succeededAt < since ? OUTAGE_BACKOFF : BACKOFF
+    const latest = this.#entries.peek(key, DEFAULTS)
+    // An old failure does not count.
+    const before = latest && now - latest.until > LONGEST_KEY_BACKOFF_MS ? undefined : latest
+    const leftMs = before ? before.until - now : 0
+    // Mints that were sent together fail together and count once.
+    const failures = (before?.failures ?? 0) - (leftMs > 0 ? 1 : 0)
+    const since = before?.since ?? now
+    const backoff = succeededAt < since ? OUTAGE_BACKOFF : BACKOFF
     const { retryAfterMs } = error
+    const isBackoff = retryAfterMs === undefined
     const waitForMs = retryAfterMs ?? (leftMs > 0 ? 0 : backoffMs(failures, backoff, random))
-    const cause = retryAfterMs === undefined ? 'backoff' : 'retry-after'
     const entry: Remembered =
       before && leftMs > waitForMs
         ? { ...before, error, failures: failures + 1 }
-        : { error, failures: failures + 1, since, until: now + waitForMs, cause }
+        : { error, failures: failures + 1, since, until: now + waitForMs, isBackoff }
     this.#entries.set(key, entry, DEFAULTS)
     return entry.until - now
   }
@@ -93,7 +95,7 @@ export class FailureMemory {
 
   /** Forgets every failure except those with a `Retry-After` of the gateway. */
   forgetBackoffs(): void {
-    this.#forgetWhere(({ cause }) => cause === 'backoff')
+    this.#forgetWhere(({ isBackoff }) => isBackoff)
   }
 
   forgetUnauthenticated(): void {
