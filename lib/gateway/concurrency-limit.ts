@@ -53,7 +53,7 @@ export class ConcurrencyLimit {
   /** None, if an attempt can end unnoticed: its slot would never be free. */
   #limit = WORK_ENDS_WITH_REQUEST ? Infinity : INITIAL_LIMIT
   #phase: Phase = { kind: 'holding', until: 0 }
-  #direction: 'up' | 'down' = 'up'
+  #stepsUp = true
   #factor = FIRST_FACTOR
   #changedAt = -Infinity
   /** How long the next step waits if this one does not pay off. */
@@ -133,7 +133,7 @@ export class ConcurrencyLimit {
     const enough = growth > 0 ? 1 + GAIN_FRACTION * growth : 1 - LOSS_FRACTION
     if (measured.throughput < before.throughput * enough) {
       // If a doubling does not pay off, a smaller step up comes before a step down.
-      this.#direction = growth > 0 && this.#factor === LATER_FACTOR ? 'down' : 'up'
+      this.#stepsUp = growth < 0 || this.#factor === FIRST_FACTOR
       this.#factor = LATER_FACTOR
       this.#hold(before.limit, now, this.#holdMs)
       this.#holdMs = Math.min(HOLD_MS, 2 * this.#holdMs)
@@ -147,13 +147,13 @@ export class ConcurrencyLimit {
   }
 
   #step(before: Measurement, now: number): void {
-    if (this.#limit <= MIN_LIMIT) this.#direction = 'up'
-    if (this.#direction === 'up' && this.#limit >= this.#max) {
+    if (this.#limit <= MIN_LIMIT) this.#stepsUp = true
+    if (this.#limit >= this.#max) {
       this.#phase = { kind: 'holding', until: now }
       return
     }
     this.#phase = { kind: 'judging', before }
-    this.#change(this.#direction === 'up' ? this.#limit * this.#factor : this.#limit / LATER_FACTOR, now)
+    this.#change(this.#stepsUp ? this.#limit * this.#factor : this.#limit / LATER_FACTOR, now)
   }
 
   #hold(limit: number, now: number, holdMs: number): void {

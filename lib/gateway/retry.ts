@@ -47,8 +47,8 @@ export interface RetryPolicy {
 export interface RetryLimits {
   /** Returns the number of attempts after the first. Called after each failure, because it may rise. */
   readonly maxRetries: () => number
-  /** Whether a 429 may be retried; true if missing. */
-  readonly retriesRateLimited?: () => boolean
+  /** Whether a 429 may be retried. */
+  readonly retriesRateLimited: () => boolean
   readonly deadline: Deadline
 }
 
@@ -123,7 +123,7 @@ function planRetry(
 ): PlannedRetry | undefined {
   if (!(error instanceof VKitError) || !error.retryable || error.refusedBy !== undefined) return undefined
   if (deadline.aborted || attempt > maxRetries() || !mayRetry()) return undefined
-  if (error.code === 'VKIT_RATE_LIMITED' && retriesRateLimited?.() === false) return undefined
+  if (error.code === 'VKIT_RATE_LIMITED' && !retriesRateLimited()) return undefined
   const delayMs = delayBeforeRetry(error, attempt, random)
   if (delayMs >= deadline.remainingMs() || !budget.spend()) return undefined
   return { attempt, delayMs, code: error.code, ...responseDetails(error) }
