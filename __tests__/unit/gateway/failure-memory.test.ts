@@ -124,7 +124,9 @@ describe('the backoff of a key', () => {
   it('counts mints that failed together as one failure', async () => {
     const { clock, memory } = setUp()
     for (let mint = 1; mint <= 10; mint++) expect(memory.record('a', down)).toBe(100)
-    await clock.advance(100)
+    await clock.advance(60)
+    expect(memory.record('a', down)).toBe(40)
+    await clock.advance(40)
     expect(memory.record('a', down)).toBe(200)
   })
 
@@ -159,10 +161,11 @@ describe('a Retry-After', () => {
     expect(memory.refusalOf('a', true)).toMatchObject({ message: 'down', retryAfterMs: 60_000, attempts: 0 })
   })
 
-  it('extends a backoff that has not ended', () => {
+  it.each([100, 60_000])('replaces a backoff of 100 ms that has not ended: %d ms', retryAfterMs => {
     const { memory } = setUp()
     memory.record('a', down)
-    expect(memory.record('a', later(60_000))).toBe(60_000)
+    expect(memory.record('a', later(retryAfterMs))).toBe(retryAfterMs)
+    expect(memory.refusalOf('a', true)).toMatchObject({ message: 'later', retryAfterMs })
   })
 
   it('stays when the backoffs are forgotten', () => {

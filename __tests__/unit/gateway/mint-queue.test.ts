@@ -131,6 +131,7 @@ describe('refuseAll', () => {
   it('empties every level, and rejects each attempt with its own error object', async () => {
     const { queue, wait } = setUp()
     const waiting = [wait('a', 'bulk'), wait('b', 'refresh'), wait('c', 'call'), wait('d', 'call')]
+    expect(queue.size).toBe(4)
     queue.refuseAll(() => new VKitServerError('the circuit is open'))
     const errors = await Promise.all(waiting.map(({ admitted }) => failureOf(admitted)))
     expect(new Set(errors).size).toBe(4)
