@@ -255,11 +255,11 @@ describe('a mint in the queue that cannot finish before its deadline', () => {
 })
 
 describe('the circuit of admission', () => {
-  it('refuses every user and every retry when it opens', async () => {
+  it.each(['failure', 'timeout'] as const)('refuses every user and every retry when a %s opens it', async kind => {
     const { admission, admit, run } = setUp({ maxConnections: () => 1 })
-    for (let user = 1; user < 40; user++) admission.end(await admit(`user ${user}`), FAILURE)
+    await run(39, { kind })
     expect(admission.mayRetry).toBe(true)
-    admission.end(await admit('last'), FAILURE)
+    admission.end(await admit('last'), { kind })
     expect(await failureOf(run(1, SUCCESS))).toMatchObject({ code: 'VKIT_UNAVAILABLE', refusedBy: 'circuit' })
     expect(() => admission.check('b')).toThrow(VKitServerError)
     expect(admission).toMatchObject({ mayRetry: false, stats: { circuit: 'open' } })
