@@ -129,15 +129,15 @@ export class ConcurrencyLimit {
       return
     }
     const { before } = phase
-    const growth = measured.limit / before.limit - 1
-    const enough = growth > 0 ? 1 + GAIN_FRACTION * growth : 1 - LOSS_FRACTION
+    const hasGrown = measured.limit > before.limit
+    const enough = hasGrown ? 1 + GAIN_FRACTION * (measured.limit / before.limit - 1) : 1 - LOSS_FRACTION
     if (measured.throughput < before.throughput * enough) {
       // If a doubling does not pay off, a smaller step up comes before a step down.
-      this.#stepsUp = growth < 0 || this.#factor === FIRST_FACTOR
+      this.#stepsUp = !hasGrown || this.#factor === FIRST_FACTOR
       this.#factor = LATER_FACTOR
       this.#hold(before.limit, now, this.#holdMs)
       this.#holdMs = Math.min(HOLD_MS, 2 * this.#holdMs)
-    } else if (growth < 0) {
+    } else if (!hasGrown) {
       this.#hold(this.#limit, now, HOLD_AFTER_SHRINKING_MS)
     } else {
       // If the gateway became slow, a step that paid off once may pay off several times.
