@@ -11,7 +11,7 @@ const OPAQUE_RUN = /[A-Za-z0-9+/=_.~%-]{32,}/g
 // eslint-disable-next-line no-control-regex
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/g
 
-const NOT_OF_A_SECRET = /[^\x21-\x7e]+/g
+const NOT_OF_A_SECRET = /[^\x21-\x7e]/g
 
 /** So many consecutive characters of the secret count as the secret. */
 const FRAGMENT_LENGTH = 12
@@ -58,26 +58,18 @@ export function hasOpaqueRun(text: string): boolean {
   return text.search(OPAQUE_RUN) >= 0
 }
 
+/** The third part of a JWT (RFC 7519), if it has a fragment. The first part is JSON: it begins with `{"` in base64url. */
+const SIGNATURE = /^ey[I-L][^.]*\.[^.]*\.([^.]{12,})$/
+
 /** Of a JWT only the signature, because other JWTs may share the other parts. */
 function fragmentSource(secret: string): string {
-  return signatureOf(secret) ?? secret
+  return SIGNATURE.exec(secret)?.[1] ?? secret
 }
 
 function fragmentsOf(secret: string): Set<string> {
   const source = fragmentSource(secret)
   const count = Math.max(0, source.length - FRAGMENT_LENGTH + 1)
   return new Set(Array.from({ length: count }, (_, at) => source.slice(at, at + FRAGMENT_LENGTH)))
-}
-
-/** `{"` in base64url. */
-const JSON_OBJECT = /^ey[I-L]/
-
-/** The third part of a JWT (RFC 7519), if the first part is the JSON of a header. */
-function signatureOf(secret: string): string | undefined {
-  const [header = '', , signature, ...more] = secret.split('.')
-  return JSON_OBJECT.test(header) && more.length === 0 && signature && signature.length >= FRAGMENT_LENGTH
-    ? signature
-    : undefined
 }
 
 /** The position of the first of `fragments` from `start` on, or -1. */
@@ -119,6 +111,7 @@ function formsOf(secret: string): Set<string> {
   ])
 }
 
+/** An app secret is visible ASCII, so each byte has two digits. */
 function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('')
+  return Array.from(bytes, byte => byte.toString(16)).join('')
 }
