@@ -8,6 +8,7 @@ import { failureOf } from '../../support/failure.js'
 const jwt = (claims: object): string =>
   [{ alg: 'HS256' }, claims].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.') + '.c2ln'
 const deadline = (): Deadline => new Deadline(new FakeClock(), 1_000, () => new VKitTimeoutError('late'))
+const configError = (message: string): object => ({ code: 'VKIT_CONFIG', message })
 const read = (given: unknown, environment?: string): Promise<string> =>
   resolveSecret(given, () => environment).read(deadline())
 
@@ -30,29 +31,76 @@ describe('the app secret', () => {
     expect(resolveSecret(undefined, () => 'secret').rotates).toBe(false)
   })
 
-  it.each<[string, unknown, string]>([
-    ['a number', 42, 'must be a string or a function, not of type number'],
-    ['empty text', '', 'is empty'],
-    ['the text of an unset value', 'undefined', 'is the string of a missing value'],
-    ['quotes', '"secret"', 'is in quotes'],
-    ['a line break', 'secret\n', 'contains spaces, line breaks or characters outside ASCII'],
-    ['text that is too long', 'a'.repeat(8 * 1024 + 1), 'is longer than 8 KiB'],
-    ['a session token', jwt({ role: 'session', exp: 2_000_000_000 }), 'is a session token'],
-  ])('is refused immediately: %s', (_, secret, message) => {
-    expect(() => resolveSecret(secret, () => undefined)).toThrow(`appSecret ${message}`)
+  it('is read from the environment once', async () => {
+    let environment: string | undefined = 'first'
+    const source = resolveSecret(undefined, () => environment)
+    expect(await source.read(deadline())).toBe('first')
+    environment = undefined
+    expect(await source.read(deadline())).toBe('first')
   })
 
-  it('causes VKIT_CONFIG at the first call if it is missing', async () => {
-    expect(await failureOf(read(undefined))).toMatchObject({
-      code: 'VKIT_CONFIG',
-      message: expect.stringContaining('set VKIT_APP_SECRET') as unknown,
-    })
+  it.each<[string, string]>([
+    ['8 KiB', 'a'.repeat(8 * 1024)],
+    ['a quote at its end', 'se"cret"'],
+    ['a quote at its beginning', '"se"cret'],
+    ['different quotes around it', `"secret'`],
+    ['a single quote character', '"'],
+  ])('may have %s', async (_, secret) => {
+    expect(await read(secret)).toBe(secret)
+  })
+
+  const PROVIDER_CONTEXT =
+    'It runs in the context in which the client was created, and does not see the current request.'
+  it.each<[string, unknown, string]>([
+    ['a number', 42, 'must be a string, not of type number.'],
+    ['null', null, 'must be a string, not null.'],
+    ['empty text', '', 'is empty.'],
+    ['the text of an unset value', 'undefined', 'is the string of a missing value, such as "undefined".'],
+    ['double quotes', '"secret"', 'is in quotes: remove them.'],
+    ['single quotes and a line break', "'sec\nret'", 'is in quotes: remove them.'],
+    ['backquotes', '`secret`', 'is in quotes: remove them.'],
+    ['a line break', 'secret\n', 'contains spaces, line breaks or characters outside ASCII: copy only the secret.'],
+    ['text that is too long', 'a'.repeat(8 * 1024 + 1), 'is longer than 8 KiB.'],
+    [
+      'a session token',
+      jwt({ role: 'session', exp: 2_000_000_000 }),
+      'is a session token. Use the API TOKEN of your app (dashboard: Apps → Your App → API TOKEN).',
+    ],
+  ])('is refused with the place that it comes from: %s', async (_, secret, problem) => {
+    const refusal = problem.replace('a string,', 'a string or a function,')
+    expect(() => resolveSecret(secret, () => undefined)).toThrow(
+      expect.objectContaining(configError(`appSecret ${refusal}`)),
+    )
+    expect(await failureOf(read(() => secret))).toMatchObject(
+      configError(`The value that the app secret provider returned ${problem}`),
+    )
+    if (typeof secret === 'string' && secret !== '') {
+      expect(await failureOf(read(undefined, secret))).toMatchObject(configError(`VKIT_APP_SECRET ${problem}`))
+    }
+  })
+
+  it.each([undefined, ''])('causes VKIT_CONFIG at the first call if the environment has %j', async environment => {
+    expect(await failureOf(read(undefined, environment))).toMatchObject(
+      configError(
+        'No app secret. Pass appSecret to VKitClient, or set VKIT_APP_SECRET (dashboard: Apps → Your App → API TOKEN).',
+      ),
+    )
+  })
+
+  it('is missing if the provider returns undefined, which may depend on the request', async () => {
+    expect(await failureOf(read(() => undefined))).toMatchObject(
+      configError(`The app secret provider returned undefined. ${PROVIDER_CONTEXT}`),
+    )
   })
 
   it('does not appear in the error if the provider fails', async () => {
     const secret = 'the-secret-in-its-message'
     const error = await failureOf(read(() => Promise.reject(new TypeError(`cannot parse ${secret}`))))
-    expect(error).toMatchObject({ code: 'VKIT_CONFIG', cause: { name: 'TypeError' } })
+    expect(error).toMatchObject({
+      code: 'VKIT_CONFIG',
+      message: `The app secret provider failed. Its own error is not shown, because it may contain the secret. ${PROVIDER_CONTEXT}`,
+      cause: { name: 'TypeError' },
+    })
     assertNoSecret(error, secret)
   })
 })

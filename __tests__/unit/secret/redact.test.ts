@@ -1,12 +1,26 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
-import { containsSecret, redact } from '../../../lib/secret/redact.js'
+import { containsSecret, hasOpaqueRun, redact } from '../../../lib/secret/redact.js'
 
 const OPAQUE = 'sk-9f2Kd7Qx0LmZ4vTb8YcR1wEu6HsJ3nPa'
 const DOTTED = 'live.0123456789abcdefghij.xyz'
 const JWT =
   'eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoiYXBwIiwiaXNzIjoidmlkZW8uaW8ifQ.kq3vX0aTn5cWm8sYpR1uLdZ7hGfEjB2oV4iNxCwQt6M'
 const SIGNATURE = JWT.split('.')[2] ?? ''
+/** Shorter than a fragment. Its encodings have every character of base64 that base64url replaces, and padding. */
+const SHORT = '>>>???"a'
+const ENCODINGS = [
+  ['as it is', SHORT],
+  ['base64', 'Pj4+Pz8/ImE='],
+  ['base64 without padding', 'Pj4+Pz8/ImE'],
+  ['base64url', 'Pj4-Pz8_ImE'],
+  ['hexadecimal', '3e3e3e3f3f3f2261'],
+  ['hexadecimal in upper case', '3E3E3E3F3F3F2261'],
+  ['percent-encoded', '%3E%3E%3E%3F%3F%3F%22a'],
+  ['percent-encoded in lower case', '%3e%3e%3e%3f%3f%3f%22a'],
+  ['percent-encoded in every byte', '%3E%3E%3E%3F%3F%3F%22%61'],
+  ['as a JSON string', String.raw`>>>???\"a`],
+] as const
 
 describe('redact', () => {
   it.each([
@@ -33,8 +47,59 @@ describe('redact', () => {
     expect(clean).toMatch(/^\[redacted\], (?:\[redacted\])+ and \[redacted\]$/)
   })
 
-  it('redacts a fragment that contains a line break', () => {
-    expect(redact(`key ${OPAQUE.slice(0, 7)}\n${OPAQUE.slice(7, 14)}`, OPAQUE)).toBe('[redacted]')
+  it.each(ENCODINGS)('redacts a short secret %s', (_, encoded) => {
+    expect(redact(`keys <${encoded}> and <${encoded}> are unknown`, SHORT)).toBe(
+      'keys <[redacted]> and <[redacted]> are unknown',
+    )
+  })
+
+  it.each([
+    ['two parts', `eyJhbGciOiJIUzI1NiJ9.${OPAQUE}`, 'eyJhbGciOiJIUzI1NiJ9'],
+    ['four parts', `eyJhbGciOiJIUzI1NiJ9.payload.${OPAQUE}.fourth`, 'eyJhbGciOiJIUzI1NiJ9'],
+    ['a short third part', 'eyJhbGciOiJIUzI1NiJ9.payload.12345678901', 'eyJhbGciOiJIUzI1NiJ9'],
+    ['another first part', `live-eyJhbGci.payload.${OPAQUE}`, 'live-eyJhbGci'],
+  ])('redacts every part of a secret that is not a JWT because of %s', (_, secret, part) => {
+    expect(redact(`key <${part}> is unknown`, secret)).toBe('key <[redacted]> is unknown')
+  })
+
+  it('keeps the first parts of a JWT with a signature of 12 characters', () => {
+    expect(redact('not eyJhbGciOiJIUzI1NiJ9', 'eyJhbGciOiJIUzI1NiJ9.payload.123456789012')).toBe(
+      'not eyJhbGciOiJIUzI1NiJ9',
+    )
+  })
+
+  it.each([
+    ['a fragment', OPAQUE.slice(0, 14), OPAQUE],
+    ['a short secret', SHORT, SHORT],
+  ])('redacts a whole text that contains %s with a line break or a space in it', (_, text, secret) => {
+    for (const gap of ['\n', ' ', '\u200b', '\r\n']) {
+      for (const start of ['', 'key ']) {
+        expect(redact(`${start}${text.slice(0, 5)}${gap}${text.slice(5)}`, secret)).toBe('[redacted]')
+      }
+    }
+  })
+
+  it('redacts 32 consecutive characters of any encoding, which may be a token', () => {
+    for (const run of ['aZ09+/=_.~%-'.repeat(3).slice(0, 32), 'a'.repeat(100)]) {
+      expect(redact(`not <${run}> here`, OPAQUE)).toBe('not <[redacted]> here')
+      expect(hasOpaqueRun(`not <${run}> here`)).toBe(true)
+      expect(hasOpaqueRun(run)).toBe(true)
+    }
+    const text = `not <${'a'.repeat(31)}> ${'<>'.repeat(16)}`
+    expect(redact(text, OPAQUE)).toBe(text)
+    expect(hasOpaqueRun(text)).toBe(false)
+  })
+
+  it('returns one short line', () => {
+    expect(redact(' \n no\r\n\tsuch\u2028app\0\n', OPAQUE)).toBe('no such app')
+    expect(redact('no '.repeat(100).trimEnd(), OPAQUE)).toBe('no '.repeat(100).trimEnd())
+    expect(redact('word '.repeat(60), OPAQUE)).toBe('word '.repeat(60).trimEnd())
+    expect(redact('.'.padStart(300, 'no '), OPAQUE)).toBe('.'.padStart(300, 'no '))
+    expect(redact('.'.padStart(301, 'no '), OPAQUE)).toBe(`${'no '.repeat(100)}…`)
+  })
+
+  it('shows nothing after the first 4,096 characters, even if it removes most of these', () => {
+    expect(redact(`${'a'.repeat(4_091)} text that follows`, OPAQUE)).toBe('[redacted] text')
   })
 
   it('keeps the common beginning of a JWT', () => {
@@ -58,13 +123,14 @@ describe('containsSecret', () => {
     expect(containsSecret(SIGNATURE.slice(-12), JWT)).toBe(true)
   })
 
-  it('finds a short secret in its usual encodings', () => {
-    const secret = 'p@ss wörd'
-    const encodings = [
-      Buffer.from(secret).toString('base64'),
-      encodeURIComponent(secret),
-      Buffer.from(secret).toString('hex'),
-    ]
-    for (const each of [secret, ...encodings]) expect(containsSecret(`id-${each}`, secret)).toBe(true)
+  it.each(ENCODINGS)('finds a short secret %s', (_, encoded) => {
+    for (const text of [encoded, `id-${encoded}`, encoded.toUpperCase()]) expect(containsSecret(text, SHORT)).toBe(true)
+  })
+
+  it('finds nothing in a text of any length that contains no part of the secret', () => {
+    for (const secret of [OPAQUE, JWT, SHORT]) {
+      expect(containsSecret('req-1', secret)).toBe(false)
+      expect(containsSecret('a long text in which no part of a secret is '.repeat(4), secret)).toBe(false)
+    }
   })
 })

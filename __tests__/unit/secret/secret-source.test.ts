@@ -78,12 +78,30 @@ describe('SecretSource', () => {
     const { source, clock, calls, deadline } = makeSource()
     const read = failureOf(source.read(deadline(1_000)))
     await clock.advance(1_000)
-    expect(await read).toMatchObject({ code: 'VKIT_TIMEOUT', retryable: false })
+    expect(await read).toMatchObject({
+      code: 'VKIT_TIMEOUT',
+      message: 'The app secret provider did not return before the deadline.',
+      retryable: false,
+    })
     const next = source.read(deadline())
     await clock.advance(0)
     expect(calls).toHaveLength(2)
     calls[1]?.resolve('secret')
     expect(await next).toBe('secret')
+  })
+
+  it('keeps the next call for later reads, even if more waits for a hanging one end', async () => {
+    const { source, clock, calls, deadline } = makeSource()
+    const hanging = [1_000, 2_000].map(ms => failureOf(source.read(deadline(ms))))
+    await clock.advance(1_000)
+    const next = source.read(deadline())
+    await clock.advance(1_000)
+    await Promise.all(hanging)
+    const later = source.read(deadline())
+    await clock.advance(0)
+    expect(calls).toHaveLength(2)
+    calls[1]?.resolve('secret')
+    expect(await Promise.all([next, later])).toEqual(['secret', 'secret'])
   })
 
   it('rejects with the reason if the wait is cancelled', async () => {
