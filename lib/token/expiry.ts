@@ -52,9 +52,7 @@ export function readJwtExpiry(token: string): number | undefined {
  * earlier. Returns undefined if `expiresAt` cannot be read, or if the clock returned no time.
  */
 export function remainingSeconds({ sessionToken, expiresAt }: SessionToken, nowMs: number): number | undefined {
-  const expiresMs = parseExpiry(expiresAt)
-  if (expiresMs === undefined) return undefined
-  const earliestMs = Math.min(expiresMs, readJwtExpiry(sessionToken) ?? Infinity)
+  const earliestMs = Math.min(parseExpiry(expiresAt) ?? NaN, readJwtExpiry(sessionToken) ?? Infinity)
   const seconds = Math.floor((earliestMs - nowMs) / 1000)
   return Number.isFinite(seconds) ? Math.max(0, seconds) : undefined
 }
