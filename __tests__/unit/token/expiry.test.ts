@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import fc from 'fast-check'
 import { makeJwt } from '../../../lib/testing/emulator-jwt.js'
-import { parseExpiry, remainingSeconds } from '../../../lib/token/expiry.js'
+import { formatExpiry, parseExpiry, readJwtExpiry, remainingSeconds } from '../../../lib/token/expiry.js'
 
 const at = (text: string): number => new Date(text).getTime()
+const jwt = (claims: object): string => makeJwt(claims, 'any key')
 
 describe('parseExpiry', () => {
   it.each([
@@ -20,6 +21,11 @@ describe('parseExpiry', () => {
     ['2016-12-31T23:59:60Z', at('2017-01-01T00:00:00Z')],
     ['1893553445', 1_893_553_445_000],
     ['1893553445.5', 1_893_553_445_500],
+    ['1893553445.25', 1_893_553_445_250],
+    ['1000000000', 1_000_000_000_000],
+    ['1000000000000', 1_000_000_000_000],
+    ['99999999999', at('5138-11-16T09:46:39Z')],
+    ['253402300799999', at('9999-12-31T23:59:59.999Z')],
     ['1893553445678', 1_893_553_445_678],
   ])('reads %s', (text, ms) => {
     expect(parseExpiry(text)).toBe(ms)
@@ -28,7 +34,10 @@ describe('parseExpiry', () => {
   it.each([
     ['a duration', '3600'],
     ['a small number, which Date reads as a year', '5'],
-    ['a number between seconds and milliseconds', '189355344567'],
+    ['a second before September 2001', '999999999'],
+    ['a millisecond before September 2001', '999999999999'],
+    ['a number between seconds and milliseconds', '100000000000'],
+    ['a millisecond of the year 10000', '253402300800000'],
     ['microseconds', '1893553445678000'],
     ['no zone', '2030-01-02T03:04:05'],
     ['a space instead of the T', '2030-01-02 03:04:05Z'],
@@ -91,9 +100,31 @@ describe('parseExpiry', () => {
   })
 })
 
+describe('formatExpiry', () => {
+  it('writes RFC 3339 in UTC, with a fraction only if it is not zero', () => {
+    expect(formatExpiry(at('2030-01-02T03:04:05Z'))).toBe('2030-01-02T03:04:05Z')
+    expect(formatExpiry(at('2030-01-02T03:04:05.670Z'))).toBe('2030-01-02T03:04:05.670Z')
+  })
+})
+
+describe('readJwtExpiry', () => {
+  it.each<[string, string, number | undefined]>([
+    ['reads exp as milliseconds', jwt({ exp: 1_893_553_445 }), 1_893_553_445_000],
+    ['reads the last second before the year 10000', jwt({ exp: 253_402_300_799 }), 253_402_300_799_000],
+    ['ignores a later one, which no date can represent', jwt({ exp: 253_402_300_800 }), undefined],
+    ['ignores one that is as long ago', jwt({ exp: -253_402_300_800 }), undefined],
+    ['ignores text', jwt({ exp: '1893553445' }), undefined],
+    ['ignores null', jwt({ exp: null }), undefined],
+    ['knows none of a JWT without exp', jwt({}), undefined],
+    ['knows none of opaque text', 'T0KEN', undefined],
+    ['knows none of opaque text with dots', 'T0.KEN.', undefined],
+  ])('%s', (_, token, ms) => {
+    expect(readJwtExpiry(token)).toBe(ms)
+  })
+})
+
 describe('remainingSeconds', () => {
   const now = at('2030-01-01T00:00:00Z')
-  const jwt = (claims: object): string => makeJwt(claims, 'any key')
 
   it.each<[string, string, string, number | undefined]>([
     ['is a whole number, rounded down', 'T0KEN', '2030-01-01T00:01:00.999Z', 60],
