@@ -30,9 +30,12 @@ function parseEpoch(value: number): number | undefined {
   return undefined
 }
 
-/** Omits a zero fraction, because the `ISO8601DateFormatter` of iOS rejects fractions by default. */
+/**
+ * Omits a zero fraction, because the `ISO8601DateFormatter` of iOS rejects fractions by default. Stops at the year 9999,
+ * because a token that never expires may have its end, in a zone in which it is later in UTC.
+ */
 export function formatExpiry(ms: number): string {
-  return new Date(ms).toISOString().replace('.000Z', 'Z')
+  return new Date(Math.min(ms, MAX_EPOCH_MS - 1)).toISOString().replace('.000Z', 'Z')
 }
 
 /** `exp` of a token that is a JWT (RFC 7519 section 4.1.4, seconds), as epoch milliseconds. */

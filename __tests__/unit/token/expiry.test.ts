@@ -105,6 +105,11 @@ describe('formatExpiry', () => {
     expect(formatExpiry(at('2030-01-02T03:04:05Z'))).toBe('2030-01-02T03:04:05Z')
     expect(formatExpiry(at('2030-01-02T03:04:05.670Z'))).toBe('2030-01-02T03:04:05.670Z')
   })
+
+  it('writes the end of the year 9999 for a later time, which RFC 3339 cannot represent', () => {
+    const later = parseExpiry('9999-12-31T23:59:59.9999999-08:00') ?? NaN
+    expect(formatExpiry(later)).toBe('9999-12-31T23:59:59.999Z')
+  })
 })
 
 describe('readJwtExpiry', () => {
