@@ -283,8 +283,7 @@ function isFunction(value: unknown): value is WaitUntil {
 }
 
 function isSignal(value: unknown): value is AbortSignal {
-  if (typeof value !== 'object' || value === null) return false
-  const { aborted, addEventListener, removeEventListener, throwIfAborted } = value as Record<string, unknown>
+  const { aborted, addEventListener, removeEventListener, throwIfAborted } = (value ?? {}) as Record<string, unknown>
   const methods = [addEventListener, removeEventListener, throwIfAborted]
   return typeof aborted === 'boolean' && methods.every(method => typeof method === 'function')
 }

@@ -4,41 +4,41 @@ import type { VKitEvent, VKitEventListener, VKitEventType } from '../core/events
 import { writeLine } from '../core/log-line.js'
 import { nearestName } from '../core/nearest-name.js'
 
-const EVENTS: Readonly<Record<VKitEventType, true>> = {
-  hit: true,
-  miss: true,
-  coalesced: true,
-  refresh: true,
-  mint: true,
-  retry: true,
-  resend: true,
-  failure: true,
-  'served-while-failing': true,
-  'short-lived': true,
-  'unreadable-expiry': true,
-  'expiry-mismatch': true,
-  'clock-skew': true,
-  eviction: true,
-  invalidation: true,
-  'invalidation-sent': true,
-  'invalidation-received': true,
-  'secret-rotation': true,
-  'key-backoff': true,
-  'secret-backoff': true,
-  overload: true,
-  'circuit-open': true,
-  'circuit-close': true,
-  'store-failure': true,
-  'store-pause': true,
-  'store-resume': true,
-  'store-hit': true,
-  'lease-taken': true,
-  'lease-wait': true,
-  'lease-timeout': true,
-  'lease-pause': true,
-  'subscription-start': true,
-  'subscription-loss': true,
-}
+const EVENTS = new Set<string>([
+  'hit',
+  'miss',
+  'coalesced',
+  'refresh',
+  'mint',
+  'retry',
+  'resend',
+  'failure',
+  'served-while-failing',
+  'short-lived',
+  'unreadable-expiry',
+  'expiry-mismatch',
+  'clock-skew',
+  'eviction',
+  'invalidation',
+  'invalidation-sent',
+  'invalidation-received',
+  'secret-rotation',
+  'key-backoff',
+  'secret-backoff',
+  'overload',
+  'circuit-open',
+  'circuit-close',
+  'store-failure',
+  'store-pause',
+  'store-resume',
+  'store-hit',
+  'lease-taken',
+  'lease-wait',
+  'lease-timeout',
+  'lease-pause',
+  'subscription-start',
+  'subscription-loss',
+] satisfies VKitEventType[])
 const ALL = new Set(['1', 'true', '*'])
 const NONE = new Set(['', '0', 'false'])
 
@@ -55,9 +55,9 @@ export function withDebugLog(
 ): VKitEventListener | undefined {
   const names = (setting ?? '').split(',').map(name => name.trim().toLowerCase())
   const isAll = names.some(name => ALL.has(name))
-  const unknown = names.filter(name => !ALL.has(name) && !NONE.has(name) && !Object.hasOwn(EVENTS, name))
+  const unknown = names.filter(name => !ALL.has(name) && !NONE.has(name) && !EVENTS.has(name))
   if (unknown.length > 0) writeLine(unknownEvents(unknown))
-  const types = new Set(isAll ? Object.keys(EVENTS) : names.filter(name => Object.hasOwn(EVENTS, name)))
+  const types = isAll ? EVENTS : new Set(names.filter(name => EVENTS.has(name)))
   if (types.size === 0) return onEvent
   return event => {
     if (types.has(event.type)) log(event, clock)
@@ -79,7 +79,7 @@ function unknownEvents(names: readonly string[]): string {
   const shown = names
     .filter(name => /^[\w-]{1,32}$/.test(name))
     .map(name => {
-      const nearest = nearestName(name, Object.keys(EVENTS))
+      const nearest = nearestName(name, EVENTS)
       return nearest === undefined ? name : `${name} (did you mean ${nearest}?)`
     })
   const list = shown.length > 0 ? `: ${shown.join(', ')}` : ''
