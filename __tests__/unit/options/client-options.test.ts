@@ -1,15 +1,28 @@
 import http from 'node:http'
 import https from 'node:https'
 import { afterEach, describe, expect, it, jest } from '@jest/globals'
+import { Deadline } from '../../../lib/core/deadline.js'
+import { VKitTimeoutError } from '../../../lib/core/errors.js'
 import { resolveClientOptions } from '../../../lib/options/client-options.js'
 import type { VKitClientOptions } from '../../../lib/options/types.js'
+import type { TokenStore } from '../../../lib/store/token-store.js'
+import { FakeClock } from '../../../lib/testing/index.js'
 
 const nothing = (): void => undefined
-const originalUrl = process.env['VKIT_BASE_URL']
+const store = { get: nothing, set: nothing, delete: nothing }
+const CLIENT_KEYS =
+  'appSecret, baseUrl, timeoutMs, deadlineMs, maxRetries, maxConnections, cache, agent, fetch, onEvent, clock'
+const CACHE_KEYS = 'maxEntries, refreshAhead, minValidityMs, store'
+const DURATION = 'must be a number of milliseconds above 0 and at most 2147483647.'
+
+const VARIABLES = ['VKIT_APP_SECRET', 'VKIT_BASE_URL', 'VKIT_DEBUG']
+const original = { ...process.env }
 
 afterEach(() => {
-  if (originalUrl === undefined) delete process.env['VKIT_BASE_URL']
-  else process.env['VKIT_BASE_URL'] = originalUrl
+  for (const name of VARIABLES) {
+    if (original[name] === undefined) Reflect.deleteProperty(process.env, name)
+    else process.env[name] = original[name]
+  }
 })
 
 describe('the options of a client', () => {
@@ -29,40 +42,119 @@ describe('the options of a client', () => {
     })
   })
 
+  it('may be the highest and the lowest that have a meaning', () => {
+    const highest = {
+      ...{ timeoutMs: 2 ** 31 - 1, deadlineMs: 0.5, maxRetries: 0, maxConnections: 10_000_000 },
+      ...{ maxEntries: 1, refreshAhead: 1, minValidityMs: 0 },
+    }
+    const { maxEntries, refreshAhead, minValidityMs, ...client } = highest
+    expect(resolveClientOptions({ ...client, cache: { maxEntries, refreshAhead, minValidityMs } })).toMatchObject(
+      highest,
+    )
+  })
+
+  it('may be a clock, a listener, a store with or without both methods of a pair, and an agent of each kind', () => {
+    const whole = { ...store, acquireLease: nothing, releaseLease: nothing, publish: nothing, subscribe: nothing }
+    const [clock, agent] = [new FakeClock(), { http: new http.Agent(), https: new https.Agent() }]
+    for (const each of [store, whole]) {
+      const cache = { store: each as unknown as TokenStore }
+      const options = resolveClientOptions({ clock, onEvent: nothing, agent, cache })
+      expect(options).toMatchObject({ clock, agents: agent, store: each })
+      expect(options.onEvent).toBe(nothing)
+    }
+  })
+
+  it('turn the cache off with false', () => {
+    expect(resolveClientOptions({ cache: false })).toMatchObject({ caching: false, store: undefined })
+  })
+
+  it('take the secret and the debug log from the environment', async () => {
+    process.env['VKIT_APP_SECRET'] = 'from-the-environment'
+    process.env['VKIT_DEBUG'] = 'circuit-open'
+    const { secret, onEvent } = resolveClientOptions({})
+    const deadline = new Deadline(new FakeClock(), 1_000, () => new VKitTimeoutError('late'))
+    expect(await secret.read(deadline)).toBe('from-the-environment')
+    expect(typeof onEvent).toBe('function')
+  })
+
   it.each<[string, object, string]>([
-    ['a misspelled name', { appsecret: 'x' }, 'did you mean "appSecret"?'],
-    ['a misspelled cache option', { cache: { maxentries: 1 } }, 'did you mean "cache.maxEntries"?'],
-    ['an array', [], 'The options must be an object'],
-    ['negative retries', { maxRetries: -1 }, 'maxRetries must be a whole number from 0'],
-    ['no connections', { maxConnections: 0 }, 'maxConnections must be a whole number from 1'],
-    ['half an entry', { cache: { maxEntries: 0.5 } }, 'cache.maxEntries must be a whole number from 1'],
-    ['a refresh after the expiry', { cache: { refreshAhead: 1.1 } }, 'cache.refreshAhead must be a number above 0'],
     [
+      'a misspelled name',
+      { appsecret: 'x' },
+      `Unknown option "appsecret": did you mean "appSecret"? Known options: ${CLIENT_KEYS}.`,
+    ],
+    ['an unknown name', { color: 'x' }, `Unknown option "color". Known options: ${CLIENT_KEYS}.`],
+    [
+      'a name that may be a secret',
+      { 'eyJhbGciOiJIUzI1NiJ9.e30.c2ln': 1 },
+      `Unknown option. Known options: ${CLIENT_KEYS}.`,
+    ],
+    ['a long name, which may be a secret', { ['a'.repeat(25)]: 1 }, `Unknown option. Known options: ${CLIENT_KEYS}.`],
+    [
+      'a misspelled cache option',
+      { cache: { maxentries: 1 } },
+      `Unknown option "cache.maxentries": did you mean "cache.maxEntries"? Known options: ${CACHE_KEYS}.`,
+    ],
+    ['an unknown cache option', { cache: { color: 1 } }, `Unknown option "cache.color". Known options: ${CACHE_KEYS}.`],
+    ['an array', [], 'The options must be an object.'],
+    ['text', 'secret' as unknown as object, 'The options must be an object.'],
+    ['a cache that is true', { cache: true }, 'cache must be an object.'],
+    [
+      'a cache that is a Map',
+      { cache: new Map() },
+      'cache must be a plain object, not an iterable; pass scopes as an array.',
+    ],
+    [
+      'inherited cache options',
+      { cache: Object.create({ store: 1 }) as object },
+      'cache must have own properties: the inherited property "cache.store" is not used.',
+    ],
+    ['a timeout of 0', { timeoutMs: 0 }, `timeoutMs ${DURATION}`],
+    ['a deadline that is text', { deadlineMs: '5000' }, `deadlineMs ${DURATION}`],
+    ['a deadline above the maximum of a timer', { deadlineMs: 2 ** 31 }, `deadlineMs ${DURATION}`],
+    ['negative retries', { maxRetries: -1 }, 'maxRetries must be a whole number from 0 to 10000000.'],
+    ['no connections', { maxConnections: 0 }, 'maxConnections must be a whole number from 1 to 10000000.'],
+    ['connections as text', { maxConnections: '5' }, 'maxConnections must be a whole number from 1 to 10000000.'],
+    ['half an entry', { cache: { maxEntries: 0.5 } }, 'cache.maxEntries must be a whole number from 1 to 10000000.'],
+    [
+      'more entries than memory',
+      { cache: { maxEntries: 10_000_001 } },
+      'cache.maxEntries must be a whole number from 1 to 10000000.',
+    ],
+    ...[1.1, 0, '0.5'].map((refreshAhead): [string, object, string] => [
+      `a refresh at ${JSON.stringify(refreshAhead)}`,
+      { cache: { refreshAhead } },
+      'cache.refreshAhead must be a number above 0 and at most 1.',
+    ]),
+    ...[-1, '5', Infinity, NaN].map((minValidityMs): [string, object, string] => [
+      `a minimum validity of type ${typeof minValidityMs}, ${minValidityMs}`,
+      { cache: { minValidityMs } },
+      'cache.minValidityMs must be a number of milliseconds, 0 or more.',
+    ]),
+    ...[null, { get: nothing, delete: nothing }].map((unusable): [string, object, string] => [
       'a store without set',
-      { cache: { store: { get: nothing, delete: nothing } } },
-      'cache.store must have the methods',
+      { cache: { store: unusable } },
+      'cache.store must have the methods get, set and delete.',
+    ]),
+    [
+      'a store with one method of leases',
+      { cache: { store: { ...store, releaseLease: nothing } } },
+      'cache.store must have both acquireLease and releaseLease, or neither.',
     ],
     [
-      'a single agent instead of { http, https }',
-      { agent: new http.Agent() },
-      'agent must be an object { http, https }',
+      'a store with one method of messages',
+      { cache: { store: { ...store, publish: nothing } } },
+      'cache.store must have both publish and subscribe, or neither.',
     ],
-    ['an http agent for https', { agent: { https: new http.Agent() } }, 'agent.https must be an https.Agent'],
-    [
-      'an agent that does not verify certificates',
-      { agent: { https: new https.Agent({ rejectUnauthorized: false }) } },
-      'agent.https has rejectUnauthorized: false',
-    ],
-    [
-      'a clock that cannot sleep',
-      { clock: { now: nothing, monotonic: nothing } },
-      'clock must have now, monotonic and sleep',
-    ],
-    ['a listener that is a string', { onEvent: 'log' }, 'onEvent must be a function'],
+    ...['now', 'monotonic', 'sleep'].map((name): [string, object, string] => [
+      `a clock without ${name}`,
+      { clock: Object.assign(new FakeClock(), { [name]: undefined }) },
+      'clock must have now, monotonic and sleep.',
+    ]),
+    ['a listener that is a string', { onEvent: 'log' }, 'onEvent must be a function.'],
   ])('refuse %s', (_, options, message) => {
-    expect(() => resolveClientOptions(options as VKitClientOptions)).toThrow(message)
     expect(() => resolveClientOptions(options as VKitClientOptions)).toThrow(
-      expect.objectContaining({ code: 'VKIT_CONFIG' }),
+      expect.objectContaining({ code: 'VKIT_CONFIG', message }),
     )
   })
 
@@ -70,9 +162,11 @@ describe('the options of a client', () => {
     const options = { appSecret: 'an-app-secret', cache: { store: new Map<string, string>() } }
     const original = Object.getOwnPropertyDescriptor(globalThis, 'crypto') ?? {}
     try {
-      for (const value of [undefined, {}]) {
+      for (const value of [undefined, {}, { subtle: {} }]) {
         Object.defineProperty(globalThis, 'crypto', { value, configurable: true })
-        expect(() => resolveClientOptions(options)).toThrow('cache.store needs Web Crypto')
+        expect(() => resolveClientOptions(options)).toThrow(
+          expect.objectContaining({ message: 'cache.store needs Web Crypto, and this runtime has no crypto.subtle.' }),
+        )
         expect(() => resolveClientOptions({ appSecret: 'an-app-secret' })).not.toThrow()
       }
     } finally {
@@ -89,19 +183,15 @@ describe('the options of a client', () => {
       spy.mockRestore()
     }
   })
-
-  it('are refused without repeating an unknown name that may be the secret', () => {
-    expect(() => resolveClientOptions({ 'eyJhbGciOiJIUzI1NiJ9.e30.c2ln': 1 } as VKitClientOptions)).toThrow(
-      /^Unknown option\. Known options: appSecret, /,
-    )
-  })
 })
 
 describe('the endpoint of the gateway', () => {
   it.each([
     [undefined, 'https://gateway.video.io/v1/sessions'],
     ['https://gateway.example/', 'https://gateway.example/v1/sessions'],
-    ['https://gateway.example/eu/', 'https://gateway.example/eu/v1/sessions'],
+    ['https://gateway.example/eu//', 'https://gateway.example/eu/v1/sessions'],
+    ['http://localhost:8080', 'http://localhost:8080/v1/sessions'],
+    ['http://127.255.255.254', 'http://127.255.255.254/v1/sessions'],
     [new URL('http://[::1]:8080'), 'http://[::1]:8080/v1/sessions'],
     ['http://127.0.0.1:80', 'http://127.0.0.1/v1/sessions'],
   ])('for the baseUrl %s is %s', (baseUrl, href) => {
@@ -117,14 +207,32 @@ describe('the endpoint of the gateway', () => {
     expect(endpoint().href).toBe('https://gateway.example/v1/sessions')
   })
 
+  const HTTPS = 'must begin with https://. http:// is allowed for loopback hosts only, because it exposes the secret.'
+  const CREDENTIALS = 'must not contain credentials, a query or a fragment.'
   it.each([
-    ['ftp://gateway.example', 'must begin with https://'],
-    ['http://gateway.example', 'must begin with https://'],
-    ['http://127.0.0.1.evil.example', 'must begin with https://'],
-    ['https://user:password@gateway.example', 'must not contain credentials'],
-    ['https://gateway.example?a=1', 'must not contain credentials, a query or a fragment'],
-    ['gateway', 'is not a URL'],
-  ])('is refused for the baseUrl %s', (baseUrl, message) => {
-    expect(() => resolveClientOptions({ baseUrl })).toThrow(`baseUrl ${message}`)
+    ['ftp://gateway.example', HTTPS],
+    ['ftp://localhost', HTTPS],
+    ['http://gateway.example', HTTPS],
+    ['http://127.0.0.1.evil.example', HTTPS],
+    ['https://user@gateway.example', CREDENTIALS],
+    ['https://:password@gateway.example', CREDENTIALS],
+    ['https://gateway.example?a=1', CREDENTIALS],
+    ['https://gateway.example#a', CREDENTIALS],
+    ['gateway', 'is not a URL.'],
+  ])('is refused for the baseUrl %s', (baseUrl, problem) => {
+    expect(() => resolveClientOptions({ baseUrl })).toThrow(
+      expect.objectContaining({ code: 'VKIT_CONFIG', message: `baseUrl ${problem}` }),
+    )
+    process.env['VKIT_BASE_URL'] = baseUrl
+    const { endpoint } = resolveClientOptions({})
+    expect(endpoint).toThrow(expect.objectContaining({ code: 'VKIT_CONFIG', message: `VKIT_BASE_URL ${problem}` }))
+  })
+
+  it('is refused for a baseUrl that is neither a string nor a URL', () => {
+    for (const baseUrl of [42, null, { href: 'https://gateway.example' }, ['https://gateway.example']]) {
+      expect(() => resolveClientOptions({ baseUrl: baseUrl as unknown as string })).toThrow(
+        expect.objectContaining({ message: 'baseUrl must be a string or a URL.' }),
+      )
+    }
   })
 })
