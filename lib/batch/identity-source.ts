@@ -85,5 +85,5 @@ export class IdentitySource {
 }
 
 function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof value === 'object' && value !== null && 'then' in value
+  return typeof (value as Partial<PromiseLike<T>>).then === 'function'
 }

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.js'
+import { VKitRateLimitError } from '../core/errors.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { OutageMode } from '../options/types.js'
 import type { Work } from './work-queue.js'
@@ -26,14 +27,14 @@ export class OutagePolicy {
   readonly #options: OutagePolicyOptions
   /** Since when mints have failed with retryable errors, without a success. */
   #failingSince = Infinity
-  /** How often the gateway had responded at the last failure. */
-  #responsesBefore = -1
+  /** How often the gateway had responded at the last failure, if any. */
+  #responsesBefore: number | undefined
   /** How many have failed since then, without those that were told 429. */
   #failures = 0
   #limitedShare = 0
   #mayWait: boolean
   /** Until when the client refuses every mint. */
-  #resumeAt = -Infinity
+  #resumeAt = 0
 
   constructor(options: OutagePolicyOptions) {
     this.#options = options
@@ -56,7 +57,7 @@ export class OutagePolicy {
     if (!this.#isFailing) {
       this.#failingSince = now
       this.#failures = 0
-      this.#resumeAt = -Infinity
+      this.#resumeAt = now
     }
     this.#responsesBefore = this.#options.responses()
     if (code !== 'VKIT_RATE_LIMITED') this.#failures++
@@ -109,7 +110,7 @@ export class OutagePolicy {
 
   /** Counts a failure after which another identity has succeeded. Returns whether the identity is to blame. */
   isOwnFault(work: Work): boolean {
-    const isOfAll = work.error?.code === 'VKIT_RATE_LIMITED' && this.isLimitOfAll
+    const isOfAll = work.error instanceof VKitRateLimitError && this.isLimitOfAll
     if (work.isCounted && !isOfAll) work.tries++
     return work.tries >= MAX_TRIES
   }

@@ -1,3 +1,4 @@
+import { VKitRateLimitError } from '../core/errors.js'
 import type { VKitError } from '../core/vkit-error.js'
 
 /** An identity without a result. */
@@ -56,7 +57,7 @@ export class WorkQueue {
 
   /** Returns an identity that failed although others succeed, and may be tried again; `isLimited`: with a 429. */
   takeSuspect(now: number, isLimited: boolean): Work | undefined {
-    return takeReady(this.#suspects, now, ({ error }) => (error?.code === 'VKIT_RATE_LIMITED') === isLimited)
+    return takeReady(this.#suspects, now, ({ error }) => error instanceof VKitRateLimitError === isLimited)
   }
 
   hasUnconfirmed(now: number): boolean {
