@@ -187,8 +187,8 @@ interface Peekable {
   readonly [PEEK]?: (client: object, identity: unknown, scopes: unknown) => SessionToken | undefined
 }
 
-function isThenable(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && 'then' in value
+function isThenable(value: EndUser | Promise<EndUser>): boolean {
+  return typeof (value as Partial<Promise<EndUser>> | null | undefined)?.then === 'function'
 }
 
 function checkArguments(vkit: unknown, options: unknown): void {

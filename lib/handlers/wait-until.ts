@@ -8,5 +8,5 @@ export function findWaitUntil([, ...rest]: readonly unknown[]): WaitUntil | unde
 }
 
 function hasWaitUntil(value: unknown): value is { readonly waitUntil: WaitUntil } {
-  return typeof value === 'object' && value !== null && 'waitUntil' in value && typeof value.waitUntil === 'function'
+  return typeof (value as { readonly waitUntil?: unknown } | null | undefined)?.waitUntil === 'function'
 }
