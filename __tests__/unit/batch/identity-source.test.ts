@@ -12,6 +12,26 @@ function setUp(identities: Iterable<string> | AsyncIterable<string>) {
   return { source, received, changes: () => changes }
 }
 
+/** A source whose pulls the test settles. */
+function pending() {
+  let pulled = 0
+  let resolvePull: (step: object) => void = () => undefined
+  const next = (): Promise<object> => {
+    pulled++
+    return new Promise(resolve => (resolvePull = resolve))
+  }
+  return {
+    identities: { [Symbol.asyncIterator]: () => ({ next }) } as AsyncIterable<string>,
+    pulled: () => pulled,
+    settle: async (step: object) => {
+      resolvePull(step)
+      await nextTurn()
+    },
+  }
+}
+
+const nextTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
 /** Creates a source from the iterator of a test. */
 function sourceOf(iterator: object): Iterable<string> {
   return { [Symbol.iterator]: () => iterator as Iterator<string> }
@@ -27,22 +47,28 @@ describe('a source of identities', () => {
   })
 
   it('has at most one pull in flight if it is asynchronous', async () => {
-    let pulled = 0
-    const settle: (() => void)[] = []
-    const { source, received, changes } = setUp({
-      [Symbol.asyncIterator]: () => ({
-        next: () => {
-          const value = `user-${pulled++}`
-          return new Promise(resolve => settle.push(() => resolve({ done: false, value })))
-        },
-      }),
-    })
+    const { identities, pulled, settle } = pending()
+    const { source, received, changes } = setUp(identities)
     source.pull()
     source.pull()
-    expect([pulled, source.isPulling]).toEqual([1, true])
-    settle[0]?.()
-    await new Promise(resolve => setImmediate(resolve))
+    expect([pulled(), source.isPulling]).toEqual([1, true])
+    await settle({ done: false, value: 'user-0' })
     expect([received, source.isPulling, changes()]).toEqual([['user-0'], false, 1])
+  })
+
+  it.each([
+    ['an identity', { done: false, value: 'user-0' }, true],
+    ['the end', { done: true, value: undefined }, false],
+  ])('ignores %s that comes after it was stopped, and reads no more', async (_, step, isCutShort) => {
+    const { identities, pulled, settle } = pending()
+    const { source, received } = setUp(identities)
+    source.pull()
+    expect([source.isExhausted, source.isCutShort]).toEqual([false, false])
+    source.stop()
+    await settle(step)
+    source.pull()
+    expect([received, pulled()]).toEqual([[], 1])
+    expect([source.isExhausted, source.isCutShort]).toEqual([true, isCutShort])
   })
 
   it.each<[string, () => unknown]>([
@@ -56,7 +82,7 @@ describe('a source of identities', () => {
   ])('is exhausted and stores the reason if it %s', async (_, next) => {
     const { source } = setUp(sourceOf({ next }))
     source.pull()
-    await new Promise(resolve => setImmediate(resolve))
+    await nextTurn()
     expect([source.isExhausted, source.failure?.reason]).toEqual([true, new Error('boom')])
   })
 
@@ -66,7 +92,7 @@ describe('a source of identities', () => {
   ])('fails with a TypeError if it returns undefined %s, instead of being pulled forever', async (_, next) => {
     const { source } = setUp(sourceOf({ next }))
     source.pull()
-    await new Promise(resolve => setImmediate(resolve))
+    await nextTurn()
     expect(source.isExhausted).toBe(true)
     expect(source.failure?.reason).toBeInstanceOf(TypeError)
   })
@@ -89,22 +115,31 @@ describe('a source of identities', () => {
     expect(closed).toBe(1)
   })
 
-  it('rejects with the error that closing throws', async () => {
-    const { source } = setUp(
-      sourceOf({
-        next: () => ({ done: false, value: 'a' }),
-        return: () => {
-          throw new Error('cannot close')
-        },
-      }),
-    )
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('cannot close')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('cannot close'))],
+  ])('rejects with the error with which closing %s', async (_, close) => {
+    const { source } = setUp(sourceOf({ next: () => ({ done: false, value: 'a' }), return: close }))
     expect(await reasonOf(source.close())).toEqual(new Error('cannot close'))
   })
 
-  it('closes without waiting for a pull that never settles', async () => {
-    const never = new Promise<never>(() => undefined)
-    const { source } = setUp(sourceOf({ next: () => never, return: () => never }))
+  it('need not be able to close', async () => {
+    const { source } = setUp(sourceOf({ next: () => ({ done: false, value: 'a' }) }))
+    await expect(source.close()).resolves.toBeUndefined()
+  })
+
+  it.each<[string, () => Promise<never>]>([
+    ['settles', () => new Promise(() => undefined)],
+    ['closes', () => Promise.reject(new Error('cannot close'))],
+  ])('closes without waiting for a pull that never %s', async (_, close) => {
+    const { source } = setUp(sourceOf({ next: () => new Promise(() => undefined), return: close }))
     source.pull()
     await expect(source.close()).resolves.toBeUndefined()
+    await nextTurn()
   })
 })

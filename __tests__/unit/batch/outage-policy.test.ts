@@ -45,7 +45,9 @@ describe('a run in an outage', () => {
   })
 
   it('waits for at most maxOutageMs from the first failure', async () => {
-    const { clock, policy, fail } = setUp()
+    const { clock, policy, fail, respond } = setUp()
+    respond()
+    await clock.advance(1_000)
     fail(1)
     await clock.advance(60_000)
     fail(10)
@@ -69,6 +71,20 @@ describe('a run in an outage', () => {
     expect(policy.pauseMs()).toBe(1_500)
     respond()
     expect(policy.pauseMs()).toBe(0)
+  })
+
+  it('no longer waits, and retries nothing, after stopWaiting', () => {
+    const { policy, fail } = setUp()
+    fail(10, down(2_000))
+    expect([policy.mayWait, policy.isProbing, policy.pauseMs()]).toEqual([true, true, 2_000])
+    policy.stopWaiting()
+    expect([policy.mayWait, policy.isProbing, policy.pauseMs()]).toEqual([false, false, 0])
+  })
+
+  it('does not wait for an identity that must wait longer than maxOutageMs', async () => {
+    const { clock, policy } = setUp()
+    await clock.advance(1_000)
+    expect([61_000, 61_001].map(notBefore => policy.isTooLong({ notBefore }))).toEqual([false, true])
   })
 
   it("never waits with onOutage: 'fail'", () => {
@@ -117,10 +133,13 @@ describe('a failure', () => {
 
   it('with a 429 is not counted while many identities are told 429, until a reference succeeds', () => {
     const { policy } = setUp()
-    const work = failed(limited)
-    for (let i = 0; i < 3; i++) policy.recordFirst(true, false)
-    expect(isOwnFaultAfter(9, policy, work)).toBe(false)
+    for (let i = 0; i < 9; i++) policy.recordFirst(false, false)
+    for (let i = 0; i < 2; i++) policy.recordFirst(true, false)
+    expect(policy.isLimitOfAll).toBe(false)
+    policy.recordFirst(true, false)
+    expect(isOwnFaultAfter(9, policy, failed(limited))).toBe(false)
+    expect(isOwnFaultAfter(5, policy, failed(new VKitServerError('down', { attempts: 3 })))).toBe(true)
     policy.recordFirst(false, true)
-    expect(isOwnFaultAfter(5, policy, work)).toBe(true)
+    expect(isOwnFaultAfter(5, policy, failed(limited))).toBe(true)
   })
 })
