@@ -73,12 +73,12 @@ export function createTokenHandler<Req extends { readonly method?: string | unde
     const { response, failure } = await endpoint.respond([req], connection)
     connection.stop()
 
-    const raise = failure?.fromAuthenticate && isOpen(res) ? next : undefined
+    const raise = failure?.fromAuthenticate && connection.isOpen() ? next : undefined
     if (failure) endpoint.report(failure.error, req, raise && ignore)
-    if (!response || !isOpen(res)) return
-    if (raise) {
+    if (!response || !connection.isOpen()) return
+    if (failure && raise) {
       setHeaders(res, SAFE_HEADERS)
-      return raise(failure?.error)
+      return raise(failure.error)
     }
     res.statusCode = response.status
     setHeaders(res, response.headers)
@@ -101,12 +101,18 @@ class NodeConnection implements Connection {
     if (this.#isWaiting) return
     this.#isWaiting = true
     // Set these first, because the app's error hook or timeout may respond instead.
-    if (isOpen(this.#res)) setHeaders(this.#res, SAFE_HEADERS)
+    if (this.isOpen()) setHeaders(this.#res, SAFE_HEADERS)
     this.#res.once('close', this.#close)
   }
 
   isClosed(): boolean {
+    // A response of HTTP/2 has no `destroyed`.
     return this.#hasClosed || this.#res.destroyed
+  }
+
+  /** Whether a response can be written. */
+  isOpen(): boolean {
+    return !this.#res.headersSent && !this.isClosed()
   }
 
   makeSignal(): AbortSignal {
@@ -116,17 +122,13 @@ class NodeConnection implements Connection {
   }
 
   stop(): void {
-    if (this.#isWaiting) this.#res.removeListener('close', this.#close)
+    this.#res.removeListener('close', this.#close)
   }
 
   readonly #close = (): void => {
     this.#hasClosed = true
     this.#controller?.abort()
   }
-}
-
-function isOpen({ headersSent, destroyed }: NodeResponse): boolean {
-  return !headersSent && !destroyed
 }
 
 function setHeaders(res: NodeResponse, headers: Readonly<Record<string, string>>): void {

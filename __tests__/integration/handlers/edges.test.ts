@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { setImmediate as nextTick } from 'node:timers/promises'
 import {
   createFetchTokenHandler,
   createTokenHandler,
@@ -38,30 +39,67 @@ async function listen(listener: http.RequestListener): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-async function get(port: number): Promise<{ status: number | undefined; text: string }> {
+async function get(
+  port: number,
+): Promise<{ status: number | undefined; text: string; cacheControl: string | undefined }> {
   const [res] = (await once(http.get({ port, host: '127.0.0.1', agent: false }), 'response')) as [http.IncomingMessage]
   let text = ''
   for await (const chunk of res.setEncoding('utf8') as AsyncIterable<string>) text += chunk
-  return { status: res.statusCode, text }
+  return { status: res.statusCode, text, cacheControl: res.headers['cache-control'] }
+}
+
+/** Sends a request. `onRequest` resolves when `listener` has been called. */
+async function requestOverHttp2(
+  listener: (req: http2.Http2ServerRequest, res: http2.Http2ServerResponse) => void,
+): Promise<{ stream: http2.ClientHttp2Stream; onRequest: Promise<unknown> }> {
+  const server = http2.createServer(listener).listen(0, '127.0.0.1')
+  const onRequest = once(server, 'request')
+  await once(server, 'listening')
+  const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  afterThisTest(async () => {
+    session.destroy()
+    server.close()
+    await once(server, 'close')
+  })
+  return { stream: session.request({ ':path': '/token' }), onRequest }
 }
 
 describe('a token handler', () => {
-  it.each<[string, unknown, unknown]>([
-    ['no client', undefined, { authenticate }],
-    ['a client without getSessionToken', {}, { authenticate }],
-    ['no options', working, undefined],
-    ['no authenticate', working, { scopes: [] }],
-    ['an authenticate that is not a function', working, { authenticate: 'user' }],
-    ['a misspelt option', working, { authenticate, scope: ['videos.read'] }],
-    ['a string as scopes', working, { authenticate, scopes: 'videos.read' }],
-    ['an onError that is not a function', working, { authenticate, onError: true }],
-    ['a lifetime as expiresIn', working, { authenticate, expiresIn: 3600 }],
-    ['a waitUntil that is not a function', working, { authenticate, waitUntil: {} }],
-    ['a clock without now', working, { authenticate, clock: {} }],
-  ])('cannot be created with %s', (_, vkit, options) => {
+  const needsClient = 'The first argument of a token handler must be a VKitClient.'
+  const needsOptions = 'The second argument of a token handler must be an object with authenticate.'
+  const needsAuthenticate = 'A token handler needs authenticate, a function that returns the user of a request.'
+  const needsScopes = 'scopes must be an array of strings.'
+  it.each<[string, unknown, unknown, string]>([
+    ['no client', undefined, { authenticate }, needsClient],
+    ['null as the client', null, { authenticate }, needsClient],
+    ['a client without getSessionToken', {}, { authenticate }, needsClient],
+    ['no options', working, undefined, needsOptions],
+    ['null as the options', working, null, needsOptions],
+    ['no authenticate', working, { scopes: [] }, needsAuthenticate],
+    ['an authenticate that is not a function', working, { authenticate: 'user' }, needsAuthenticate],
+    [
+      'a misspelt option',
+      working,
+      { authenticate, scope: ['videos.read'] },
+      'A token handler has no option "scope". ' +
+        'Known options: authenticate, scopes, onError, expiresIn, waitUntil, clock.',
+    ],
+    ['a string as scopes', working, { authenticate, scopes: 'videos.read' }, needsScopes],
+    ['a scope that is not a string', working, { authenticate, scopes: ['videos.read', 1] }, needsScopes],
+    ['an onError that is not a function', working, { authenticate, onError: true }, 'onError must be a function.'],
+    [
+      'a lifetime as expiresIn',
+      working,
+      { authenticate, expiresIn: 3600 },
+      'expiresIn must be true or false: the gateway determines how long a token is valid.',
+    ],
+    ['a waitUntil that is not a function', working, { authenticate, waitUntil: {} }, 'waitUntil must be a function.'],
+    ['a clock without now', working, { authenticate, clock: {} }, 'clock must have the method now.'],
+    ['null as the clock', working, { authenticate, clock: null }, 'clock must have the method now.'],
+  ])('cannot be created with %s', (_, vkit, options, message) => {
     const given = [vkit as TokenSource, options as TokenHandlerOptions<unknown>] as const
-    expect(() => createTokenHandler(...given)).toThrow(VKitConfigError)
-    expect(() => createFetchTokenHandler(...given)).toThrow(VKitConfigError)
+    expect(() => createTokenHandler(...given)).toThrow(new VKitConfigError(message))
+    expect(() => createFetchTokenHandler(...given)).toThrow(new VKitConfigError(message))
   })
 
   it('uses the scopes it was created with, even if the array changes later', async () => {
@@ -111,6 +149,29 @@ describe('a token handler', () => {
     }
   })
 
+  it.each<[string, () => EndUser]>([
+    ['an inherited identity', () => Object.assign(Object.create({ identity: 'user' }), { scopes: [] }) as EndUser],
+    ['inherited scopes', () => Object.assign(Object.create({ scopes: [] }), { identity: 'user' }) as EndUser],
+  ])('says that it does not read %s', async (_, inherits) => {
+    const onError = jest.fn()
+    const handler = createFetchTokenHandler(working, { authenticate: inherits, onError })
+    expect((await handler(new Request('http://localhost/token'))).status).toBe(500)
+    const message =
+      'authenticate must return an object with own properties: inherited identity and scopes are not read.'
+    expect(onError.mock.calls).toMatchObject([[{ code: 'VKIT_INVALID_ARGUMENT', message }, {}]])
+  })
+
+  it('sends an expiresIn by the clock of the machine if no other is given', async () => {
+    const now = jest.spyOn(Date, 'now').mockReturnValue(Date.parse(TOKEN.expiresAt) - 60_000)
+    try {
+      const handler = createFetchTokenHandler(working, { authenticate, expiresIn: true })
+      const response = await handler(new Request('http://localhost/token'))
+      expect(await response.json()).toMatchObject({ expiresIn: 60 })
+    } finally {
+      now.mockRestore()
+    }
+  })
+
   it('sends no expiresIn if expiresAt is not readable', async () => {
     const source: TokenSource = { getSessionToken: () => Promise.resolve({ ...TOKEN, expiresAt: 'soon' }) }
     const handler = createFetchTokenHandler(source, { authenticate, expiresIn: true })
@@ -145,15 +206,7 @@ describe('a token handler', () => {
 
   it('responds to HTTP/2 requests', async () => {
     const handler = createTokenHandler(working, { authenticate })
-    const server = http2.createServer((req, res) => void handler(req, res)).listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-    afterThisTest(async () => {
-      session.destroy()
-      server.close()
-      await once(server, 'close')
-    })
-    const stream = session.request({ ':path': '/token' })
+    const { stream } = await requestOverHttp2((req, res) => void handler(req, res))
     const [headers] = (await once(stream, 'response')) as [http2.IncomingHttpHeaders]
     let text = ''
     for await (const chunk of stream.setEncoding('utf8') as AsyncIterable<string>) text += chunk
@@ -163,6 +216,23 @@ describe('a token handler', () => {
       'content-type': 'application/json',
     })
     expect(JSON.parse(text)).toEqual({ sessionToken: 'T0KEN', expiresAt: TOKEN.expiresAt, identity: 'user' })
+  })
+
+  it('does not call next if an HTTP/2 client disconnects during authenticate', async () => {
+    const next = jest.fn()
+    let handled: Promise<void> = Promise.resolve()
+    const { stream, onRequest } = await requestOverHttp2((req, res) => {
+      const failLate = async (): Promise<EndUser> => {
+        stream.on('error', () => undefined).destroy()
+        await once(res, 'close')
+        throw new Error('too late')
+      }
+      handled = createTokenHandler(working, { authenticate: failLate })(req, res, next)
+    })
+    await onRequest
+    await handled
+    expect(printed.mock.calls).toMatchObject([[{ message: 'too late' }]])
+    expect(next).not.toHaveBeenCalled()
   })
 })
 
@@ -263,14 +333,20 @@ describe('errors', () => {
     const error = new Error('the database is down')
     const handler = createTokenHandler(working, { authenticate: () => Promise.reject(error) })
     const port = await listen((req, res) => void handler(req, res))
-    expect(await get(port)).toEqual({ status: 500, text: '{"error":{"code":"INTERNAL"}}' })
+    expect(await get(port)).toMatchObject({ status: 500, text: '{"error":{"code":"INTERNAL"}}' })
     expect(printed.mock.calls).toEqual([[error]])
   })
 
-  it('are not printed if the app has its own error hook', async () => {
-    const error = new Error('the database is down')
+  const down = new Error('the database is down')
+  it.each<[string, unknown, Error]>([
+    ['are', down, down],
+    ['become errors, which', null, new Error('authenticate threw something that is not an error.', { cause: null })],
+  ])('%s go to the error hook of the app, and are not printed', async (_, thrown, error) => {
     const next = jest.fn()
-    const handler = createTokenHandler(working, { authenticate: () => Promise.reject(error) })
+    const authenticate = (): never => {
+      throw thrown
+    }
+    const handler = createTokenHandler(working, { authenticate })
     const port = await listen((req, res) => void handler(req, res, next).then(() => res.end('from the app')))
     expect(await get(port)).toMatchObject({ text: 'from the app' })
     expect(next.mock.calls).toEqual([[error]])
@@ -301,6 +377,33 @@ describe('errors', () => {
   })
 
   it.each([
+    [0, '1'],
+    [0.999, '5'],
+  ])('without a time to retry set Retry-After between 1 and 5 at random: %d', async (random, seconds) => {
+    const randoms = jest.spyOn(Math, 'random').mockReturnValue(random)
+    try {
+      const response = await createFetchTokenHandler(failing, { authenticate })(request)
+      expect(response.headers.get('retry-after')).toBe(seconds)
+    } finally {
+      randoms.mockRestore()
+    }
+  })
+
+  it('are reported even if the client has disconnected', async () => {
+    const onError = jest.fn()
+    const disconnect = new AbortController()
+    const source: TokenSource = {
+      getSessionToken: identity => {
+        disconnect.abort()
+        return failing.getSessionToken(identity)
+      },
+    }
+    const { signal } = disconnect
+    await createFetchTokenHandler(source, { authenticate, onError })({ method: 'GET', signal })
+    expect(onError.mock.calls).toMatchObject([[{ code: 'VKIT_UNAVAILABLE' }, {}]])
+  })
+
+  it.each([
     [1, '1'],
     [1000, '1'],
     [1001, '2'],
@@ -325,14 +428,17 @@ describe('a response that the handler must not write', () => {
     return { port, done }
   }
 
-  it('stays unchanged if a timeout of the app has already responded', async () => {
-    const { port, done } = await start({}, async (handler, req, res) => {
+  it.each<[string, TokenHandlerOptions<NodeRequest>['authenticate'], string | undefined]>([
+    ['stays unchanged', authenticate, undefined],
+    ['has the headers that keep it out of caches', () => nextTick('user'), 'private, no-store'],
+  ])('%s if a timeout of the app has already responded', async (_, authenticate, cacheControl) => {
+    const { port, done } = await start({ authenticate }, async (handler, req, res) => {
       const handled = handler(req, res)
       res.writeHead(503).write('from ')
       await handled
       res.end('the app')
     })
-    expect(await get(port)).toEqual({ status: 503, text: 'from the app' })
+    expect(await get(port)).toMatchObject({ status: 503, text: 'from the app', cacheControl })
     await done
     expect(printed).not.toHaveBeenCalled()
   })
@@ -368,20 +474,21 @@ describe('a response that the handler must not write', () => {
     expect(gateway.requests).toHaveLength(0)
   })
 
-  it('has no listener left after the handler calls next', async () => {
+  it.each<[string, () => Promise<EndUser>]>([
+    ['responds', () => Promise.resolve('user')],
+    ['calls next', () => Promise.reject(new Error('too bad'))],
+  ])('has no listener left after the handler %s', async (_, authenticate) => {
     const counts: number[] = []
-    const { port, done } = await start(
-      { authenticate: () => Promise.reject(new Error('too bad')) },
-      async (handler, req, res) => {
-        counts.push(res.listenerCount('close'))
-        await handler(req, res, () => counts.push(res.listenerCount('close')))
-        res.end()
-      },
-    )
+    const { port, done } = await start({ authenticate }, async (handler, req, res) => {
+      const count = (): number => counts.push(res.listenerCount('close'))
+      count()
+      await handler(req, res, count)
+      count()
+      res.end()
+    })
     await get(port)
     await done
-    expect(counts).toHaveLength(2)
-    expect(counts[1]).toBe(counts[0])
+    expect(new Set(counts)).toEqual(new Set([counts[0]]))
   })
 
   it('is an empty 499 from the fetch handler if the request was aborted', async () => {
