@@ -71,7 +71,7 @@ export class MintPace {
   /** The rate before it began to fall, and how many more successes than 429s there were since. */
   #fallsFrom = FIRST_RATE
   #surplus = 0
-  #ignoresUntil = -Infinity
+  #ignoresUntil: number
   /** The mints started since the event loop was measured. */
   #starts = 0
   #isBusy = false
@@ -80,7 +80,7 @@ export class MintPace {
   constructor({ clock, hasCallers }: MintPaceOptions) {
     this.#clock = clock
     this.#hasCallers = hasCallers
-    this.#changedAt = this.#grownAt = this.#quietSince = clock.monotonic()
+    this.#changedAt = this.#grownAt = this.#quietSince = this.#ignoresUntil = clock.monotonic()
     this.#measured = { at: this.#changedAt, busyMs: busyMs(clock) }
   }
 

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.js'
 import { VKitRateLimitError } from '../core/errors.js'
 import type { VKitError } from '../core/vkit-error.js'
 import type { OutageMode } from '../options/types.js'
-import type { Work } from './work-queue.js'
+import type { FailedWork, Work } from './work-queue.js'
 
 export interface OutagePolicyOptions {
   readonly onOutage: OutageMode
@@ -109,9 +109,11 @@ export class OutagePolicy {
   }
 
   /** Counts a failure after which another identity has succeeded. Returns whether the identity is to blame. */
-  isOwnFault(work: Work): boolean {
-    const isOfAll = work.error instanceof VKitRateLimitError && this.isLimitOfAll
-    if (work.isCounted && !isOfAll) work.tries++
+  isOwnFault(work: FailedWork): boolean {
+    const { error } = work
+    const isOfAll = error instanceof VKitRateLimitError && this.isLimitOfAll
+    // An open circuit or a full queue says nothing about this identity.
+    if (error.attempts > 0 && !isOfAll) work.tries++
     return work.tries >= MAX_TRIES
   }
 }

@@ -163,14 +163,12 @@ export class WorkPlan {
     this.end(work, error.code === 'VKIT_RATE_LIMITED')
     const now = this.#now
     this.#outage.recordFailure(error)
-    work.error = error
-    work.responsesBefore = this.#options.responses()
+    const failed = Object.assign(work, { error, responsesBefore: this.#options.responses() })
     // An open circuit or a full queue says nothing about this identity.
-    work.isCounted = error.attempts > 0
     if (error.attempts > 0 || error.refusedBy === 'key') work.notBefore = now + (error.retryAfterMs ?? 0)
     if (work.isReference) this.#references.push(work)
     else if (this.#outage.isTooLong(work)) this.#rejected.push(work)
-    else this.#queue.addFailed(work)
+    else this.#queue.addFailed(failed)
   }
 
   /** Returns the identities that are not retried: the failure is their own, or the outage is too long. */

@@ -10,19 +10,19 @@ export interface Work {
   tries: number
   /** The monotonic time until which another mint would be refused. */
   notBefore: number
-  /** How often the gateway had responded when it last failed. */
-  responsesBefore: number
-  /** Whether its last failure counts as a try once another identity succeeds. */
-  isCounted: boolean
   /** Its last error. */
   error: VKitError | undefined
 }
 
+/** An identity whose last mint failed. */
+export interface FailedWork extends Work {
+  error: VKitError
+  /** How often the gateway had responded by then. */
+  responsesBefore: number
+}
+
 export function newWork(identity: string, isReference = false): Work {
-  return {
-    ...{ identity, isReference, tries: 0, notBefore: 0 },
-    ...{ responsesBefore: 0, isCounted: false, error: undefined },
-  }
+  return { identity, isReference, tries: 0, notBefore: 0, error: undefined }
 }
 
 /** The identities of a run that wait for a mint. */
@@ -30,9 +30,9 @@ export class WorkQueue {
   /** Not tried yet. */
   readonly #fresh: Work[] = []
   /** Failed, and nothing has succeeded since: it may be an outage. */
-  readonly #unconfirmed: Work[] = []
+  readonly #unconfirmed: FailedWork[] = []
   /** Failed, although others succeed. */
-  readonly #suspects: Work[] = []
+  readonly #suspects: FailedWork[] = []
 
   get size(): number {
     return this.#fresh.length + this.#unconfirmed.length + this.#suspects.length
@@ -42,11 +42,11 @@ export class WorkQueue {
     this.#fresh.push(work)
   }
 
-  addFailed(work: Work): void {
+  addFailed(work: FailedWork): void {
     this.#unconfirmed.push(work)
   }
 
-  addSuspect(work: Work): void {
+  addSuspect(work: FailedWork): void {
     this.#suspects.push(work)
   }
 
@@ -56,7 +56,7 @@ export class WorkQueue {
   }
 
   /** Returns an identity that failed although others succeed, and may be tried again; `isLimited`: with a 429. */
-  takeSuspect(now: number, isLimited: boolean): Work | undefined {
+  takeSuspect(now: number, isLimited: boolean): FailedWork | undefined {
     return takeReady(this.#suspects, now, ({ error }) => error instanceof VKitRateLimitError === isLimited)
   }
 
@@ -64,23 +64,23 @@ export class WorkQueue {
     return this.#unconfirmed.some(({ notBefore }) => notBefore <= now)
   }
 
-  takeUnconfirmed(now: number): Work | undefined {
+  takeUnconfirmed(now: number): FailedWork | undefined {
     return takeReady(this.#unconfirmed, now)
   }
 
   /** Returns any identity that failed and may be tried again. */
-  takeFailed(now: number): Work | undefined {
+  takeFailed(now: number): FailedWork | undefined {
     return takeReady(this.#suspects, now) ?? takeReady(this.#unconfirmed, now)
   }
 
   /** Removes and returns the identities that failed before the last of that many responses: it was not an outage. */
-  takeConfirmed(responses: number): readonly Work[] {
+  takeConfirmed(responses: number): readonly FailedWork[] {
     const confirmed = this.#unconfirmed.findLastIndex(({ responsesBefore }) => responsesBefore < responses) + 1
-    return confirmed > 0 ? this.#unconfirmed.splice(0, confirmed) : []
+    return this.#unconfirmed.splice(0, confirmed)
   }
 
   /** Removes and returns all that failed. */
-  clearFailed(): readonly Work[] {
+  clearFailed(): readonly FailedWork[] {
     return [...this.#suspects.splice(0), ...this.#unconfirmed.splice(0)]
   }
 
@@ -98,7 +98,11 @@ export class WorkQueue {
   }
 }
 
-function takeReady(works: Work[], now: number, matches: (work: Work) => boolean = () => true): Work | undefined {
+function takeReady(
+  works: FailedWork[],
+  now: number,
+  matches: (work: FailedWork) => boolean = () => true,
+): FailedWork | undefined {
   const index = works.findIndex(work => work.notBefore <= now && matches(work))
   return index < 0 ? undefined : works.splice(index, 1)[0]
 }
