@@ -155,15 +155,151 @@ describe('the pace of a batch', () => {
     const { rate } = await run({ pace, clock }, 10_000, () => true)
     expect(rate).toBeGreaterThan(250)
   })
+})
 
-  it('says nothing about mints that were sent before it changed', async () => {
-    const { pace, clock } = setUp()
-    const first = pace.start()
-    const others = [pace.start(), pace.start(), pace.start()]
+describe('the rate of a batch', () => {
+  function setUp(hasCallers = false) {
+    let busyMs = 0
+    const clock = Object.assign(new FakeClock(), { busyMs: () => busyMs })
+    const pace = new MintPace({ clock, hasCallers: () => hasCallers })
+    /** Starts so many mints that succeed, then one that gets a 429. */
+    const refuseAfter = (successes: number): void => {
+      for (let i = 0; i < successes; i++) pace.start()
+      pace.recordRefusal(pace.start())
+    }
+    return {
+      clock,
+      pace,
+      refuseAfter,
+      /** Mints a second, from the distance of two. */
+      rate: (): number => {
+        while (pace.delayMs() === 0) pace.start()
+        const delayMs = pace.delayMs()
+        pace.start()
+        return 1_000 / (pace.delayMs() - delayMs)
+      },
+      /** A fall in vain: the rate comes back, and 429s are ignored. */
+      fallInVain: (): void => {
+        for (let i = 0; i < 14; i++) refuseAfter(9)
+      },
+      /** Lets time pass in which mints wait for the rate. */
+      wait: async (ms: number): Promise<void> => {
+        for (const endsAt = clock.monotonic() + ms; clock.monotonic() < endsAt; pace.delayMs()) await clock.advance(20)
+      },
+      /** Starts so many mints, which keep the event loop busy. */
+      keepBusy: async (mints: number, ms: number): Promise<void> => {
+        for (let i = 0; i < mints; i++) pace.start()
+        busyMs += ms
+        await clock.advance(200)
+        pace.delayMs()
+      },
+    }
+  }
+
+  it.each([
+    ['a half', 0, 150],
+    ['the share of successes', 8, 266.7],
+    ['19 of 20', 99, 285],
+  ])('falls to %s at a 429 after %i successes', (_, successes, expected) => {
+    const { refuseAfter, rate } = setUp()
+    refuseAfter(successes)
+    expect(rate()).toBeCloseTo(expected, 1)
+  })
+
+  it('falls once for mints that were sent before it fell', async () => {
+    const { clock, pace, rate } = setUp()
+    const [first, ...others] = [pace.start(), pace.start(), pace.start()]
     await clock.advance(10)
-    pace.recordRefusal(first)
-    const delayMs = pace.delayMs()
-    for (const other of others) pace.recordRefusal(other)
+    for (const mint of [first, ...others]) pace.recordRefusal(mint)
+    expect(rate()).toBeCloseTo(150, 1)
+  })
+
+  it.each([
+    ['is still searched if half of the mints get a 429', 1, 300],
+    ['is found when most mints succeed', 2, 202.1],
+  ])('%s', async (_, successes, after500Ms) => {
+    const { refuseAfter, rate, wait } = setUp()
+    refuseAfter(successes)
+    await wait(500)
+    expect(rate() / after500Ms).toBeCloseTo(1, 1)
+  })
+
+  it('comes back if it fell to a quarter, although most mints succeed', () => {
+    const { fallInVain, refuseAfter, rate } = setUp()
+    for (let i = 0; i < 2; i++) refuseAfter(0)
+    fallInVain()
+    expect(rate()).toBeCloseTo(75, 1)
+  })
+
+  it('stays low and is searched again if it fell to a quarter, and hardly any mint succeeded meanwhile', async () => {
+    const { refuseAfter, rate, wait } = setUp()
+    // Those before the limit fell say nothing about it.
+    for (const successes of [1_000, 0, 0]) refuseAfter(successes)
+    expect(rate()).toBeCloseTo(71.3, 1)
+    await wait(500)
+    expect(rate()).toBeGreaterThan(130)
+  })
+
+  it.each([
+    ['part of the same fall', 1_000, 300],
+    ['the start of another', 1_001, 68.6],
+  ])('takes a 429 as %s, %i ms after the one before', async (_, ms, expected) => {
+    const { clock, refuseAfter, rate } = setUp()
+    await clock.advance(5_000)
+    for (let i = 0; i < 13; i++) refuseAfter(9)
+    await clock.advance(ms)
+    refuseAfter(9)
+    expect(rate()).toBeCloseTo(expected, 1)
+  })
+
+  it.each([
+    ['ignores', 'nine', 9, 9, 300],
+    ['ignores', 'half', 20, 10, 300],
+    ['follows', 'most', 19, 10, 150],
+  ])('%s further 429s after it came back if %s of the mints get one', (_, __, mints, refused, expected) => {
+    const { pace, fallInVain, rate } = setUp()
+    fallInVain()
+    const paced = Array.from({ length: mints }, () => pace.start())
+    for (const mint of paced.slice(-refused)) pace.recordRefusal(mint)
+    expect(rate()).toBeCloseTo(expected, 1)
+  })
+
+  it('ignores them for ten seconds', async () => {
+    const { clock, fallInVain, refuseAfter, rate } = setUp()
+    fallInVain()
+    await clock.advance(9_999)
+    const before = rate()
+    refuseAfter(9)
+    expect(rate()).toBe(before)
+    await clock.advance(1)
+    refuseAfter(9)
+    expect(rate()).toBeLessThan(0.96 * before)
+  })
+
+  it.each([
+    ['starts another mint at once after a late timer', 8, 0],
+    ['does not, if mints are 4 ms apart or more', 5, 4],
+  ])('%s', async (_, successes, delayMs) => {
+    const { clock, pace, refuseAfter } = setUp()
+    refuseAfter(successes)
+    await clock.advance(1_000)
+    pace.start()
     expect(pace.delayMs()).toBe(delayMs)
+  })
+
+  it.each([
+    ['falls to what the event loop has time for', 180, 1_888.9],
+    ['does not fall while the event loop has time', 170, 10_000],
+  ])('%s', async (_, busyMs, expected) => {
+    const { wait, keepBusy, rate } = setUp(true)
+    await wait(3_000)
+    await keepBusy(400, busyMs)
+    expect(rate()).toBeCloseTo(expected, 1)
+  })
+
+  it('is limited by the event loop from the start', async () => {
+    const { keepBusy, rate } = setUp(true)
+    await keepBusy(60, 200)
+    expect(rate()).toBeCloseTo(300, 1)
   })
 })

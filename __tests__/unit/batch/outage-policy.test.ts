@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { OutagePolicy, type OutagePolicyOptions } from '../../../lib/batch/outage-policy.js'
-import { newWork, type Work } from '../../../lib/batch/work-queue.js'
+import { newWork, type FailedWork } from '../../../lib/batch/work-queue.js'
 import { VKitRateLimitError, VKitServerError } from '../../../lib/core/errors.js'
 import type { RefusedBy, VKitError } from '../../../lib/core/vkit-error.js'
 import { FakeClock } from '../../../lib/testing/index.js'
@@ -113,8 +113,8 @@ describe('a pause', () => {
 })
 
 describe('a failure', () => {
-  const failed = (error: VKitError): Work => Object.assign(newWork('anna'), { error, isCounted: error.attempts > 0 })
-  const isOwnFaultAfter = (tries: number, policy: OutagePolicy, work: Work): boolean => {
+  const failed = (error: VKitError): FailedWork => Object.assign(newWork('anna'), { error, responsesBefore: 0 })
+  const isOwnFaultAfter = (tries: number, policy: OutagePolicy, work: FailedWork): boolean => {
     for (let i = 1; i < tries; i++) policy.isOwnFault(work)
     return policy.isOwnFault(work)
   }
