@@ -171,7 +171,7 @@ export class Events {
   }
 
   #publish(event: VKitEvent, to: Channel): void {
-    if (to.hasSubscribers) to.publish(event)
+    to.publish(event)
     const listener = this.#listener
     if (listener) callListener(() => listener(event))
   }

@@ -1,6 +1,12 @@
 import { VKitArgumentError } from './errors.js'
 
-const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>()
+/** The waiting calls of one signal, and its listener. */
+interface Waiting {
+  readonly callbacks: Set<() => void>
+  readonly listener: () => void
+}
+
+const waitingOf = new WeakMap<AbortSignal, Waiting>()
 
 /**
  * Calls `callback` when `signal` aborts, until the returned function is called.
@@ -10,41 +16,37 @@ const callbacksOf = new WeakMap<AbortSignal, Set<() => void>>()
  * on.
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
-  const callbacks = callbacksOf.get(signal) ?? listen(signal)
-  callbacks.add(callback)
+  const waiting = waitingOf.get(signal) ?? listen(signal)
+  waiting.callbacks.add(callback)
   return () => {
-    callbacks.delete(callback)
-    if (callbacks.size === 0) unlisten(signal, callbacks)
+    waiting.callbacks.delete(callback)
+    if (waiting.callbacks.size === 0) unlisten(signal, waiting)
   }
 }
 
 /** It inherits nothing, because Node reads `signal` from it, and `Object.prototype` may have one. */
 const ONCE: object = Object.assign(Object.create(null) as object, { once: true })
 
-const listeners = new WeakMap<Set<() => void>, () => void>()
-
-function listen(signal: AbortSignal): Set<() => void> {
+function listen(signal: AbortSignal): Waiting {
   const callbacks = new Set<() => void>()
   const listener = (): void => {
     for (const callback of callbacks) callback()
   }
-  callbacksOf.set(signal, callbacks)
-  listeners.set(callbacks, listener)
+  const waiting = { callbacks, listener }
   try {
     signal.addEventListener('abort', listener, ONCE)
   } catch {
-    unlisten(signal, callbacks)
     throw new VKitArgumentError('signal must be an AbortSignal: its addEventListener throws.')
   }
-  return callbacks
+  waitingOf.set(signal, waiting)
+  return waiting
 }
 
-function unlisten(signal: AbortSignal, callbacks: Set<() => void>): void {
-  const listener = listeners.get(callbacks)
+function unlisten(signal: AbortSignal, waiting: Waiting): void {
   try {
-    if (listener) signal.removeEventListener('abort', listener)
+    signal.removeEventListener('abort', waiting.listener)
   } catch {
     // A custom signal that cannot remove a listener keeps one that does nothing.
   }
-  if (callbacksOf.get(signal) === callbacks) callbacksOf.delete(signal)
+  if (waitingOf.get(signal) === waiting) waitingOf.delete(signal)
 }
