@@ -35,6 +35,35 @@ describe('onAbort', () => {
     expect(called).toEqual(['a', 'c', 'f'])
   })
 
+  it('keeps one listener per signal, even if a callback is unsubscribed twice', () => {
+    const { signal } = controller()
+    const stop = onAbort(signal, () => undefined)
+    stop()
+    onAbort(signal, () => undefined)
+    stop()
+    onAbort(signal, () => undefined)
+    expect(listenersOf(signal)).toBe(1)
+  })
+
+  it('refuses a signal that cannot add a listener, and accepts one that cannot remove it', () => {
+    const fail = (): never => {
+      throw new Error('the secret is 42')
+    }
+    const broken = Object.assign(controller().signal, { addEventListener: fail })
+    for (let attempt = 0; attempt < 2; attempt++) {
+      expect(() => onAbort(broken, fail)).toThrow(
+        expect.objectContaining({
+          code: 'VKIT_INVALID_ARGUMENT',
+          message: 'signal must be an AbortSignal: its addEventListener throws.',
+        }),
+      )
+    }
+    const { signal, abort } = controller()
+    const stop = onAbort(Object.assign(signal, { removeEventListener: fail }), fail)
+    expect(stop).not.toThrow()
+    expect(abort).not.toThrow()
+  })
+
   it('lets a callback unsubscribe itself and others', () => {
     const { signal, abort } = controller()
     const called: string[] = []

@@ -47,6 +47,14 @@ describe('SingleFlight', () => {
     expect(flights.get('a')).toBe(newer)
   })
 
+  it('starts a new task for each key after clear, and callers that wait still get the outcome', async () => {
+    const flights = new SingleFlight<string>()
+    const older = ['a', 'b'].map(key => flights.run(key, () => Promise.resolve('older')))
+    flights.clear()
+    const newer = ['a', 'b'].map(key => flights.run(key, () => Promise.resolve('newer')))
+    expect(await Promise.all([...older, ...newer])).toEqual(['older', 'older', 'newer', 'newer'])
+  })
+
   it('accepts __proto__ as a key', async () => {
     const flights = new SingleFlight<string>()
     expect(flights.get('__proto__')).toBeUndefined()
