@@ -127,18 +127,16 @@ function parseObject(raw: RawResponse, details: () => VKitErrorDetails = () => (
 function readError(body: object, secret: string): string | undefined {
   const error = readOwn(body, 'error')
   if (!error) return undefined
-  const text = typeof error === 'string' ? error : describe(error)
-  const clean = text === undefined ? '' : redact(text, secret)
+  const clean = redact(typeof error === 'string' ? error : describe(error), secret)
   return clean === '' ? '.' : `: ${/[.!?…]$/.test(clean) ? clean : `${clean}.`}`
 }
 
 /** Returns the usual members only, because an object may have any depth and any content. */
-function describe(error: unknown): string | undefined {
-  if (typeof error !== 'object' || error === null) return undefined
-  const words = ['code', 'type', 'message', 'detail', 'description']
+function describe(error: object): string {
+  return ['code', 'type', 'message', 'detail', 'description']
     .map(key => readOwn(error, key))
     .filter(value => (typeof value === 'string' && value !== '') || typeof value === 'number')
-  return words.length > 0 ? words.join(' – ') : undefined
+    .join(' – ')
 }
 
 /** Reads the request ID from the usual headers, because Video.io does not document its own header. */

@@ -62,10 +62,8 @@ interface Mint extends MintOptions {
   secret: string
   /** The number of requests sent. */
   attempts: number
-  /** Whether the last attempt failed before it could be sent. */
-  isUnsent: boolean
-  /** Whether a timeout shorter than the client's ended the last attempt. */
-  isCutOff: boolean
+  /** How the last attempt failed; `not-sent` already during the attempt. */
+  failedAs: AttemptOutcome['kind'] | undefined
   /** Retries in addition to the limit, for callers whose longer timeout came too late for an attempt. */
   extraRetries: number
   /** The turn that the gate has let pass, for the first attempt. */
@@ -149,8 +147,8 @@ export class TokenMinter {
     const read = this.#secret.read(deadline)
     const secret = typeof read === 'string' ? read : await read
     const mint: Mint = {
-      ...{ deadline, priority, limits, onSent, gate, request, body, secret, addToTrace, turn: undefined },
-      ...{ attempts: 0, extraRetries: 0, isUnsent: false, isCutOff: false },
+      ...{ deadline, priority, limits, onSent, gate, request, body, secret, addToTrace },
+      ...{ attempts: 0, extraRetries: 0, failedAs: undefined, turn: undefined },
     }
     try {
       const found = gate && (await this.#passGate(mint, gate))
@@ -172,7 +170,7 @@ export class TokenMinter {
     for (let isReturning = false; ; isReturning = true) {
       const turn = await this.#admit(mint, isReturning)
       // Not longer than the deadline, although the gate may still wait for the store.
-      const decision = await untilAborted(gate.enter(), mint.deadline).catch(() => 'wait' as const)
+      const decision = await untilAborted(gate.enter(), mint.deadline).catch(() => undefined)
       if (decision === 'mint' && !mint.deadline.aborted) {
         mint.turn = this.#admission.restart(turn)
         return undefined
@@ -222,13 +220,12 @@ export class TokenMinter {
       return { minted, response }
     } catch (error) {
       const shortMs = timeoutMs < this.#options.timeoutMs ? timeoutMs : undefined
-      const outcome: AttemptOutcome = mint.isUnsent ? { kind: 'not-sent' } : outcomeOf(error, deadline, shortMs)
-      mint.isCutOff = outcome.kind === 'cut-off'
+      const isUnsent = mint.failedAs === 'not-sent'
+      const outcome: AttemptOutcome = isUnsent ? { kind: 'not-sent' } : outcomeOf(error, deadline, shortMs)
+      mint.failedAs = outcome.kind
       if (error instanceof VKitTimeoutError && timeoutMs < limits.timeoutMs) mint.extraRetries++
       if (outcome.kind !== 'not-sent') mint.attempts++
-      if (error instanceof VKitAuthenticationError && outcome.kind === 'refusal') {
-        this.#secret.recordRefused(secret, admitted, error)
-      }
+      if (error instanceof VKitAuthenticationError) this.#secret.recordRefused(secret, admitted, error)
       this.#admission.end(admitted, outcome)
       throw error
     }
@@ -237,8 +234,8 @@ export class TokenMinter {
   #exchange(mint: Mint, timeoutMs: number): Promise<GatewayResponse> {
     const { secret, request, body, deadline, onSent } = mint
     const { identity } = request
-    mint.isUnsent = false
-    const onNotSent = (): void => void (mint.isUnsent = true)
+    mint.failedAs = undefined
+    const onNotSent = (): void => void (mint.failedAs = 'not-sent')
     return this.#options.transport.exchange({
       secret,
       identity,
@@ -259,22 +256,22 @@ export class TokenMinter {
     }
   }
 
-  async #renewSecret({ secret, deadline, attempts }: Mint): Promise<string | undefined> {
+  async #renewSecret(mint: Mint): Promise<string | undefined> {
     try {
-      return await this.#secret.renew(secret, deadline)
+      return await this.#secret.renew(mint.secret, mint.deadline)
     } catch (error) {
-      throw copyError(error, { attempts })
+      throw this.#toFailure(mint, error)
     }
   }
 
   /** Returns the error for the caller. Records the failure if it is the mint's own. */
-  #toFailure({ body, secret, deadline, attempts, isUnsent, isCutOff, addToTrace }: Mint, error: unknown): unknown {
+  #toFailure({ body, secret, deadline, attempts, failedAs, addToTrace }: Mint, error: unknown): unknown {
     addToTrace?.({ attempts })
     if (!(error instanceof VKitError)) return error
     const isSecretRefused = error instanceof VKitAuthenticationError && this.#secret.isRefused(secret)
-    const isEndedByCaller = deadline.aborted || isCutOff
-    const isLocal = isEndedByCaller || isUnsent || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
-    if (!isLocal && !isSecretRefused) this.#admission.recordFailedMint(body, error)
+    const isEndedByCaller = deadline.aborted || failedAs === 'cut-off'
+    const isUnsent = failedAs === 'not-sent' || error.refusedBy !== undefined || error.code === 'VKIT_CONFIG'
+    if (!isEndedByCaller && !isUnsent && !isSecretRefused) this.#admission.recordFailedMint(body, error)
     return copyError(error, { attempts })
   }
 }
