@@ -12,7 +12,7 @@ interface Case {
   readonly body?: Readonly<Record<string, unknown>>
   readonly dateMs?: number
   readonly identity?: string
-  /** How long the request took. */
+  /** How long the request took by the wall clock. */
   readonly tookMs?: number
 }
 
@@ -25,7 +25,7 @@ function parse({ body = {}, dateMs, identity = 'user', tookMs = 100 }: Case): Mi
     { identity, scopes: [] },
     {
       start: { wall: NOW, monotonic: 5_000 },
-      end: { wall: NOW + tookMs, monotonic: 5_000 + tookMs },
+      end: { wall: NOW + tookMs, monotonic: 5_000 + Math.max(0, tookMs) },
       events: new Events(event => void events.push(event)),
     },
   )
@@ -45,6 +45,31 @@ function jwt(claims: object): string {
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
   return `${part({ alg: 'HS256' })}.${part(claims)}.c2lnbmF0dXJl`
 }
+
+describe('the message of an invalid response', () => {
+  const response = "The gateway's response has"
+
+  it.each<[Readonly<Record<string, unknown>>, string]>([
+    [{ sessionToken: '' }, `${response} no sessionToken.`],
+    [{ sessionToken: 7 }, `${response} no sessionToken.`],
+    [{ sessionToken: 'é' }, `${response} a sessionToken that is not printable ASCII.`],
+    [{ sessionToken: 'x'.repeat(16 * 1024 + 1) }, `${response} a sessionToken of more than 16 KiB.`],
+    [{ identity: 7 }, `${response} no identity.`],
+    [{ identity: 'b' }, 'The gateway responded with a token for a different identity than the requested one.'],
+    [{ expiresAt: null }, `${response} no expiry for the session token.`],
+    [{ expiresAt: true }, `${response} no readable expiresAt.`],
+    [{ expiresAt: 'x'.repeat(65) }, `${response} no readable expiresAt.`],
+    [{ expiresAt: 'é' }, `${response} an expiresAt that is not printable ASCII.`],
+    [{ expiresAt: iso(NOW) }, 'The gateway responded with a session token that has already expired.'],
+  ])('with %j', (body, message) => {
+    expect(failure({ body }).message).toBe(message)
+  })
+
+  it('does not exist for the longest token and the longest expiry', () => {
+    const [sessionToken, expiresAt] = ['x'.repeat(16 * 1024), 'x'.repeat(64)]
+    expect(parse({ body: { sessionToken, expiresAt } }).token).toMatchObject({ sessionToken, expiresAt })
+  })
+})
 
 describe('the text of a token and its expiry', () => {
   it.each(['a\u001b[2Jb', 'a\u0000b', 'a\nb', 'a\u007fb', 'a\u009bb', 'a\u202eb', 'a\u2028b', 'aéb', 'a\ud83d\ude00b'])(
@@ -88,9 +113,16 @@ describe('the expiry of a token', () => {
     expect(events).toEqual([])
   })
 
-  it('emits no event if exp and expiresAt differ by less than a second', () => {
+  it('emits an event if exp and expiresAt differ by a second, which is more than rounding', () => {
     const body = { sessionToken: jwt({ exp: NOW / 1000 + 600 }), expiresAt: iso(NOW + 600_999) }
     expect(parse({ body })).toMatchObject({ lifetime: { ms: 600_000 }, events: [] })
+    const events = [{ type: 'expiry-mismatch', differenceMs: 1_000 }]
+    expect(parse({ body: { ...body, expiresAt: iso(NOW + 601_000) } })).toMatchObject({ events })
+  })
+
+  it('keeps the text of expiresAt if exp is the same time', () => {
+    const body = { sessionToken: jwt({ exp: NOW / 1000 + 600 }), expiresAt: '2030-01-01T00:10:00.000Z' }
+    expect(parse({ body })).toMatchObject({ token: { expiresAt: body.expiresAt }, events: [] })
   })
 
   it.each([undefined, null, ''])("is the JWT's exp if expiresAt is %p", expiresAt => {
@@ -131,10 +163,15 @@ describe('the expiry of a token', () => {
   it.each([
     ['expiresAt', { expiresAt: iso(NOW - 1) }],
     ['expiresAt, during the request', { expiresAt: iso(NOW + 99) }],
+    ['expiresAt, at the end of the request', { expiresAt: iso(NOW + 100) }],
     ['exp', { sessionToken: jwt({ exp: NOW / 1000 - 1 }) }],
     ['epoch seconds', { expiresAt: NOW / 1000 - 1 }],
   ])('makes the response invalid if it is in the past: %s', (_, body) => {
     expect(failure({ body })).toMatchObject({ code: 'VKIT_INVALID_RESPONSE', retryable: true })
+  })
+
+  it('may be the first millisecond after the request', () => {
+    expect(parse({ body: { expiresAt: iso(NOW + 101) } }).lifetime?.ms).toBe(101)
   })
 
   it.each([NaN, 1e300, '600', null, {}])('ignores an exp that is not a time: %p', exp => {
@@ -156,6 +193,7 @@ describe("the server's clock", () => {
     expect(parse({ dateMs: NOW })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
     expect(parse({ dateMs: NOW, tookMs: 900 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
     expect(parse({ dateMs: NOW + 2_000, tookMs: 2_500 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
+    expect(parse({ dateMs: NOW + 1_000, tookMs: 1_000 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
   })
 
   it('is taken from Date, minus its resolution, if the local clock is ten minutes behind', () => {
@@ -173,10 +211,31 @@ describe("the server's clock", () => {
     expect(events).toEqual([{ type: 'clock-skew', skewMs: -(TEN_MINUTES - 1_000) }])
   })
 
+  it('is reported as skewed from a second on, and used from a smaller difference on', () => {
+    const skewed = (dateMs: number): unknown => {
+      const { lifetime, events } = parse({ dateMs })
+      return [lifetime?.ms, events]
+    }
+    expect(skewed(NOW + 1_000)).toEqual([HOUR - 2_000, []])
+    expect(skewed(NOW + 1_100)).toEqual([HOUR - 2_100, [{ type: 'clock-skew', skewMs: 1_000 }]])
+    expect(skewed(NOW - 1_999)).toEqual([HOUR + 999, []])
+    expect(skewed(NOW - 2_000)).toEqual([HOUR + 1_000, [{ type: 'clock-skew', skewMs: -1_000 }]])
+  })
+
+  it('may be in the second that ended when the request began: a token that lasts longer has not expired', () => {
+    const body = { expiresAt: iso(NOW + 50) }
+    expect(parse({ dateMs: NOW - 1_000, body })).toMatchObject({ lifetime: { ms: 50 }, events: [] })
+  })
+
+  it('is reported as skewed if the local clock was set back during the request', () => {
+    const events = [{ type: 'clock-skew', skewMs: -1_000 }]
+    expect(parse({ dateMs: NOW - 2_000, tookMs: -2_000 })).toMatchObject({ lifetime: { ms: HOUR + 1_000 }, events })
+  })
+
   it('is taken from Date only up to 24 h away', () => {
     const ahead = 24 * HOUR
     const body = { expiresAt: iso(NOW + ahead + HOUR) }
-    expect(parse({ dateMs: NOW + ahead, body }).lifetime?.ms).toBe(HOUR - 1_000)
+    expect(parse({ dateMs: NOW + 100 + ahead, body }).lifetime?.ms).toBe(HOUR - 1_100)
     expect(parse({ dateMs: NOW + 100 + ahead + 1, body })).toMatchObject({ lifetime: { ms: ahead + HOUR }, events: [] })
     expect(parse({ dateMs: NOW + 100 - ahead - 1 })).toMatchObject({ lifetime: { ms: HOUR }, events: [] })
   })

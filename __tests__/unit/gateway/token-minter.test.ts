@@ -2,7 +2,9 @@ import { describe, expect, it } from '@jest/globals'
 import { Deadline } from '../../../lib/core/deadline.js'
 import {
   VKitAuthenticationError,
+  VKitConfigError,
   VKitConnectionError,
+  VKitPermissionError,
   VKitRateLimitError,
   VKitRequestError,
   VKitResponseError,
@@ -11,7 +13,7 @@ import {
 } from '../../../lib/core/errors.js'
 import { Events } from '../../../lib/core/events.js'
 import type { MintGate } from '../../../lib/gateway/mint-gate.js'
-import { MintPriority } from '../../../lib/gateway/mint-priority.js'
+import { MintPriority, type PriorityLevel } from '../../../lib/gateway/mint-priority.js'
 import type { GatewayResponse } from '../../../lib/gateway/response.js'
 import { TokenMinter } from '../../../lib/gateway/token-minter.js'
 import type { ExchangeRequest, Transport } from '../../../lib/gateway/transport.js'
@@ -19,9 +21,10 @@ import { SecretSource } from '../../../lib/secret/secret-source.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
 import type { AttemptLimits } from '../../../lib/token/token-request.js'
-import { failureOf } from '../../support/failure.js'
+import { failureOf, reasonOf } from '../../support/failure.js'
 import { recordEvents } from '../../support/gateway.js'
 import { seededRandom } from '../../support/random.js'
+import { recordTraces } from '../../support/traces.js'
 
 const DEADLINE_MS = 15_000
 const TIMEOUT_MS = 5_000
@@ -41,6 +44,10 @@ const refuse =
   (error: Error): Reply =>
   () =>
     Promise.reject(error)
+const unsent: Reply = async ({ onNotSent }) => {
+  onNotSent?.()
+  throw new VKitConnectionError('The HTTP client (got) could not be loaded (EMFILE).')
+}
 const hang: Reply = ({ deadline, onDispatch }) => {
   onDispatch?.()
   return new Promise((_, reject) => deadline.onAbort(() => reject(deadline.reason)))
@@ -51,7 +58,7 @@ function setUp({
   replies = [grant],
   secrets = ['secret'],
   maxRetries = 0,
-}: { replies?: readonly Reply[]; secrets?: readonly string[]; maxRetries?: number } = {}) {
+}: { replies?: readonly Reply[]; secrets?: readonly (string | Error)[]; maxRetries?: number } = {}) {
   const clock = new FakeClock()
   const { events: emitted, types, onEvent } = recordEvents()
   const requests: ExchangeRequest[] = []
@@ -62,17 +69,24 @@ function setUp({
   let reads = 0
   const secret = new SecretSource({
     rotates: secrets.length > 1,
-    read: async () => secrets[Math.min(reads++, secrets.length - 1)] ?? '',
+    read: async () => {
+      const secret = secrets[Math.min(reads++, secrets.length - 1)] ?? ''
+      if (typeof secret === 'string') return secret
+      throw secret
+    },
   })
   const events = new Events(onEvent)
   const random = seededRandom()
   const minter = new TokenMinter({ secret, timeoutMs: TIMEOUT_MS, transport, clock, events, random })
   const ofClient = { timeoutMs: TIMEOUT_MS, maxRetries }
+  const mintFor = (level: PriorityLevel, deadline: Deadline, limits: AttemptLimits = ofClient): Promise<MintedToken> =>
+    minter.mint({ identity: 'user', scopes: [] }, { deadline, priority: new MintPriority(level), limits })
   const mint = (identity = 'user', ms = DEADLINE_MS, limits: AttemptLimits = ofClient): Promise<MintedToken> => {
     const deadline = new Deadline(clock, ms, () => new VKitTimeoutError('late'))
     return minter.mint({ identity, scopes: ['videos.read'] }, { deadline, priority: new MintPriority('call'), limits })
   }
-  return { clock, emitted, types, requests, minter, mint, secretReads: () => reads }
+  const deadline = new Deadline(clock, DEADLINE_MS, () => new VKitTimeoutError('late'))
+  return { clock, emitted, types, requests, minter, mint, mintFor, deadline, secretReads: () => reads }
 }
 
 describe('a mint', () => {
@@ -124,6 +138,76 @@ describe('a mint', () => {
       { type: 'retry', attempt: 2, delayMs: expect.any(Number), code: 'VKIT_CONNECTION' },
       { type: 'mint', durationMs: expect.any(Number), attempts: 3, status: 200, requestId: 'request-1' },
     ])
+  })
+})
+
+describe('the mint event', () => {
+  it('has the duration of the attempts and the waits between them', async () => {
+    const { clock, mint, emitted } = setUp({ replies: [refuse(new VKitServerError('down')), grant], maxRetries: 1 })
+    await clock.advance(7)
+    const minted = mint()
+    await clock.advance(1_000)
+    await minted
+    const [delayMs] = emitted.flatMap(event => (event.type === 'retry' ? [event.delayMs] : []))
+    expect(emitted[1]).toMatchObject({ type: 'mint', durationMs: delayMs })
+  })
+})
+
+describe('a traced mint', () => {
+  it.each([
+    ['call', { background: false, bulk: false }],
+    ['refresh', { background: true, bulk: false }],
+    ['bulk', { background: false, bulk: true }],
+  ] as const)('for a %s shows %j, its attempts and its response', async (level, shown) => {
+    const traces = recordTraces()
+    const { mintFor, deadline } = setUp()
+    await mintFor(level, deadline)
+    expect(traces.copies[0]).toEqual(shown)
+    expect(traces.mints).toEqual([{ ...shown, attempts: 1, status: 200, requestId: 'request-1' }])
+  })
+
+  it('shows its attempts when its last caller leaves during one, or during a call to the secret provider', async () => {
+    const traces = recordTraces()
+    const left = new Error('The caller left.')
+    for (const [reply, secrets] of [
+      [hang, ['secret']],
+      [refuse(new VKitAuthenticationError('refused', { status: 401 })), ['old', left]],
+    ] as const) {
+      const { clock, mintFor, deadline } = setUp({ replies: [reply], secrets })
+      const reason = reasonOf(mintFor('call', deadline))
+      await clock.advance(0)
+      deadline.cancel(left)
+      expect(await reason).toBe(left)
+    }
+    expect(traces.mints).toMatchObject([{ attempts: 1 }, { attempts: 1 }])
+  })
+})
+
+describe('what the minter knows about the gateway', () => {
+  it('is the number of its answers, and whether there were calls beside those of batches', async () => {
+    const { minter, mintFor, deadline, clock } = setUp({ replies: [grant, refuse(new VKitRequestError('no')), grant] })
+    const known = (): unknown[] => [minter.responses, minter.hasCallers, minter.concurrencyLimit]
+    expect(known()).toEqual([0, false, 50])
+    await mintFor('bulk', deadline)
+    expect(known()).toEqual([1, false, 50])
+    await failureOf(mintFor('call', deadline))
+    expect(known()).toEqual([2, true, 50])
+    await clock.advance(DEADLINE_MS)
+    expect(minter.hasCallers).toBe(false)
+  })
+})
+
+describe('a rate limit', () => {
+  it.each([
+    ['call', 2],
+    ['bulk', 1],
+  ] as const)('of a mint for a %s leads to %i requests', async (level, requested) => {
+    const busy = new VKitRateLimitError('later', { status: 429 })
+    const { clock, mintFor, deadline, requests } = setUp({ replies: [refuse(busy)], maxRetries: 1 })
+    const failed = failureOf(mintFor(level, deadline))
+    await clock.advance(5_000)
+    expect(await failed).toMatchObject({ code: 'VKIT_RATE_LIMITED', attempts: requested })
+    expect(requests).toHaveLength(requested)
   })
 })
 
@@ -205,6 +289,14 @@ describe('a secret that the gateway refuses', () => {
     expect(requests).toHaveLength(1)
   })
 
+  it('causes the failure of the provider, if that fails then', async () => {
+    const noSecret = new VKitConfigError('The secret provider failed.')
+    const { mint, minter } = setUp({ replies: [refuse(refused)], secrets: ['old', noSecret] })
+    const details = { code: 'VKIT_CONFIG', attempts: 1, message: 'The secret provider failed.' }
+    expect(await failureOf(mint())).toMatchObject(details)
+    expect(minter.stats.failingKeys).toBe(0)
+  })
+
   it('causes an error that counts the attempts with the old and the new secret', async () => {
     const { mint } = setUp({ replies: [refuse(refused)], secrets: ['old', 'new'] })
     expect(await failureOf(mint())).toMatchObject({ code: 'VKIT_UNAUTHENTICATED', attempts: 2 })
@@ -277,6 +369,32 @@ describe('a user whose mint has failed after all retries', () => {
     expect(requests).toHaveLength(3)
   })
 
+  it.each<[string, Reply, object]>([
+    ['that prevented the request', unsent, { code: 'VKIT_CONNECTION', attempts: 0 }],
+    ['of the configuration', refuse(new VKitConfigError('no fetch')), { code: 'VKIT_CONFIG' }],
+    ['that is not of this package', refuse(new TypeError('a bug')), { name: 'TypeError', message: 'a bug' }],
+  ])('is not refused after a failure %s', async (_, reply, expected) => {
+    const { mint, minter, types } = setUp({ replies: [reply] })
+    for (const user of EVERYONE) expect(await reasonOf(mint(user))).toMatchObject(expected)
+    expect(minter.stats).toMatchObject({ failingKeys: 0, circuit: 'closed' })
+    expect(types()).toEqual([])
+  })
+
+  it('is refused if only the retry was sent', async () => {
+    const { clock, mint, minter } = setUp({ replies: [unsent, refuse(new VKitServerError('down'))], maxRetries: 1 })
+    const failed = failureOf(mint())
+    await clock.advance(100)
+    expect(await failed).toMatchObject({ code: 'VKIT_UNAVAILABLE', attempts: 1 })
+    expect(minter.stats.failingKeys).toBe(1)
+  })
+
+  it('is not refused if the circuit ended its wait for a slot', async () => {
+    const { mint, minter, requests } = setUp({ replies: [refuse(new VKitConnectionError('down'))] })
+    const errors = await Promise.all(Array.from({ length: 100 }, (_, i) => failureOf(mint(`user ${i}`))))
+    expect(errors.filter(({ refusedBy }) => refusedBy === 'circuit')).toHaveLength(100 - requests.length)
+    expect(minter.stats.failingKeys).toBe(requests.length)
+  })
+
   it('is not refused after a failure that a short deadline of the caller caused', async () => {
     const { clock, mint, minter } = setUp({ replies: [hang, grant] })
     const failure = failureOf(mint('user', 500))
@@ -301,6 +419,20 @@ describe('a secret that never worked', () => {
       expect(secretReads()).toBeLessThanOrEqual(2)
     },
   )
+
+  it('is not remembered as a failure of the user', async () => {
+    const { mint, minter, types } = setUp({ replies: [refuse(refused)] })
+    await failureOf(mint())
+    expect(minter.stats.failingKeys).toBe(0)
+    expect(types()).toEqual(['secret-backoff'])
+  })
+
+  it('is not the cause of any other refusal', async () => {
+    const { mint, types } = setUp({ replies: [refuse(new VKitPermissionError('no', { status: 403 })), grant] })
+    expect(await failureOf(mint())).toMatchObject({ code: 'VKIT_FORBIDDEN' })
+    expect(types()).toEqual(['key-backoff'])
+    await mint('another')
+  })
 
   it('is sent at most once per connection if all users mint at the same time', async () => {
     const { mint, requests, secretReads } = setUp({ replies: [refuse(refused)], secrets: ['wrong', 'wrong'] })
@@ -340,17 +472,18 @@ describe('a secret that worked', () => {
   const refused = new VKitAuthenticationError('refused', { status: 401 })
 
   it('is refused for single users until 40 users are refused', async () => {
-    const { mint, requests } = setUp({ replies: [grant, refuse(refused)] })
+    const { mint, minter, requests } = setUp({ replies: [grant, refuse(refused)] })
     await mint('first')
     for (const user of EVERYONE) expect(await failureOf(mint(user))).toMatchObject({ attempts: 1 })
+    expect(minter.stats.failingKeys).toBe(EVERYONE.length - 1)
     expect(await failureOf(mint('another'))).toMatchObject({ attempts: 0, refusedBy: 'secret' })
     expect(requests).toHaveLength(1 + EVERYONE.length)
   })
 })
 
 describe('a mint with a gate', () => {
-  const passing = async (gate: MintGate, ms = DEADLINE_MS) => {
-    const all = setUp()
+  const passing = async (gate: MintGate, ms = DEADLINE_MS, replies: readonly Reply[] = [grant]) => {
+    const all = setUp({ replies })
     const mint = (identity: string): Promise<MintedToken> => {
       const deadline = new Deadline(all.clock, ms, () => new VKitTimeoutError('late'))
       const options = { deadline, priority: new MintPriority('call'), limits: { timeoutMs: TIMEOUT_MS, maxRetries: 0 } }
@@ -421,5 +554,49 @@ describe('a mint with a gate', () => {
     const { mintWithGate, minter, clock } = await passing({ enter: () => slow(), wait: never })
     await mintWithGate('user')
     expect(minter.medianMs).toBe(0)
+  })
+
+  it('returns the token that it waited for', async () => {
+    const { mintWithGate, requests } = await passing({ enter: async () => 'wait', wait: async () => found })
+    expect(await mintWithGate('user')).toBe(found)
+    expect(requests).toEqual([])
+  })
+
+  it('that has let others pass is sent before those that came later, and enters again', async () => {
+    const entered: string[] = []
+    const slow: (() => void)[] = []
+    const untilEnded: Reply = request => new Promise(resolve => slow.push(() => resolve(grant(request))))
+    let endWait!: () => void
+    const gate: MintGate = {
+      enter: async () => (entered.push('enter') === 1 ? 'wait' : 'mint'),
+      wait: () => new Promise(resolve => (endWait = () => resolve(undefined))),
+    }
+    const { mintWithGate, mint, clock, requests } = await passing(gate, DEADLINE_MS, [untilEnded])
+    for (let user = 0; user < 49; user++) void mint(`early ${user}`)
+    void mintWithGate('gated')
+    for (const user of ['first', 'second']) void mint(user)
+    void mintWithGate('gated later')
+    await clock.advance(0)
+    endWait()
+    await clock.advance(0)
+    for (const end of slow.slice(0, 3)) {
+      end()
+      await clock.advance(0)
+    }
+    const sent = requests.slice(49).map(({ body }) => (JSON.parse(body) as { identity: string }).identity)
+    expect(sent).toEqual(['first', 'gated', 'second', 'gated later'])
+    expect(entered).toHaveLength(3)
+  })
+
+  it('lets another user probe an open circuit while it waits', async () => {
+    const down = EVERYONE.map(() => refuse(new VKitConnectionError('down')))
+    const waiting: MintGate = { enter: async () => 'wait', wait: never }
+    const { mintWithGate, mint, minter, clock } = await passing(waiting, DEADLINE_MS, [...down, grant])
+    for (const user of EVERYONE) await failureOf(mint(user))
+    await clock.advance(1_000)
+    void mintWithGate('gated')
+    await clock.advance(0)
+    await mint('another')
+    expect(minter.stats.circuit).toBe('closed')
   })
 })
