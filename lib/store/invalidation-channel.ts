@@ -5,7 +5,7 @@ import { RateLimit } from '../core/rate-limit.js'
 import { channelOf, isAuthentic, messageIdOf, openMessage, sealMessage } from './invalidation-message.js'
 import type { Invalidation } from './invalidation.js'
 import { MAX_RECORD_LENGTH } from './max-record-length.js'
-import { UnusableRecord, type StoreKeys } from './record-crypto.js'
+import type { StoreKeys, UnusableRecord } from './record-crypto.js'
 import { UNAVAILABLE, type StoreGuard, type StoreGuardOptions } from './store-guard.js'
 import type { StoreSubscription } from './token-store.js'
 
@@ -139,9 +139,9 @@ export class InvalidationChannel {
   /** Returns the result of `task`, or undefined after `ms` or when the subscription ends. */
   async #inTime<T>(ms: number, task: Promise<T>, lost: AbortSignal): Promise<T | undefined> {
     const timer = new AbortController()
-    const stop = onAbort(lost, () => timer.abort('lost'))
+    const stop = onAbort(lost, () => timer.abort(lost.reason))
     // `onAbort` is for signals that may abort later.
-    if (lost.aborted) timer.abort('lost')
+    if (lost.aborted) timer.abort(lost.reason)
     try {
       return await Promise.race([task, this.#options.clock.sleep(ms, timer.signal).then(() => undefined)])
     } finally {
@@ -170,7 +170,7 @@ export class InvalidationChannel {
       const invalidation = await openMessage(message, origin, keys)
       if (!this.#isClosed()) onInvalidation(invalidation)
     } catch (error) {
-      if (!(error instanceof UnusableRecord && error.fault === 'mismatch')) this.#refuse()
+      if ((error as Partial<UnusableRecord>).fault !== 'mismatch') this.#refuse()
     }
   }
 

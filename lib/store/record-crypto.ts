@@ -102,11 +102,9 @@ export async function openRecord(record: unknown, storeKey: string, keys: SealKe
   if (typeof record !== 'string' || record.length > MAX_RECORD_LENGTH) throw new UnusableRecord('corrupt')
   // With a limit, because 256 KiB of dots would block the event loop for 50 ms.
   const [version, ...parts] = record.split('.', MAX_PARTS)
-  if (version !== VERSION) throw new UnusableRecord(/^\d{1,9}$/.test(version ?? '') ? 'version' : 'corrupt')
-  const [salt, iv, ciphertext, tag] = parts
-  if (parts.length !== 4 || !salt || !iv || !ciphertext || !tag || !parts.every(part => CANONICAL.test(part))) {
-    throw new UnusableRecord('corrupt')
-  }
+  if (version !== VERSION) throw new UnusableRecord(/^\d{1,9}$/.test(String(version)) ? 'version' : 'corrupt')
+  if (parts.length !== 4 || !parts.every(part => CANONICAL.test(part))) throw new UnusableRecord('corrupt')
+  const [salt, iv, ciphertext, tag] = parts as [string, string, string, string]
   const { flattenedDecrypt } = await loadJwe()
   // The header and the store key are not from the record, so a writer of the store cannot choose them.
   const jwe = { protected: PROTECTED, aad: encode(storeKey), iv, ciphertext, tag }

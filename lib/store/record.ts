@@ -108,15 +108,10 @@ interface ReadRecord {
 function parse(content: string): ReadRecord {
   const record = parseObject(content)
   const { sessionToken, expiresAt, identity, scopes, origin, startedAt, lifetimeMs, afterMs } = record
-  const expiresAtMs = typeof expiresAt === 'string' ? parseExpiry(expiresAt) : undefined
-  const isComplete =
-    typeof sessionToken === 'string' &&
-    sessionToken !== '' &&
-    typeof expiresAt === 'string' &&
-    expiresAtMs !== undefined &&
-    isFinite(startedAt) &&
-    isFinite(lifetimeMs)
-  if (!isComplete) throw new UnusableRecord('corrupt')
+  const isText = typeof sessionToken === 'string' && sessionToken !== '' && typeof expiresAt === 'string'
+  if (!isText || !isFinite(startedAt) || !isFinite(lifetimeMs)) throw new UnusableRecord('corrupt')
+  const expiresAtMs = parseExpiry(expiresAt)
+  if (expiresAtMs === undefined) throw new UnusableRecord('corrupt')
   const times = { startedAt, lifetimeMs, afterMs: isFinite(afterMs) ? afterMs : undefined }
   return { sessionToken, expiresAt, expiresAtMs, identity, scopes, origin, ...times }
 }

@@ -134,8 +134,8 @@ export class StoreGuard {
         this.#pending.delete(stopTracking)
         resolve(undefined)
       }
-      const [oldest] = this.#pending
-      if (this.#pending.size >= MAX_PENDING_WRITES) oldest?.()
+      const [oldest = stopTracking] = this.#pending
+      if (this.#pending.size >= MAX_PENDING_WRITES) oldest()
       this.#pending.add(stopTracking)
       const done = (): boolean => this.#pending.delete(stopTracking)
       settled.then(done, done)

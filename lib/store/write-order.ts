@@ -35,7 +35,9 @@ export class WriteOrder {
   }
 
   #forgetOldest(): void {
-    const [oldest] = this.#queues.keys()
-    if (oldest !== undefined && this.#queues.size > MAX_KEYS) this.#queues.delete(oldest)
+    for (const oldest of this.#queues.keys()) {
+      if (this.#queues.size <= MAX_KEYS) return
+      this.#queues.delete(oldest)
+    }
   }
 }

@@ -40,14 +40,12 @@ export function createRedisStore(client: RedisClient): RedisStore {
   }
 }
 
-function commandsOf(client: unknown): RedisCommands {
+function commandsOf(client: object): RedisCommands {
   try {
-    if (typeof client === 'object' && client !== null) {
-      if (isNodeRedis(client)) return nodeRedisCommands(client)
-      if (isIoredis(client)) return ioredisCommands(client)
-    }
+    if (isNodeRedis(client)) return nodeRedisCommands(client)
+    if (isIoredis(client)) return ioredisCommands(client)
   } catch {
-    // A proxy threw: it is not one of these clients.
+    // It is not an object, or a proxy that throws.
   }
   throw new VKitConfigError(
     'createRedisStore needs a client of node-redis (createClient, createCluster) or ioredis (Redis, Cluster), ' +
@@ -80,6 +78,6 @@ function isHeld(reply: unknown): boolean {
 }
 
 /** A client can be told to return numbers as texts, and texts as buffers. */
-function scalarOf(reply: unknown): string {
-  return Array.isArray(reply) ? '' : String(reply)
+function scalarOf(reply: unknown): string | undefined {
+  return Array.isArray(reply) ? undefined : String(reply)
 }
