@@ -37,19 +37,50 @@ describe('at the edge, writes to the store whose requests have ended', () => {
     expect(written).toHaveLength(1_001)
   })
 
-  it('are forgotten, so that they do not use up the memory', async () => {
+  it.each([
+    // A write that is not forgotten has its removal repeated.
+    ['are forgotten if a thousand others follow', 1_000, NEVER, ['write', 'removal']],
+    ['are known if 999 others follow', 999, NEVER, ['write', 'removal', 'removal']],
+    [
+      'are known however many others follow that have settled',
+      2_000,
+      Promise.resolve(),
+      ['write', 'removal', 'removal'],
+    ],
+  ])('%s', async (_, others, settled, expected) => {
     const order = new WriteOrder()
     const changes: string[] = []
     let settleFirst = (): void => undefined
     const first = new Promise<void>(resolve => (settleFirst = resolve))
-    const change = (name: string, settled: Promise<unknown>) => async () => (changes.push(name), { settled })
+    const change = (name: string, done: Promise<unknown>) => async () => (changes.push(name), { settled: done })
     await order.run('key', change('write', first))
-    for (let key = 0; key < 1_000; key++) await order.run(`key ${key}`, change('other', NEVER))
+    for (let key = 0; key < others; key++) {
+      const { settled: isDone } = await order.run(`key ${key}`, change('other', settled))
+      if (settled !== NEVER) await isDone
+    }
     await order.run('key', change('removal', NEVER))
     settleFirst()
-    await first
-    // If the write had not been forgotten, the removal would be repeated.
-    expect(changes.filter(name => name !== 'other')).toEqual(['write', 'removal'])
+    await new Promise(resolve => setImmediate(resolve))
+    expect(changes.filter(name => name !== 'other')).toEqual(expected)
+  })
+
+  it('of which an old one settles do not forget a newer one of the same key', async () => {
+    const order = new WriteOrder()
+    const changes: string[] = []
+    const settle: (() => void)[] = []
+    const change = (name: string) => async () => {
+      changes.push(name)
+      return { settled: new Promise<void>(resolve => settle.push(resolve)) }
+    }
+    await order.run('key', change('forgotten'))
+    for (let key = 0; key < 1_000; key++) await order.run(`key ${key}`, change('other'))
+    await order.run('key', change('write'))
+    settle[0]?.()
+    await new Promise(resolve => setImmediate(resolve))
+    await order.run('key', change('removal'))
+    settle[1_001]?.()
+    await new Promise(resolve => setImmediate(resolve))
+    expect(changes.filter(name => name !== 'other')).toEqual(['forgotten', 'write', 'removal', 'removal'])
   })
 
   it('do not keep a drain waiting', async () => {

@@ -4,7 +4,7 @@ import { Events } from '../../../lib/core/events.js'
 import { InvalidationChannel } from '../../../lib/store/invalidation-channel.js'
 import { channelOf, sealMessage } from '../../../lib/store/invalidation-message.js'
 import type { Invalidation } from '../../../lib/store/invalidation.js'
-import { deriveStoreKeys } from '../../../lib/store/record-crypto.js'
+import { deriveStoreKeys, type StoreKeys } from '../../../lib/store/record-crypto.js'
 import { StoreGuard } from '../../../lib/store/store-guard.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import { afterThisTest, recordEvents } from '../../support/gateway.js'
@@ -20,7 +20,13 @@ const START = { type: 'subscription-start' } as const
 const lost = (reason: string) => ({ type: 'subscription-loss', reason })
 const failed = (operation: string, reason = 'error') => ({ type: 'store-failure', operation, reason })
 
-function setUp({ store, clock = new FakeClock() }: { store?: MemoryStore; clock?: FakeClock } = {}) {
+interface SetUp {
+  readonly store: MemoryStore
+  readonly clock: FakeClock
+  readonly ownKeys: StoreKeys
+}
+
+function setUp({ store, clock = new FakeClock(), ownKeys = keys }: Partial<SetUp> = {}) {
   const shared = store ?? new MemoryStore(clock)
   const { events: emitted, types, onEvent } = recordEvents()
   const events = new Events(onEvent)
@@ -28,7 +34,7 @@ function setUp({ store, clock = new FakeClock() }: { store?: MemoryStore; clock?
   const received: Invalidation[] = []
   const calls = { starts: 0, pings: 0 }
   const channel = new InvalidationChannel({
-    ...{ store: shared, keys, origin: ORIGIN, clock, events, random },
+    ...{ store: shared, keys: ownKeys, origin: ORIGIN, clock, events, random },
     guard: new StoreGuard({ store: shared, clock, events, random }),
     onInvalidation: each => void received.push(each),
     onStart: () => calls.starts++,
@@ -120,6 +126,15 @@ describe('an invalidation channel', () => {
     expect(received).toEqual([])
   })
 
+  it('refuses an authentic message that it cannot read, such as one of another version', async () => {
+    const { store, received, emitted } = await setUpSubscribed()
+    const sealed = (await seal(1)).replace(/^[^.]*\.1\./, '.2.')
+    const mac = createHmac('sha256', keys.messageMac).update(CHANNEL).update(sealed).digest('base64url')
+    await store.publish(CHANNEL, mac + sealed)
+    await untilTrue(() => emitted.length > 0)
+    expect([emitted, received]).toEqual([[failed('message', 'corrupt')], []])
+  })
+
   it('reports refused messages at most twice at once, and once a second', async () => {
     const { store, clock, count } = await setUpSubscribed()
     for (let i = 0; i < 100; i++) await store.publish(CHANNEL, forge(i))
@@ -136,6 +151,11 @@ describe('an invalidation channel', () => {
     expect([await pending, await channel.publish(invalidation)]).toEqual([false, false])
     expect(store.messages).toEqual([])
     expect(emitted).toEqual([])
+  })
+
+  it('returns false if the message cannot be encrypted', async () => {
+    const { store, channel } = await setUpSubscribed({ ownKeys: { ...keys, message: keys.index } })
+    expect([await channel.publish(invalidation), store.messages]).toEqual([false, []])
   })
 
   it('returns false, with an event, if the store does not accept a message', async () => {

@@ -141,11 +141,15 @@ describe('the channels of a process', () => {
     expect([store.subscriptions, store.messages.length, clock.sleepers]).toEqual([0, 0, 0])
   })
 
-  it('do nothing with a store without messages', async () => {
-    const { channels, types } = setUp(new FakeClock(), new Map<string, string>())
-    channels.use(OLD)
-    expect(channels.canPublish).toBe(false)
-    expect(await channels.publish({ ...invalidation, sessionToken: undefined })).toBe(true)
-    expect(types()).toEqual([])
-  })
+  const method = (): Promise<never> => new Promise(() => undefined)
+  it.each([{}, { publish: method }, { subscribe: method }])(
+    'do nothing with a store without messages (%#)',
+    async half => {
+      const { channels, types } = setUp(new FakeClock(), Object.assign(new Map<string, string>(), half))
+      channels.use(OLD)
+      expect(channels.canPublish).toBe(false)
+      expect(await channels.publish({ ...invalidation, sessionToken: undefined })).toBe(true)
+      expect(types()).toEqual([])
+    },
+  )
 })

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import {
   channelOf,
   isAuthentic,
+  messageIdOf,
   openMessage,
   sealMessage,
   tokenMacOf,
@@ -67,6 +68,11 @@ describe('an invalidation message', () => {
     const { tokenMac = '' } = invalidation
     expect(one?.filter(part => other?.includes(part))).toEqual(['1'])
     expect(one?.join('.')).not.toContain(tokenMac)
+  })
+
+  it('is identified by its HMAC', async () => {
+    const message = await seal()
+    expect(messageIdOf(message)).toBe(message.split('.')[0])
   })
 
   it('is not authentic if any of its characters is altered, or is missing', async () => {

@@ -9,13 +9,13 @@ import { MemoryStore } from '../../support/memory-store.js'
 
 const never = (): Promise<never> => new Promise(() => undefined)
 
-/** Two processes with one store, on one clock. A pause of leases takes 30 s. */
-function setUp() {
+/** Two processes with one store, on one clock. A pause of leases takes 30 s by default. */
+function setUp(random = 0) {
   const clock = new FakeClock()
   const store = new MemoryStore(clock)
   const process = () => {
     const { events, types, onEvent } = recordEvents()
-    const options = { store, clock, events: new Events(onEvent), random: () => 0 }
+    const options = { store, clock, events: new Events(onEvent), random: () => random }
     const guard = new StoreGuard(options)
     const leases = new Leases({ ...options, guard })
     const open = (key = 'key'): Lease => {
@@ -103,6 +103,18 @@ describe('a lease', () => {
     }
   })
 
+  it.each([
+    [100, 51, 3_000],
+    [100, 50, 1_000],
+    [99, 99, 1_000],
+  ])('after %d ms of which its holder was busy for %d lasts %d ms', async (elapsedMs, busyMs, ttlMs) => {
+    const { one, clock, store } = setUp()
+    Object.assign(clock, { busyMs: () => busyMs })
+    await clock.advance(elapsedMs)
+    await one.open().take()
+    expect(store.leaseMsLeft('key')).toBe(ttlMs)
+  })
+
   it('is as long as before if there was little time to see how busy its holder is', async () => {
     const { one, clock, store } = setUp()
     Object.assign(clock, { busyMs: () => clock.monotonic() })
@@ -160,6 +172,15 @@ describe('a lease', () => {
     expect(count('releaseLease')).toBe(0)
   })
 
+  it('that could not be overtaken needs no release', async () => {
+    const { one, count, occupy } = setUp()
+    occupy('key:overtake')
+    const lease = one.open()
+    expect(await lease.overtake()).toBe('held')
+    lease.release()
+    expect(count('releaseLease')).toBe(0)
+  })
+
   it('that has ended does not free that of the next holder when it is released', async () => {
     const { one, two, clock, store } = setUp()
     const lease = one.open()
@@ -208,8 +229,16 @@ describe('a lease', () => {
 describe('leases are ignored', () => {
   it('by a store that has none', () => {
     const clock = new FakeClock()
-    const options = { store: new Map<string, string>(), clock, events: new Events(), random: () => 0 }
-    expect(new Leases({ ...options, guard: new StoreGuard(options) }).open('key')).toBeUndefined()
+    const take = (): boolean => true
+    const none = new Map<string, string>()
+    const [onlyAcquire, onlyRelease] = [
+      Object.assign(new Map<string, string>(), { acquireLease: take }),
+      Object.assign(new Map<string, string>(), { releaseLease: take }),
+    ]
+    for (const store of [none, onlyAcquire, onlyRelease]) {
+      const options = { store, clock, events: new Events(), random: () => 0 }
+      expect(new Leases({ ...options, guard: new StoreGuard(options) }).open('key')).toBeUndefined()
+    }
   })
 
   it('for 30 s after three failures', async () => {
@@ -222,6 +251,25 @@ describe('leases are ignored', () => {
     expect(one.events.at(-1)).toEqual({ type: 'lease-pause', durationMs: 30_000 })
     expect(one.leases.open('key')).toBeUndefined()
     await clock.advance(30_000)
+    expect(one.leases.open('key')).toBeDefined()
+  })
+
+  it('for a random time, because other processes see the same failures', async () => {
+    const { one, clock } = setUp(0.5)
+    const record = async (count: number): Promise<void> => {
+      for (let wait = 0; wait < count; wait++) {
+        lease.recordWait({ startedAt: clock.monotonic(), isFruitless: true })
+        await clock.advance(1)
+      }
+    }
+    const lease = one.open()
+    await record(3)
+    // Those of mints that began before the pause change nothing.
+    await record(3)
+    expect(one.events).toEqual([{ type: 'lease-pause', durationMs: 22_500 }])
+    await clock.advance(22_500 - 4 - 1)
+    expect(one.leases.open('key')).toBeUndefined()
+    await clock.advance(1)
     expect(one.leases.open('key')).toBeDefined()
   })
 
@@ -255,6 +303,29 @@ describe('leases are ignored', () => {
       await clock.advance(101)
     }
     expect(one.types()).not.toContain('lease-pause')
+  })
+
+  it('after three failures, even if one is taken that was asked for before the last failure', async () => {
+    const { one, clock, store } = setUp()
+    const fail = async (): Promise<void> => {
+      store.failing.add('acquireLease')
+      await one.open().take()
+      store.failing.clear()
+      await clock.advance(1)
+    }
+    await fail()
+    const grant = store.hold('acquireLease')
+    const early = one.open('early').take()
+    await clock.advance(1)
+    const acquireLease = store.acquireLease.bind(store)
+    store.acquireLease = () => Promise.reject(new Error('boom'))
+    await one.open().take()
+    store.acquireLease = acquireLease
+    grant()
+    expect(await early).toBe('taken')
+    await clock.advance(1)
+    await fail()
+    expect(one.types()).toContain('lease-pause')
   })
 
   it('not because the store is paused, which shows nothing about them', async () => {

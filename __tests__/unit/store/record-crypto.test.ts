@@ -1,4 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals'
+import type { CryptoKey } from 'jose'
 import {
   deriveStoreKeys,
   openRecord,
@@ -68,6 +69,14 @@ describe('an encrypted record', () => {
     expect(opened).toEqual([])
   })
 
+  it('of 256 KiB can be decrypted, and a longer one is refused', async () => {
+    const content = 'x'.repeat(196_559)
+    const record = await sealRecord(content, storeKey, keys)
+    expect(record).toHaveLength(256 * 1024)
+    expect(await openRecord(record, storeKey, keys)).toBe(content)
+    expect(await faultOf(openRecord(await sealRecord(`${content}x`, storeKey, keys), storeKey, keys))).toBe('corrupt')
+  })
+
   it('is not split into very many parts', async () => {
     const record = `1${'.'.repeat(256 * 1024 - 1)}`
     const split = jest.spyOn(String.prototype, 'split')
@@ -89,7 +98,33 @@ describe('an encrypted record', () => {
 
   it('is reported as another version, not as corrupt, if its version differs', async () => {
     const record = await sealRecord(CONTENT, storeKey, keys)
-    expect(await faultOf(openRecord(record.replace(/^1\./, '2.'), storeKey, keys))).toBe('version')
+    const faultOfVersion = (version: string): Promise<string> =>
+      faultOf(openRecord(record.replace(/^1/, version), storeKey, keys))
+    for (const version of ['2', '10', '123456789']) expect(await faultOfVersion(version)).toBe('version')
+    for (const text of ['', 'v2', '2a', '1234567890']) expect(await faultOfVersion(text)).toBe('corrupt')
+  })
+
+  it.each([0, 1, 2, 3, 4])('is refused without its part %d, or with an empty one', async index => {
+    const parts = (await sealRecord(CONTENT, storeKey, keys)).split('.')
+    const [missing, empty] = [parts.filter((_, i) => i !== index), parts.map((part, i) => (i === index ? '' : part))]
+    for (const altered of [missing, empty])
+      expect(await faultOf(openRecord(altered.join('.'), storeKey, keys))).toBe('corrupt')
+  })
+
+  it('has keys that cannot be exported', async () => {
+    const { subtle } = crypto
+    const made = (['importKey', 'deriveKey'] as const).map(name => jest.spyOn(subtle, name))
+    try {
+      const derived = await deriveStoreKeys('a-secret')
+      await openRecord(await sealRecord(CONTENT, storeKey, derived), storeKey, derived)
+      const all = await Promise.all(
+        made.flatMap(({ mock }) => mock.results.map(({ value }) => value as Promise<CryptoKey>)),
+      )
+      expect(all.map(({ extractable }) => extractable)).toEqual(Array(all.length).fill(false))
+      expect(all.length).toBeGreaterThan(5)
+    } finally {
+      for (const spy of made) spy.mockRestore()
+    }
   })
 
   it.each([42, {}, [], true, '', '1', '1.....', Buffer.from('1.a.b.c.d'), '1.'.padEnd(300_000, 'a')])(

@@ -1,5 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
-import { readRecord, writeRecord, type RecordReader } from '../../../lib/store/record.js'
+import {
+  datedTokenOf,
+  readRecord,
+  writeRecord,
+  type RecordedToken,
+  type RecordReader,
+} from '../../../lib/store/record.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
 
 const NOON = Date.parse('2030-01-01T12:00:00Z')
@@ -9,16 +15,16 @@ const token = { sessionToken: 'token', expiresAt: '2030-01-01T13:00:00Z', ...req
 const origin = 'https://gateway.video.io/v1/sessions'
 
 /** Returns a record written at noon by a process whose clock is `minterAheadMs` ahead of the gateway's. */
-function recordAt(minterAheadMs = 0): string {
+function recordAt(minterAheadMs = 0, afterMs?: number): string {
   return writeRecord({
     token,
     lifetime: { start: { wall: NOON + minterAheadMs, monotonic: 77 }, ms: HOUR },
     origin,
-    afterMs: undefined,
+    afterMs,
   })
 }
 
-function read(record: string, wall: number, reader: Partial<RecordReader> = {}): MintedToken {
+function read(record: string, wall: number, reader: Partial<RecordReader> = {}): RecordedToken {
   return readRecord(record, { request, origin, now: { wall, monotonic: 5 }, serverNowMs: undefined, ...reader })
 }
 
@@ -34,7 +40,7 @@ describe('a record', () => {
     expect(minted.token).toEqual(token)
     expect(Object.isFrozen(minted.token)).toBe(true)
     expect(remainingMs(minted, NOON + HOUR / 4)).toEqual([(HOUR * 3) / 4, (HOUR * 3) / 4])
-    expect(minted.lifetime?.ms).toBe(HOUR)
+    expect(minted.lifetime.ms).toBe(HOUR)
   })
 
   it.each([
@@ -56,8 +62,42 @@ describe('a record', () => {
     },
   )
 
-  it('is refused if its lifetime is not finite', () => {
-    expect(() => read(recordAt().replace('3600000', '1e999'), NOON)).toThrow('corrupt')
+  it.each([
+    ['a lifetime that is not finite', '3600000', '1e999'],
+    ['a lifetime that is a text', '3600000', '"3600000"'],
+    ['a start that is missing', '"startedAt"', '"begunAt"'],
+    ['an empty token', '"sessionToken":"token"', '"sessionToken":""'],
+    ['a token that is not a text', '"sessionToken":"token"', '"sessionToken":["token"]'],
+    ['an expiry that is a number', '"2030-01-01T13:00:00Z"', '1893502800'],
+    ['an expiry that cannot be read', '2030-01-01T13:00:00Z', 'tomorrow'],
+  ])('is refused with %s', (_, valid, invalid) => {
+    const content = recordAt()
+    expect(content).toContain(valid)
+    expect(() => read(content.replace(valid, invalid), NOON)).toThrow('corrupt')
+  })
+
+  it.each<[unknown, readonly string[], boolean]>([
+    [['a', 'b'], ['a', 'b'], true],
+    [[], [], true],
+    [['a', 'b'], ['b', 'a'], false],
+    [['a', 'b'], ['a', 'c'], false],
+    [['a', 'b'], ['a'], false],
+    [['a'], ['a', 'b'], false],
+    ['a', ['a'], false],
+    [undefined, [], false],
+  ])('with the scopes %j is for the request of %j: %p', (stored, scopes, isFor) => {
+    const content = JSON.stringify({ ...(JSON.parse(recordAt()) as object), scopes: stored })
+    const outcome = expect(() => read(content, NOON, { request: { ...request, scopes } }))
+    if (isFor) outcome.not.toThrow()
+    else outcome.toThrow('mismatch')
+  })
+
+  it('says when its token was minted, and after which invalidation, also when it has expired', () => {
+    const mintedAtMs = NOON
+    expect(datedTokenOf(recordAt(-600_000, 5))).toEqual({ sessionToken: 'token', mintedAtMs, afterMs: 5 })
+    expect(datedTokenOf(recordAt())).toEqual({ sessionToken: 'token', mintedAtMs, afterMs: undefined })
+    expect([read(recordAt(0, 5), NOON).afterMs, read(recordAt(), NOON).afterMs]).toEqual([5, undefined])
+    expect(read(recordAt(0, 5).replace('"afterMs":5', '"afterMs":"5"'), NOON).afterMs).toBeUndefined()
   })
 })
 
@@ -78,7 +118,9 @@ describe('if clocks differ', () => {
     expect(remainingMs(read(recordAt(500), NOON), NOON)[0]).toBe(HOUR)
   })
 
-  it('a record from the future is refused', () => {
+  it('a record from more than a second in the future is refused', () => {
+    expect(() => read(recordAt(1_000), NOON)).not.toThrow()
+    expect(() => read(recordAt(1_001), NOON)).toThrow('clock-skew')
     expect(() => read(recordAt(), NOON - TEN_MINUTES)).toThrow('clock-skew')
     expect(() => read(recordAt(TEN_MINUTES), NOON)).toThrow('clock-skew')
   })

@@ -32,7 +32,10 @@ describe('createRedisStore', () => {
   ])('refuses %#, and shows nothing of it', client => {
     const create = (): unknown => createRedisStore(client as RedisClient)
     expect(create).toThrow(VKitConfigError)
-    expect(create).toThrow(/node-redis .* or ioredis/)
+    expect(create).toThrow(
+      'createRedisStore needs a client of node-redis (createClient, createCluster) or ioredis (Redis, Cluster), ' +
+        'version 5 or later. Pass the client itself, not a promise, a URL or options. With Sentinel, use ioredis.',
+    )
     try {
       create()
     } catch (error) {
@@ -45,16 +48,24 @@ describe('createRedisStore', () => {
 
   it.each([[['text']], [['OK']], [1], [{}], [true]])('rejects if Redis returns %j', async reply => {
     const store = storeOf(reply)
-    await expect(store.get('key')).rejects.toThrow('not a text')
-    await expect(store.set('key', 'text', 1)).rejects.toThrow('not stored')
+    await expect(store.get('key')).rejects.toThrow('The reply of Redis is not a text.')
+    await expect(store.set('key', 'text', 1)).rejects.toThrow('Redis has not stored the record.')
   })
 
   it.each([[null], ['OK'], [2], [[1]]])('does not take %j for a lease', async reply => {
-    await expect(storeOf(reply).acquireLease('key', 'holder', 1)).rejects.toThrow('neither 0 nor 1')
+    const acquired = storeOf(reply).acquireLease('key', 'holder', 1)
+    await expect(acquired).rejects.toThrow('The reply of Redis is neither 0 nor 1.')
   })
 
-  it.each([[1], ['1'], [1n], [Buffer.from('1')]])('takes %p for a lease', async reply => {
-    expect(await storeOf(reply).acquireLease('key', 'holder', 1)).toBe(true)
+  it.each<[unknown, boolean]>([
+    [1, true],
+    ['1', true],
+    [1n, true],
+    [Buffer.from('1'), true],
+    [0, false],
+    ['0', false],
+  ])('returns for %p whether it has a lease: %p', async (reply, isHeld) => {
+    expect(await storeOf(reply).acquireLease('key', 'holder', 1)).toBe(isHeld)
   })
 
   it('does not send a script again after another error', async () => {
@@ -100,7 +111,7 @@ describe('a subscription', () => {
     const { subscriber, listener, opened } = open()
     subscriber.listener?.onLost()
     subscriber.succeed()
-    await expect(opened).rejects.toThrow('has ended')
+    await expect(opened).rejects.toThrow('The connection has ended.')
     subscriber.listener?.onMessage(Buffer.from('late'))
     expect([subscriber.ends, listener.onLost.mock.calls, listener.onMessage.mock.calls]).toEqual([1, [], []])
   })
@@ -108,8 +119,10 @@ describe('a subscription', () => {
   it('ends its connection and rejects if Redis does not respond for 5 s', async () => {
     jest.useFakeTimers()
     const { subscriber, opened } = open()
-    const failed = expect(opened).rejects.toThrow('does not respond')
-    jest.advanceTimersByTime(5_000)
+    const failed = expect(opened).rejects.toThrow('Redis does not respond.')
+    jest.advanceTimersByTime(4_999)
+    expect(subscriber.ends).toBe(0)
+    jest.advanceTimersByTime(1)
     await failed
     expect(subscriber.ends).toBe(1)
   })
@@ -126,6 +139,14 @@ describe('a subscription', () => {
     subscription.close()
     expect([subscriber.ends, listener.onLost.mock.calls]).toEqual([1, [[]]])
     expect(listener.onMessage.mock.calls).toEqual([['text']])
+  })
+
+  it('drops a message over 256 KiB', async () => {
+    const { subscriber, listener, opened } = open()
+    subscriber.succeed()
+    await opened
+    for (const bytes of [256 * 1024, 256 * 1024 + 1]) subscriber.listener?.onMessage(Buffer.alloc(bytes, 'x'))
+    expect(listener.onMessage.mock.calls).toEqual([['x'.repeat(256 * 1024)]])
   })
 
   it('is closed once, which is not a loss', async () => {

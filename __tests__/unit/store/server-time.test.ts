@@ -22,6 +22,19 @@ describe('the time of the gateway', () => {
     expect(time.read().serverNowMs).toBe(clock.now() + aheadMs)
   })
 
+  it('is the later one if the local clocks differ', async () => {
+    const clock = new FakeClock()
+    await clock.advance(7_000)
+    const time = new ServerTime(clock)
+    const start = instant(clock)
+    time.learn({ ...token, expiresAt: new Date(start.wall + HOUR_MS).toISOString() }, { start, ms: HOUR_MS })
+    await clock.advance(1_000)
+    clock.setWall(start.wall - 60_000)
+    expect(time.read().serverNowMs).toBe(start.wall + 1_000)
+    clock.setWall(start.wall + 60_000)
+    expect(time.read().serverNowMs).toBe(start.wall + 60_000)
+  })
+
   it('does not change if an expiry cannot be read', () => {
     const clock = new FakeClock()
     const time = new ServerTime(clock)

@@ -10,7 +10,7 @@ import { seededRandom } from '../../support/random.js'
 const never = (): Promise<unknown> => new Promise(() => undefined)
 const idle = { onAbort: () => () => undefined }
 
-function setUp(get: () => unknown = () => 'value') {
+function setUp(get: () => unknown = () => 'value', random = seededRandom()) {
   const clock = new FakeClock()
   const { events, types, onEvent } = recordEvents()
   const calls: string[] = []
@@ -22,7 +22,7 @@ function setUp(get: () => unknown = () => 'value') {
     subscribe: never as () => Promise<never>,
     respond: get,
   }
-  const guard = new StoreGuard({ store, clock, events: new Events(onEvent), random: seededRandom() })
+  const guard = new StoreGuard({ store, clock, events: new Events(onEvent), random })
   return { clock, events, types, calls, store, guard }
 }
 
@@ -104,6 +104,18 @@ describe('StoreGuard', () => {
     expect(events).toEqual([])
   })
 
+  it('pauses a store that always responds after the time limit, and reports each operation once', async () => {
+    const settle: (() => void)[] = []
+    const { guard, clock, events, types } = setUp(() => new Promise<void>(resolve => settle.push(resolve)))
+    for (let call = 0; call < 2; call++) {
+      await timed(clock, guard.get('key', idle))
+      settle[call]?.()
+      await clock.advance(0)
+    }
+    expect(types()).toEqual(['store-failure', 'store-failure', 'store-pause'])
+    expect(events[0]).toEqual({ type: 'store-failure', operation: 'get', reason: 'timeout' })
+  })
+
   it('does not pause for one failure between successes', async () => {
     const { guard, store, types } = setUp()
     for (let round = 0; round < 5; round++) {
@@ -158,6 +170,71 @@ describe('StoreGuard', () => {
     expect(await guard.get('key', idle)).toBe('value')
     await timed(clock, guard.delete('key').value)
     expect(events.at(-1)).toEqual({ type: 'store-pause', durationMs: expect.any(Number) })
+  })
+
+  it('resumes at once if a removal succeeds after removals have failed', async () => {
+    const { guard, store, clock, types } = setUp()
+    store.respond = () => Promise.reject(new Error('boom'))
+    for (let call = 0; call < 2; call++) await guard.delete('key').value
+    store.respond = () => 'value'
+    expect(await guard.delete('key').value).toBe(UNAVAILABLE)
+    await clock.advance(0)
+    expect(types().slice(2)).toEqual(['store-pause', 'store-resume'])
+    expect(await guard.get('key')).toBe('value')
+  })
+
+  it.each<['get' | 'delete', readonly number[]]>([
+    // The last but one is that of the probe that succeeds.
+    ['get', [500, 1_000, 2_000, 500]],
+    // The probe is a read, which shows that the store works, but not that removals do.
+    ['delete', [500, 1_000, 2_000]],
+  ])('after failures of %s pauses for these times: %j', async (operation, expected) => {
+    const { guard, store, clock, events } = setUp(undefined, () => 0)
+    const failing = async (call: () => unknown): Promise<void> => {
+      store.respond = () => Promise.reject(new Error('boom'))
+      await call()
+      await clock.advance(0)
+      store.respond = () => 'value'
+    }
+    const fail = () => (operation === 'get' ? guard.get('key') : guard.delete('key').value)
+    for (let call = 0; call < 2; call++) await failing(fail)
+    if (operation === 'get') {
+      await clock.advance(500)
+      await failing(fail)
+    }
+    await clock.advance(1_000)
+    await guard.get('key')
+    await clock.advance(0)
+    for (let call = 0; call < 2; call++) await failing(fail)
+    expect(events.flatMap(event => (event.type === 'store-pause' ? [event.durationMs] : []))).toEqual(expected)
+  })
+
+  it('probes when a pause ends, or before if the store seems to be back, with short pauses from then on', async () => {
+    const { guard, clock, calls, events } = setUp(never, () => 0)
+    guard.probeNow()
+    expect(guard.isPaused).toBe(false)
+    for (let call = 0; call < 2; call++) await timed(clock, guard.get('key'))
+    expect(guard.isPaused).toBe(true)
+    await clock.advance(499)
+    await guard.get('key')
+    expect(calls).toHaveLength(2)
+    await clock.advance(1)
+    await guard.get('key')
+    expect(calls).toHaveLength(3)
+    guard.probeNow()
+    await guard.get('key')
+    expect(calls).toHaveLength(4)
+    const pauses = events.flatMap(event => (event.type === 'store-pause' ? [event.durationMs] : []))
+    expect(pauses).toEqual([500, 1_000, 500])
+  })
+
+  it('does not count writes that are done, nor reads, as pending writes', async () => {
+    const { guard, store } = setUp()
+    for (let write = 0; write < 2_000; write++) await guard.set('key', 'value', 1).value
+    store.respond = never
+    for (let read = 0; read < 2_000; read++) void guard.get('key')
+    store.respond = () => 'value'
+    expect(await guard.set('key', 'value', 1).value).toBe('value')
   })
 
   it('tracks at most a thousand pending writes', async () => {
@@ -323,6 +400,12 @@ describe('a process that is busy', () => {
     const { guard, types } = guardOn(clock, never)
     expect(await timed(clock, guard.get('key'))).toEqual([UNAVAILABLE, 600])
     expect(types()).toEqual(['store-failure'])
+  })
+
+  it('gets back no time in which it was busy before', async () => {
+    const clock = Object.assign(new FakeClock(), { busyMs: () => 1_000 })
+    const { guard } = guardOn(clock, never)
+    expect(await timed(clock, guard.get('key'))).toEqual([UNAVAILABLE, 100])
   })
 
   it('gets 2 s at most', async () => {

@@ -13,6 +13,7 @@ describe('tombstones', () => {
     expect(tombstones.covers('key', minted('a', 1_000 + TOLERANCE_MS))).toBe(true)
     expect(tombstones.covers('key', minted('a', 1_001 + TOLERANCE_MS))).toBe(false)
     expect(tombstones.covers('other', minted('a', 1_000))).toBe(false)
+    expect([tombstones.untilMs('key'), tombstones.untilMs('other')]).toEqual([1_000, undefined])
   })
 
   it('do not cover a token of a process that knew the invalidation, whatever the clocks say', () => {
@@ -25,8 +26,9 @@ describe('tombstones', () => {
   it('cover one token, regardless of when it was minted', () => {
     const tombstones = new Tombstones()
     tombstones.addUntil('key', 1_000)
-    tombstones.addToken('key', text => text === 'a')
+    for (const key of ['key', 'other']) tombstones.addToken(key, text => text === 'a')
     expect(tombstones.covers('key', minted('a', 99_999, 1_000))).toBe(true)
+    expect([minted('a', 0), minted('b', 0)].map(each => tombstones.covers('other', each))).toEqual([true, false])
     expect(tombstones.covers('key', minted('b', 99_999))).toBe(false)
     expect(tombstones.covers('key', minted('b', 0))).toBe(true)
   })

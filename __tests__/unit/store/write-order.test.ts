@@ -42,6 +42,29 @@ describe('WriteOrder', () => {
     expect(store.changes).toBe(3)
   })
 
+  it('repeats the last one of three changes if the second is applied after it', async () => {
+    const [order, store] = [new WriteOrder(), new LateStore()]
+    for (const value of ['one', 'two']) await order.run('key', store.change(value))
+    // The second is repeated, and the repetition is applied at once.
+    await store.apply(0)
+    await store.apply(2)
+    await order.run('key', store.change(undefined))
+    await store.apply(3)
+    await store.apply(1)
+    expect([store.value, store.changes]).toEqual(['two', 5])
+    await store.apply(4)
+    expect([store.value, store.changes]).toEqual([undefined, 5])
+  })
+
+  it('repeats a removal, however many changes of other keys are pending', async () => {
+    const [order, store] = [new WriteOrder(), new LateStore()]
+    await order.run('key', store.change('old'))
+    for (let key = 0; key < 1_001; key++) await order.run(`key ${key}`, store.change('other'))
+    await order.run('key', store.change(undefined))
+    await store.apply(0)
+    expect(store.changes).toBe(1_004)
+  })
+
   it('has settled when the repeated removal has', async () => {
     const [order, store] = [new WriteOrder(), new LateStore()]
     let isSettled = false
