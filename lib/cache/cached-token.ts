@@ -112,7 +112,7 @@ export class CachedToken {
 
   /** Records that a refresh is in flight. */
   markRefreshing(now: Instant): void {
-    this.#refresh = { nextAt: later(now, MAX_SILENCE_MS), failures: this.#refresh?.failures ?? 0 }
+    this.endRefresh(later(now, MAX_SILENCE_MS))
   }
 
   /** Records that the refresh ended and showed nothing. The next one starts at `nextAt` at the earliest. */
@@ -139,9 +139,12 @@ export class CachedToken {
  * Returns the first of the call's, the client's and the default validity that a token of this lifetime can meet:
  * otherwise, every call would mint.
  */
-function minValidityMs(lifetimeMs: number, policy: FreshnessPolicy, ofCall?: number): number {
-  if (ofCall !== undefined && ofCall < lifetimeMs) return ofCall
-  const ofClient = policy.minValidityMs
-  if (ofClient !== undefined && ofClient < lifetimeMs) return ofClient
+function minValidityMs(
+  lifetimeMs: number,
+  { minValidityMs: ofClient = Infinity }: FreshnessPolicy,
+  ofCall = Infinity,
+): number {
+  if (ofCall < lifetimeMs) return ofCall
+  if (ofClient < lifetimeMs) return ofClient
   return Math.min(DEFAULT_MIN_VALIDITY_MS, DEFAULT_MIN_VALIDITY_FRACTION * lifetimeMs)
 }
