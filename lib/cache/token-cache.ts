@@ -252,8 +252,8 @@ export class TokenCache implements FleetListener {
   /** Returns a suspect token if the shared store has it too, or cannot be read. Otherwise, gets another. */
   async #checkAndGet(key: string, { request, call, sharedStore }: SuspectCall): Promise<SessionToken> {
     const { generation } = this.#entries
-    const deadline = new Deadline(this.#clock, call.deadlineMs, () => new Error('No time is left.'))
-    const stop = call.signal && onAbort(call.signal, () => deadline.cancel(new Error('The caller left.')))
+    const deadline = new Deadline(this.#clock, call.deadlineMs, outOfTime)
+    const stop = call.signal && onAbort(call.signal, () => deadline.cancel(undefined))
     const check = this.#checks.run(key, () => sharedStore.check(request))
     const stored = await untilAborted(check, deadline).catch(() => 'unreadable' as const)
     stop?.()
@@ -301,8 +301,7 @@ export class TokenCache implements FleetListener {
       const isOwnTimeout = error instanceof VKitTimeoutError && error.attempts === 0
       if (!isOwnTimeout || waitMs === call.deadlineMs) throw error
       // The old token expired earlier than expected, for example because the machine slept.
-      const deadlineMs = call.deadlineMs - waitMs
-      return await this.#getMinted(key, request, { call: { ...call, deadlineMs }, waitMs: deadlineMs, isReload: false })
+      return await this.#renew(key, request, { ...call, deadlineMs: call.deadlineMs - waitMs })
     }
   }
 
@@ -334,10 +333,7 @@ export class TokenCache implements FleetListener {
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = outcome && resultOf(outcome)
       if (found && this.#isUsable(found, wait.call)) return this.#deliver(found, wait.call)
-      const left = this.#afterWait(wait, startedAt)
-      // The stored token met another caller's minValidityMs, not ours; a reload comes here only once.
-      if (found) return this.#renew(key, request, { ...left.call, mode: 'reload' })
-      return this.#takeOver(key, request, left)
+      return this.#takeOver(key, request, this.#afterWait(wait, startedAt))
     })
   }
 
@@ -352,7 +348,10 @@ export class TokenCache implements FleetListener {
     return { call: { ...call, deadlineMs: call.deadlineMs - waitedMs }, waitMs: waitMs - waitedMs, isReload }
   }
 
-  /** Gets the token for a call whose flight ended with the request that started it. Another may have replaced it. */
+  /**
+   * Gets the token for a call whose flight ended with the request that started it, or with a stored token that met
+   * another caller's `minValidityMs` and not that of this call. Another call may have got it.
+   */
   #takeOver(key: string, request: TokenRequest, wait: Wait): Promise<SessionToken> {
     this.#assertOpen()
     if (wait.call.mode === 'default') return this.get(request, wait.call)
@@ -392,7 +391,7 @@ export class TokenCache implements FleetListener {
     await flight.outcome
     const change = await flight.storeChange
     if (!change) return
-    const deadline = new Deadline(this.#clock, this.#options.deadlineMs, () => new Error('The store did not end.'))
+    const deadline = new Deadline(this.#clock, this.#options.deadlineMs, outOfTime)
     await untilAborted(change.settled, deadline).catch(() => undefined)
     deadline.clear()
   }
@@ -504,4 +503,9 @@ export class TokenCache implements FleetListener {
     }
     return token
   }
+}
+
+/** Ends a wait for the store: no caller sees it. */
+function outOfTime(): Error {
+  return new Error('No time is left.')
 }
