@@ -2,6 +2,7 @@ import { TokenCache, type TokenCacheOptions } from '../../lib/cache/token-cache.
 import type { Deadline } from '../../lib/core/deadline.js'
 import { Events, type VKitEvent } from '../../lib/core/events.js'
 import { instant } from '../../lib/core/instant.js'
+import type { MintGate } from '../../lib/gateway/mint-gate.js'
 import type { MintPriority } from '../../lib/gateway/mint-priority.js'
 import type { MintOptions } from '../../lib/gateway/token-minter.js'
 import { FakeClock } from '../../lib/testing/index.js'
@@ -40,7 +41,8 @@ export class CacheHarness {
   constructor(options: Partial<TokenCacheOptions> & { readonly clock?: FakeClock } = {}) {
     this.clock = options.clock ?? new FakeClock()
     this.cache = new TokenCache({
-      mint: (...args) => this.#mint(...args),
+      mint: (request, options) =>
+        options.gate ? this.#mintAfter(options.gate, request, options) : this.#mint(request, options),
       medianMintMs: () => undefined,
       maxEntries: 10_000,
       refreshAhead: 0.5,
@@ -72,6 +74,17 @@ export class CacheHarness {
   /** Lets everything settle that needs no time to pass. */
   async settle(): Promise<void> {
     await this.clock.advance(0)
+  }
+
+  /** Mints when the gate lets the mint pass, as `TokenMinter` does. */
+  async #mintAfter(gate: MintGate, request: TokenRequest, options: MintOptions): Promise<MintedToken> {
+    while (!options.deadline.aborted) {
+      const decision = await gate.enter()
+      if (decision === 'mint') return this.#mint(request, options)
+      const found = decision === 'wait' ? await gate.wait() : decision
+      if (found) return found
+    }
+    throw options.deadline.reason
   }
 
   #mint(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals'
-import { VKitServerError } from '../../../lib/core/errors.js'
+import { VKitServerError, VKitTimeoutError } from '../../../lib/core/errors.js'
 import { CacheHarness } from '../../support/cache.js'
+import { failureOf } from '../../support/failure.js'
 
 const HOUR = 3_600_000
 const unavailable = (): Error => new VKitServerError('down', { status: 503, attempts: 3 })
@@ -152,12 +153,20 @@ describe('minValidityMs', () => {
     expect(h.mints).toHaveLength(1)
   })
 
-  it.each(['client', 'call'])(
-    'above the lifetime of every token does not make every call mint (set for the %s)',
-    async where => {
-      const h = new CacheHarness(where === 'client' ? { minValidityMs: HOUR } : {})
+  it.each([
+    ['client', HOUR],
+    ['client', 60_000],
+    ['call', HOUR],
+    ['call', 60_000],
+  ])(
+    'not below the lifetime of a token does not make every call mint (set for the %s to %d ms)',
+    async (where, minValidityMs) => {
+      const h = new CacheHarness(where === 'client' ? { minValidityMs } : {})
       h.lifetimeMs = 60_000
-      for (let i = 0; i < 5; i++) await h.get('user', where === 'call' ? { minValidityMs: HOUR } : {})
+      for (let i = 0; i < 5; i++) {
+        await h.get('user', where === 'call' ? { minValidityMs } : {})
+        await h.clock.advance(1)
+      }
       expect(h.mints).toHaveLength(1)
     },
   )
@@ -227,36 +236,39 @@ describe('a refresh that fails', () => {
     await expect(h.get()).rejects.toMatchObject({ code: 'VKIT_UNAVAILABLE' })
   })
 
-  it('waits a backoff before the next attempt, of at most 1 s at first and 30 s later', async () => {
-    const h = await setUpStale()
-    await h.get()
-    await h.settle()
-    for (let i = 0; i < 200; i++) await h.get()
-    expect(h.mints).toHaveLength(2)
-
-    await h.clock.advance(1_000)
-    for (let i = 0; i < 20; i++) {
+  /** Calls every 100 ms, for a time. Returns when refreshes began, without jitter. */
+  async function refreshTimes(h: CacheHarness, forMs: number): Promise<number[]> {
+    const times: number[] = []
+    for (let ms = 0; ms < forMs; ms += 100) {
+      const before = h.count('refresh')
       await h.get()
-      await h.clock.advance(30_000)
-    }
-    expect(h.mints).toHaveLength(22)
-
-    for (let ms = 0; ms < 60_000; ms += 100) {
-      await h.get()
+      if (h.count('refresh') > before) times.push(ms)
       await h.clock.advance(100)
     }
-    // With full jitter up to 30 s, one minute has four refreshes on average.
-    expect(h.mints.length).toBeLessThan(22 + 25)
+    return times
+  }
+
+  it('waits a backoff before the next attempt, of at most 1 s at first, then twice as long, and 30 s later', async () => {
+    // Half of the longest wait.
+    const h = await setUpStale({ random: () => 0.5 })
+    const waits = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]
+    const times = [0, ...waits.map((_, i) => waits.slice(0, i + 1).reduce((sum, ms) => sum + ms))]
+    expect(await refreshTimes(h, 50_000)).toEqual(times)
   })
 
   it('does not lengthen the next backoff if it sent no request', async () => {
-    const h = await setUpStale()
+    const h = await setUpStale({ random: () => 0.5 })
     h.failure = () => new VKitServerError('down', { attempts: 0, refusedBy: 'circuit' })
-    for (let second = 1; second <= 60; second++) {
-      await h.get()
-      await h.clock.advance(1_000)
-    }
-    expect(h.count('refresh')).toBeGreaterThanOrEqual(60)
+    expect(await refreshTimes(h, 2_100)).toEqual([0, 500, 1_000, 1_500, 2_000])
+  })
+
+  it('neither lengthens nor forgets the backoff if the short timeout of a call ended it', async () => {
+    const h = await setUpStale({ random: () => 0.5 })
+    expect(await refreshTimes(h, 1_500)).toEqual([0, 500])
+    h.failure = () => new VKitTimeoutError('slow', { attempts: 1 })
+    await h.get('user', { minValidityMs: HOUR - 1, limits: { timeoutMs: 100, maxRetries: 0 } })
+    h.failure = unavailable
+    expect(await refreshTimes(h, 6_100)).toEqual([0, 2_000, 6_000])
   })
 
   it('is not repeated before Retry-After has passed', async () => {
@@ -325,6 +337,7 @@ describe('a refresh that fails', () => {
 
   it.each([
     ['the mint is expected only after the token expires', { medianMs: 10_000, mode: 'default' as const }],
+    ['the mint is expected when the token expires', { medianMs: 7_500, mode: 'default' as const }],
     ["the call has the cache mode 'reload'", { medianMs: 10, mode: 'reload' as const }],
   ])('makes a call wait until its deadline if it hangs and %s', async (_, { medianMs, mode }) => {
     const h = await setUpStale({ medianMintMs: () => medianMs })
@@ -332,24 +345,57 @@ describe('a refresh that fails', () => {
     h.manual = true
     await h.clock.advance(HOUR / 2 - 30_000)
     const call = { isSettled: false }
-    const token = h.get('user', { deadlineMs: 40_000, mode }).finally(() => (call.isSettled = true))
-    await h.clock.advance(39_999)
+    const token = h.get('user', { deadlineMs: 50_000, mode }).finally(() => (call.isSettled = true))
+    await h.clock.advance(49_999)
     expect(call.isSettled).toBe(false)
     h.mints[1]?.succeed()
     expect((await token).sessionToken).toBe('token-2')
+    // Once for each token.
+    expect([h.count('miss'), h.count('coalesced')]).toEqual([2, 0])
   })
 
-  it('makes a call wait instead of returning an expired token if it hangs and the machine sleeps', async () => {
-    const h = await setUpStale()
-    h.failure = undefined
-    h.manual = true
-    await h.clock.advance(HOUR / 2 - 30_000)
-    const token = h.getText('user', { deadlineMs: 25_000 })
-    await h.settle()
-    h.clock.suspend(60_000)
-    await h.clock.advance(16_000)
-    h.mints[1]?.succeed()
-    expect(await token).toBe('token-2')
+  describe('and whose token expires earlier than expected, because the machine sleeps', () => {
+    async function setUpAsleep() {
+      const h = await setUpStale()
+      h.failure = undefined
+      h.manual = true
+      await h.clock.advance(HOUR / 2 - 30_000)
+      const call = h.get('user', { deadlineMs: 25_000 })
+      await h.settle()
+      h.clock.suspend(60_000)
+      return { h, call }
+    }
+
+    it('makes a call wait for a new one', async () => {
+      const { h, call } = await setUpAsleep()
+      await h.clock.advance(16_000)
+      h.mints[1]?.succeed()
+      expect((await call).sessionToken).toBe('token-2')
+    })
+
+    it('makes a call wait until its deadline', async () => {
+      const { h, call } = await setUpAsleep()
+      const failure = failureOf(call)
+      let isSettled = false
+      void failure.then(() => (isSettled = true))
+      await h.clock.advance(24_999)
+      expect(isSettled).toBe(false)
+      await h.clock.advance(1)
+      expect((await failure).code).toBe('VKIT_TIMEOUT')
+      expect(h.mints).toHaveLength(2)
+    })
+
+    it.each([
+      ['VKIT_TIMEOUT', () => new VKitTimeoutError('slow', { attempts: 3 })],
+      ['VKIT_UNAVAILABLE', unavailable],
+    ])('makes a call fail with the mint: %s', async (code, error) => {
+      const { h, call } = await setUpAsleep()
+      const failure = failureOf(call)
+      h.mints[1]?.fail(error())
+      expect((await failure).code).toBe(code)
+      await h.settle()
+      expect([h.mints.length, h.cache.inFlight]).toEqual([2, 0])
+    })
   })
 
   it('rejects a call that would have waited if no retry can fix the failure', async () => {

@@ -8,6 +8,7 @@ import { FakeClock } from '../../../lib/testing/index.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
 import { CacheHarness } from '../../support/cache.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
+import { makeSharedStore } from '../../support/shared-store.js'
 
 function manual(options?: ConstructorParameters<typeof CacheHarness>[0]): CacheHarness {
   const h = new CacheHarness(options)
@@ -340,33 +341,26 @@ describe("'reload'", () => {
     expect(await Promise.all([first, joined, late])).toEqual(['token-1', 'token-1', 'token-2'])
   })
 
-  it('does not join a flight that is close to its deadline', async () => {
+  it('joins a flight only if at least half of its own time is left to it', async () => {
     const h = manual()
     h.queued = true
     const first = failureOf(h.get())
-    await h.clock.advance(14_000)
+    await h.clock.advance(7_500)
+    const joined = failureOf(h.get('user', { mode: 'reload' }))
+    await h.clock.advance(1)
+    expect(h.mints).toHaveLength(1)
     const reload = h.getText('user', { mode: 'reload' })
     await h.settle()
     h.mints[1]?.succeed()
     expect(await reload).toBe('token-2')
-    await h.clock.advance(1_000)
-    expect((await first).code).toBe('VKIT_TIMEOUT')
+    await h.clock.advance(7_499)
+    for (const call of [first, joined]) expect((await call).code).toBe('VKIT_TIMEOUT')
   })
 
   it('returns a minted token if it joins a flight that is reading the shared store', async () => {
     let resolveRead: (stored: MintedToken) => void = () => undefined
     const h = new CacheHarness({
-      sharedStore: {
-        read: () => new Promise(resolve => (resolveRead = resolve)),
-        listen: () => undefined,
-        check: () => Promise.resolve('absent'),
-        write: async () => undefined,
-        lease: async () => undefined,
-        invalidate: () => Promise.resolve(),
-        remove: async () => undefined,
-        flush: () => Promise.resolve(),
-        close: () => Promise.resolve(),
-      },
+      sharedStore: makeSharedStore({ read: () => new Promise(resolve => (resolveRead = resolve)) }),
     })
     const first = h.getText()
     await h.settle()

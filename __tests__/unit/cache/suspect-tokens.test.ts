@@ -1,10 +1,11 @@
 import { describe, expect, it } from '@jest/globals'
 import { VKitServerError } from '../../../lib/core/errors.js'
 import { instant } from '../../../lib/core/instant.js'
-import type { SharedStore, StoredToken } from '../../../lib/store/shared-store.js'
+import type { StoredToken } from '../../../lib/store/shared-store.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
 import { CacheHarness } from '../../support/cache.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
+import { makeSharedStore } from '../../support/shared-store.js'
 
 const HOUR_MS = 3_600_000
 const request = { identity: 'user', scopes: [] }
@@ -12,8 +13,7 @@ const request = { identity: 'user', scopes: [] }
 /** A cache with one token, `token-1`, and a shared store whose answer to a check is in `stored`. */
 async function setUp() {
   const answers = { stored: 'absent' as StoredToken, checks: 0, gate: undefined as Promise<void> | undefined }
-  const sharedStore: SharedStore = {
-    listen: () => undefined,
+  const sharedStore = makeSharedStore({
     read: async () => (typeof answers.stored === 'object' ? answers.stored : undefined),
     check: async () => {
       answers.checks++
@@ -21,13 +21,7 @@ async function setUp() {
       await answers.gate
       return stored
     },
-    write: async () => undefined,
-    lease: async () => undefined,
-    invalidate: async () => undefined,
-    remove: async () => undefined,
-    flush: async () => undefined,
-    close: async () => undefined,
-  }
+  })
   const h = new CacheHarness({ sharedStore })
   const token = (sessionToken: string, leftMs = HOUR_MS): MintedToken => {
     const { wall, monotonic } = instant(h.clock)
@@ -163,6 +157,20 @@ describe('a token from before a gap', () => {
     expect(await h.getText()).toBe('token-2')
   })
 
+  it('is served when the time of the call ends during the mint after the check', async () => {
+    const { h, hold } = await setUpAfterGap(() => 'absent')
+    h.manual = true
+    const open = hold()
+    const got = h.getText('user', { deadlineMs: 50 })
+    await h.clock.advance(30)
+    open()
+    await h.clock.advance(19)
+    expect([h.mints.length, h.count('served-while-failing')]).toEqual([2, 0])
+    await h.clock.advance(1)
+    expect(h.count('served-while-failing')).toBe(1)
+    expect(await got).toBe('token-1')
+  })
+
   it('is not returned by a cache that was closed during the check', async () => {
     const { h, hold } = await setUpAfterGap(token => token('token-1'))
     const open = hold()
@@ -268,16 +276,19 @@ describe('an invalidation of another process', () => {
     expect([await waiting, await later, await h.getText('other')]).toEqual(['token-2', 'token-3', 'token-3'])
   })
 
-  it('keeps a flight that began after it', async () => {
+  it('keeps a flight that began after it, and no other', async () => {
     const { h } = await setUp()
+    await h.clock.advance(10_000)
     h.manual = true
-    const waiting = h.getText('other')
-    await h.settle()
-    h.cache.onInvalidation({ ...invalidation(true, 1_000), request: { identity: 'other', scopes: [] } })
-    const joined = h.getText('other')
-    await h.settle()
-    h.mints[1]?.succeed()
-    expect([await waiting, await joined]).toEqual(['token-2', 'token-2'])
+    const calls = [h.getText('other')]
+    await h.clock.advance(1_000)
+    for (const ageMs of [1_001, 1_000]) {
+      h.cache.onInvalidation({ ...invalidation(true, ageMs), request: { identity: 'other', scopes: [] } })
+      calls.push(h.getText('other'))
+      await h.settle()
+    }
+    for (const mint of h.mints) mint.succeed()
+    expect(await Promise.all(calls)).toEqual(['token-2', 'token-2', 'token-3'])
   })
 
   it('does not end the refreshes of a token that it keeps', async () => {

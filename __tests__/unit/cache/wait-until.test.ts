@@ -3,6 +3,7 @@ import { VKitPermissionError, VKitTimeoutError } from '../../../lib/core/errors.
 import type { SharedStore } from '../../../lib/store/shared-store.js'
 import { CacheHarness } from '../../support/cache.js'
 import { reasonOf } from '../../support/failure.js'
+import { makeSharedStore } from '../../support/shared-store.js'
 
 const HOUR_MS = 3_600_000
 
@@ -31,18 +32,7 @@ function collectWork(): Work {
 function holdStore(): { sharedStore: SharedStore; end: () => void } {
   let end: () => void = () => undefined
   const change: SharedStore['remove'] = async () => ({ settled: new Promise<void>(resolve => (end = resolve)) })
-  const sharedStore: SharedStore = {
-    listen: () => undefined,
-    read: async () => undefined,
-    check: async () => 'absent',
-    lease: () => Promise.resolve(undefined),
-    write: change,
-    remove: change,
-    invalidate: async () => undefined,
-    flush: async () => undefined,
-    close: async () => undefined,
-  }
-  return { sharedStore, end: () => end() }
+  return { sharedStore: makeSharedStore({ write: change, remove: change }), end: () => end() }
 }
 
 describe('waitUntil', () => {
