@@ -356,7 +356,7 @@ describe('a refresh that fails', () => {
 
   describe('and whose token expires earlier than expected, because the machine sleeps', () => {
     async function setUpAsleep() {
-      const h = await setUpStale()
+      const h = await setUpStale({ deadlineMs: 60_000 })
       h.failure = undefined
       h.manual = true
       await h.clock.advance(HOUR / 2 - 30_000)
@@ -383,6 +383,7 @@ describe('a refresh that fails', () => {
       await h.clock.advance(1)
       expect((await failure).code).toBe('VKIT_TIMEOUT')
       expect(h.mints).toHaveLength(2)
+      h.cache.close()
     })
 
     it.each([

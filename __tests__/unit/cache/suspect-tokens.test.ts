@@ -141,8 +141,8 @@ describe('a token from before a gap', () => {
     const outcome = reasonOf(h.get('user', { signal: control.signal }))
     const reason = new Error('gone')
     control.abort(reason)
-    open()
     expect(await outcome).toBe(reason)
+    open()
   })
 
   it('is served when the time of the call ends before the check', async () => {
