@@ -195,10 +195,11 @@ export class TokenBatch {
 
   #find({ identity, isReference }: Work): SessionToken | undefined {
     try {
-      return isReference ? undefined : this.#options.findToken(identity)
+      if (!isReference) return this.#options.findToken(identity)
     } catch {
-      return undefined // `getToken` rejects with the same error.
+      // `getToken` rejects with the same error.
     }
+    return undefined
   }
 
   #maxInFlight(): number {

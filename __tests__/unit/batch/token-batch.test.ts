@@ -1,7 +1,15 @@
 import { setImmediate as nextTick } from 'node:timers/promises'
 import { describe, expect, it } from '@jest/globals'
 import type { SessionTokenResult } from '../../../lib/options/types.js'
-import { VKitConfigError, VKitRateLimitError, VKitRequestError, VKitServerError } from '../../../lib/core/errors.js'
+import {
+  VKitArgumentError,
+  VKitClosedError,
+  VKitConfigError,
+  VKitRateLimitError,
+  VKitRequestError,
+  VKitResponseError,
+  VKitServerError,
+} from '../../../lib/core/errors.js'
 import type { Clock } from '../../../lib/core/clock.js'
 import { ProcessHold } from '../../../lib/core/process-hold.js'
 import type { SessionToken } from '../../../lib/token/session-token.js'
@@ -71,6 +79,8 @@ async function whileTimePasses<T>(promise: Promise<T>, stepMs = 10): Promise<T> 
   return settled
 }
 
+const refused = new VKitRequestError('no', { attempts: 1, status: 422 })
+const foreignPage = new VKitResponseError('a page', { attempts: 1, status: 403, retryable: true })
 const unavailable = (attempts: number, retryAfterMs?: number): VKitServerError =>
   new VKitServerError('down', { attempts, retryAfterMs, refusedBy: attempts === 0 ? 'circuit' : undefined })
 
@@ -97,7 +107,10 @@ describe('a batch', () => {
     await results.return()
   })
 
-  it('gets a new token if the first one waited for a slow consumer', async () => {
+  it.each([
+    ['gets a new token if the first one waited', 101, ['anna', 'ben', 'ben']],
+    ['keeps a token that waited only a moment', 100, ['anna', 'ben']],
+  ])('%s for a slow consumer', async (_, waitMs, expected) => {
     const requested: string[] = []
     const getToken = async (identity: string): Promise<SessionToken> => {
       requested.push(identity)
@@ -105,16 +118,68 @@ describe('a batch', () => {
     }
     const results = makeBatch({ getToken }).run(['anna', 'ben'])
     await results.next()
-    await clock.advance(60_000)
+    await clock.advance(waitMs)
     expect((await results.next()).value).toMatchObject({ token: { identity: 'ben' } })
-    expect(requested).toEqual(['anna', 'ben', 'ben'])
+    expect(requested).toEqual(expected)
     expect((await results.next()).done).toBe(true)
+  })
+
+  it('keeps an error, however long it waited for a slow consumer', async () => {
+    let requests = 0
+    const getToken = async (): Promise<SessionToken> => {
+      requests++
+      throw refused
+    }
+    const results = makeBatch({ getToken }).run(['anna', 'ben'])
+    await results.next()
+    await clock.advance(60_000)
+    expect((await results.next()).value).toEqual({ identity: 'ben', error: refused })
+    expect(requests).toBe(2)
+  })
+
+  it('takes tokens that need no mint, as fast as it can', async () => {
+    const getToken = (): Promise<never> => Promise.reject(refused)
+    const outcomes = await collect(makeBatch({ findToken: tokenFor, getToken }).run(count({ pulled: 0 }, 1_000)))
+    expect([...outcomes.values()].filter(outcome => outcome === 'token')).toHaveLength(1_000)
+  })
+
+  it('has the error of an invalid identity as its result', async () => {
+    const invalid = new VKitArgumentError('identity must not be empty.')
+    const findToken = (identity: string): undefined => {
+      if (identity === '') throw invalid
+    }
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      if (identity === '') throw invalid
+      return tokenFor(identity)
+    }
+    const outcomes = await whileTimePasses(collect(makeBatch({ findToken, getToken }).run(['', 'anna'])))
+    expect(Object.fromEntries(outcomes)).toEqual({ '': 'VKIT_INVALID_ARGUMENT', anna: 'token' })
   })
 
   it('closes the source when the consumer breaks out of the loop', async () => {
     const seen = { pulled: 0, returned: false }
     for await (const result of makeBatch({}).run(count(seen))) if (result.identity === 'user-2') break
     expect(seen.returned).toBe(true)
+  })
+
+  it.each([
+    ['the error of a source that cannot be closed', false, 'cannot close'],
+    ['the reason of an abort, although the source cannot be closed', true, 'enough'],
+  ])('rejects with %s', async (_, aborts, message) => {
+    const next = (): IteratorResult<string> => ({ done: false, value: 'anna' })
+    const source = {
+      [Symbol.iterator]: () => ({
+        next,
+        return: () => {
+          throw new Error('cannot close')
+        },
+      }),
+    }
+    const abort = new AbortController()
+    const results = makeBatch({ signals: [abort.signal] }).run(source)
+    await results.next()
+    if (aborts) abort.abort(new Error('enough'))
+    expect(await reasonOf(aborts ? results.next() : results.return())).toEqual(new Error(message))
   })
 
   it('does not wait for a hanging source when it is aborted', async () => {
@@ -177,8 +242,10 @@ describe('a batch', () => {
     expect(outcomes.sort()).toEqual(['a', 'b'])
   })
 
-  it('ends after a failure that affects every identity', async () => {
-    const error = new VKitConfigError('No app secret.')
+  it.each([
+    ['a wrong configuration', new VKitConfigError('No app secret.')],
+    ['a closed client', new VKitClosedError('The client is closed.')],
+  ])('ends after a failure that affects every identity: %s', async (_, error) => {
     const seen = { pulled: 0, returned: false }
     const results = makeBatch({ getToken: () => Promise.reject(error) }).run(count(seen))
     expect(await reasonOf(results.next())).toBe(error)
@@ -276,14 +343,17 @@ describe('identities that always fail', () => {
 
   it('are told from an outage at the end of a list by an identity that has its token, minted again', async () => {
     const references: string[] = []
+    const cached = new Map<string, SessionToken>()
     const getToken: TokenBatchOptions['getToken'] = async (identity, { isReference }) => {
       if (identity === 'user-9') throw unavailable(3)
       if (isReference) references.push(identity)
+      cached.set(identity, tokenFor(identity))
       return tokenFor(identity)
     }
     const results: string[] = []
     const run = async (): Promise<void> => {
-      for await (const { identity } of makeBatch({ getToken }).run(count({ pulled: 0 }, 10))) results.push(identity)
+      const batch = makeBatch({ getToken, findToken: identity => cached.get(identity) })
+      for await (const { identity } of batch.run(count({ pulled: 0 }, 10))) results.push(identity)
     }
     await whileTimePasses(run())
     expect(references.length).toBeGreaterThan(0)
@@ -358,17 +428,19 @@ describe('an outage', () => {
     expect(clock.monotonic() - began).toBeLessThan(1_000)
   })
 
-  it('is not assumed after a refusal', async () => {
+  it.each([
+    ['a refusal', refused, 'VKIT_INVALID_REQUEST'],
+    ['the page of a firewall', foreignPage, 'VKIT_INVALID_RESPONSE'],
+  ])('is not assumed after %s, and nothing is retried', async (_, error, code) => {
+    const requested: string[] = []
     const getToken = async (identity: string): Promise<SessionToken> => {
-      if (identity === 'user-1') throw new VKitRequestError('no', { attempts: 1, status: 422 })
+      requested.push(identity)
+      if (identity === 'user-1') throw error
       return tokenFor(identity)
     }
     const outcomes = await whileTimePasses(collect(makeBatch({ getToken }).run(count({ pulled: 0 }, 3))))
-    expect(Object.fromEntries(outcomes)).toEqual({
-      'user-0': 'token',
-      'user-1': 'VKIT_INVALID_REQUEST',
-      'user-2': 'token',
-    })
+    expect(Object.fromEntries(outcomes)).toEqual({ 'user-0': 'token', 'user-1': code, 'user-2': 'token' })
+    expect(requested).toHaveLength(3)
   })
 })
 
@@ -395,20 +467,26 @@ describe('a duplicate whose first mint failed', () => {
 describe('a batch that drains', () => {
   /** Starts a run whose mints the test settles by identity. */
   function setUp(identities: Iterable<string> | AsyncIterable<string>, concurrency: number) {
-    const draining = new AbortController()
+    const [draining, closing] = [new AbortController(), new AbortController()]
     const mints = new Map<string, () => void>()
     const getToken = (identity: string): Promise<SessionToken> =>
       new Promise(resolve => mints.set(identity, () => resolve(tokenFor(identity))))
     const hold = new ProcessHold()
-    const batch = makeBatch({ concurrency, getToken, draining: draining.signal, hold })
-    return { run: batch.run(identities), mints, hold, drain: () => draining.abort(new Error('draining')) }
+    const batch = makeBatch({ concurrency, getToken, draining: draining.signal, signals: [closing.signal], hold })
+    return {
+      run: batch.run(identities),
+      mints,
+      hold,
+      drain: () => draining.abort(new Error('draining')),
+      close: () => closing.abort(new Error('closed')),
+    }
   }
 
   async function* slowly(...identities: string[]): AsyncGenerator<string> {
     for (const identity of identities) yield await Promise.resolve(identity)
   }
 
-  it('has one result for each identity, at whatever moment', async () => {
+  it('has one result for each identity, or rejects, at whatever moment', async () => {
     for (let afterMs = 0; afterMs < 600; afterMs += 7) {
       const draining = new AbortController()
       const getToken = async (identity: string, { isReference }: { isReference: boolean }): Promise<SessionToken> => {
@@ -416,16 +494,25 @@ describe('a batch that drains', () => {
         if (isReference || Number(identity.slice(5)) >= 25) throw unavailable(3)
         return tokenFor(identity)
       }
+      const seen = { pulled: 0, isAtEnd: false }
+      function* list(): Generator<string> {
+        yield* count(seen, 30)
+        seen.isAtEnd = true
+      }
       const results: string[] = []
       const run = async (): Promise<void> => {
-        const batch = makeBatch({ getToken, draining: draining.signal })
-        for await (const { identity } of batch.run(count({ pulled: 0 }, 30))) results.push(identity)
+        const batch = makeBatch({ getToken, concurrency: 16, draining: draining.signal })
+        for await (const { identity } of batch.run(list())) results.push(identity)
       }
-      const ended = run().catch(() => undefined)
+      const ended = run().then(
+        () => 'ended',
+        () => 'rejected',
+      )
       await clock.advance(afterMs)
       draining.abort(new Error('draining'))
-      await whileTimePasses(ended)
+      const isComplete = await whileTimePasses(ended).then(end => end === 'ended')
       expect(new Set(results).size).toBe(results.length)
+      expect(isComplete).toBe(seen.isAtEnd && results.length === 30)
     }
   })
 
@@ -450,6 +537,44 @@ describe('a batch that drains', () => {
     drain()
     expect(await first).toEqual(new Error('draining'))
     await hold.idle()
+  })
+
+  it('lets the drain wait until the consumer has its results, and ends well if the client is closed then', async () => {
+    const { run, mints, hold, drain, close } = setUp(['a', 'b', 'c'], 4)
+    const first = run.next()
+    await clock.advance(0)
+    mints.get('a')?.()
+    await first
+    drain()
+    let isIdle = false
+    void hold.idle().then(() => (isIdle = true))
+    for (const identity of ['b', 'c']) {
+      mints.get(identity)?.()
+      await clock.advance(0)
+      expect(isIdle).toBe(false)
+    }
+    for (const identity of ['b', 'c']) expect((await run.next()).value).toMatchObject({ identity })
+    await clock.advance(0)
+    expect(isIdle).toBe(true)
+    close()
+    expect(await run.next()).toEqual({ done: true, value: undefined })
+  })
+
+  it('rejects if it drops an identity whose token became stale', async () => {
+    for (let length = 2; length < 16; length++) {
+      const draining = new AbortController()
+      const run = makeBatch({ concurrency: 32, draining: draining.signal }).run(count({ pulled: 0 }, length))
+      await run.next()
+      await clock.advance(1_000)
+      const second = run.next()
+      draining.abort(new Error('draining'))
+      let results = 1
+      const end = await (async () => {
+        for (let next = await second; !next.done; next = await run.next()) results++
+        return 'ended'
+      })().catch(() => 'rejected')
+      expect([length, end]).toEqual([length, results === length ? 'ended' : 'rejected'])
+    }
   })
 
   it('gets a token again that became stale while the consumer was busy', async () => {
