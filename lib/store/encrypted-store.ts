@@ -37,7 +37,7 @@ export class EncryptedStore implements SharedStore {
   readonly #records: Records
   /** When the last reload of a request was sent to the other processes. */
   readonly #reloads = makeLru<{ readonly at: number }>({ max: MAX_RELOADS })
-  /** The invalidations that the store did not accept, by the key of the request. */
+  /** The invalidations that the store did not accept, by the key of the request and the token. */
   readonly #unsent = new Map<string, OwnInvalidation>()
   #listener: FleetListener | undefined
 
@@ -183,10 +183,12 @@ export class EncryptedStore implements SharedStore {
   #keepUnsent(invalidation: OwnInvalidation): void {
     const { request, sessionToken } = invalidation
     // An invalidation of one token must not replace that of all.
-    const key = plainJson([requestKey(request), sessionToken ?? ''])
+    const key = plainJson([requestKey(request), String(sessionToken)])
     this.#unsent.delete(key)
-    const [oldest] = this.#unsent.keys()
-    if (oldest !== undefined && this.#unsent.size >= MAX_UNSENT) this.#unsent.delete(oldest)
+    for (const oldest of this.#unsent.keys()) {
+      if (this.#unsent.size < MAX_UNSENT) break
+      this.#unsent.delete(oldest)
+    }
     this.#unsent.set(key, invalidation)
   }
 

@@ -105,10 +105,10 @@ export async function openRecord(record: unknown, storeKey: string, keys: SealKe
   if (version !== VERSION) throw new UnusableRecord(/^\d{1,9}$/.test(String(version)) ? 'version' : 'corrupt')
   if (parts.length !== 4 || !parts.every(part => CANONICAL.test(part))) throw new UnusableRecord('corrupt')
   const [salt, iv, ciphertext, tag] = parts as [string, string, string, string]
-  const { flattenedDecrypt } = await loadJwe()
   // The header and the store key are not from the record, so a writer of the store cannot choose them.
   const jwe = { protected: PROTECTED, aad: encode(storeKey), iv, ciphertext, tag }
   try {
+    const { flattenedDecrypt } = await loadJwe()
     const { plaintext } = await flattenedDecrypt(jwe, await recordKey(keys, Uint8Array.from(decode(salt)), 'decrypt'))
     return utf8TextOf(plaintext)
   } catch {

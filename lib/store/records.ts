@@ -1,5 +1,4 @@
 import { Deadline } from '../core/deadline.js'
-import { VKitTimeoutError } from '../core/errors.js'
 import { instant, remainingMs } from '../core/instant.js'
 import { plainJson } from '../core/plain-json.js'
 import type { SecretSource } from '../secret/secret-source.js'
@@ -75,17 +74,19 @@ export class Records {
   }
 
   /** Reads a record. `call` ends the wait for the store. */
-  async read(request: TokenRequest, { storeKey, keys }: RecordPlace, call?: Deadline): Promise<StoredToken> {
+  async read(request: TokenRequest, place: RecordPlace, call?: Deadline): Promise<StoredToken> {
+    const { storeKey, keys, origin } = place
     const record = await this.#options.guard.get(storeKey, call)
     if (record === UNAVAILABLE) return 'unreadable'
     if (record === undefined || record === null) return 'absent'
     try {
       const content = await openRecord(record, storeKey, keys)
-      const recorded = readRecord(content, { request, origin: this.#origin, ...this.#options.serverTime.read() })
+      const recorded = readRecord(content, { request, origin, ...this.#options.serverTime.read() })
       if (this.#isInvalidated(request, recorded)) throw new UnusableRecord('invalidated')
       return recorded
     } catch (error) {
-      const reason = error instanceof UnusableRecord ? error.fault : 'corrupt'
+      // Only these can be thrown.
+      const { fault: reason } = error as UnusableRecord
       this.#options.events.emit({ type: 'store-failure', operation: 'get', reason })
       return 'absent'
     }
@@ -114,11 +115,8 @@ export class Records {
   /** Calls `task` with the place of a record. Rejects if the secret is not known in time. */
   async withPlace<T>(request: TokenRequest, task: (place: RecordPlace) => Promise<T>): Promise<T> {
     const { clock, deadlineMs, secret } = this.#options
-    const deadline = new Deadline(
-      clock,
-      deadlineMs,
-      () => new VKitTimeoutError('The app secret provider did not return in time.'),
-    )
+    // Its error has no text, because each caller ignores it.
+    const deadline = new Deadline(clock, deadlineMs, () => new Error())
     try {
       return await task(await this.placeOf(request, await secret.read(deadline)))
     } finally {
@@ -130,7 +128,7 @@ export class Records {
   async placeOf(request: TokenRequest, secret: string): Promise<RecordPlace> {
     const keys = this.#keys?.secret === secret ? this.#keys.keys : await this.#deriveKeys(secret)
     const { identity, scopes } = request
-    const origin = this.#origin
+    const origin = this.#options.endpoint().href
     const known = this.#places.get(request)
     if (known?.keys === keys && known.origin === origin) return known
     const place = { storeKey: await storeKeyOf(plainJson([identity, scopes, origin]), keys), keys, origin }
@@ -154,10 +152,6 @@ export class Records {
     return keys
   }
 
-  get #origin(): string {
-    return this.#options.endpoint().href
-  }
-
   async #change(request: TokenRequest, change: Change): Promise<PassedChange> {
     let first: StoreOutcome | undefined
     const { settled } = await this.#order.run(requestKey(request), async () => {
@@ -172,8 +166,8 @@ export class Records {
     const { secret, clock } = this.#options
     // The secret that the token was minted with: the provider is not called again.
     if (secret.latest === undefined) return undefined
-    const { storeKey, keys } = await this.placeOf(request, secret.latest)
-    const record = await sealRecord(writeRecord({ ...recorded, origin: this.#origin }), storeKey, keys)
+    const { storeKey, keys, origin } = await this.placeOf(request, secret.latest)
+    const record = await sealRecord(writeRecord({ ...recorded, origin }), storeKey, keys)
     const ttlMs = Math.floor(remainingMs(recorded.lifetime, instant(clock)))
     if (!(ttlMs > 0) || !Number.isSafeInteger(ttlMs) || this.#isInvalidated(request, recorded)) return undefined
     return this.#options.guard.set(storeKey, record, ttlMs)

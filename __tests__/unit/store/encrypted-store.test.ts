@@ -3,18 +3,22 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { TokenCache } from '../../../lib/cache/token-cache.js'
 import { Deadline } from '../../../lib/core/deadline.js'
 import { Events } from '../../../lib/core/events.js'
+import { instant } from '../../../lib/core/instant.js'
 import type { MintOptions } from '../../../lib/gateway/token-minter.js'
 import { SecretSource } from '../../../lib/secret/secret-source.js'
 import { EncryptedStore } from '../../../lib/store/encrypted-store.js'
+import type { ForeignInvalidation } from '../../../lib/store/shared-store.js'
 import type { TokenStore } from '../../../lib/store/token-store.js'
 import { FakeClock } from '../../../lib/testing/index.js'
 import type { MintedToken } from '../../../lib/token/session-token.js'
 import type { TokenCall, TokenRequest } from '../../../lib/token/token-request.js'
 import { failureOf } from '../../support/failure.js'
 import { recordEvents } from '../../support/gateway.js'
+import { MemoryStore } from '../../support/memory-store.js'
 import { seededRandom } from '../../support/random.js'
 import { RecordingStore } from '../../support/recording-store.js'
 import { turnOfThreads } from '../../support/threads.js'
+import { untilTrue } from '../../support/until.js'
 
 const HOUR = 3_600_000
 const random = seededRandom()
@@ -305,6 +309,162 @@ describe('an invalidated token', () => {
     await store.idle()
     expect(await setUp(store).cache.get(request, call)).toEqual(second)
   })
+})
+
+describe('the store of a process', () => {
+  const limit = (clock: FakeClock): Deadline => new Deadline(clock, 15_000, () => new Error('late'))
+
+  /** Its secret is known, and it is subscribed. */
+  async function setUpSubscribed(clock = new FakeClock(), store = new MemoryStore(clock)) {
+    const process = setUp(store, { clock })
+    await process.source.read(limit(clock))
+    await process.sharedStore.check(request)
+    await untilTrue(() => process.types().includes('subscription-start'))
+    process.emitted.length = store.operations.length = 0
+    const heard: ForeignInvalidation[] = []
+    const mintNow = (): MintedToken => {
+      const start = instant(clock)
+      const expiresAt = new Date(start.wall + HOUR).toISOString()
+      return { token: { sessionToken: 'token', expiresAt, ...request }, lifetime: { start, ms: HOUR } }
+    }
+    const listen = () =>
+      process.sharedStore.listen({ onInvalidation: each => heard.push(each) > 0, onGapEnd: () => undefined })
+    const keysOf = (operation: string): string[] =>
+      store.operations.flatMap(each => (each.operation === operation ? [each.key] : []))
+    return { ...process, store, heard, listen, mintNow, keysOf }
+  }
+
+  it('returns nothing, and emits nothing, if there is nothing or the store does not respond', async () => {
+    const hanging = { get: never, set: never, delete: never }
+    for (const [store, checked, isAsked] of [
+      [new RecordingStore(new Map<string, string>()), 'absent', true],
+      [new RecordingStore(hanging), 'unreadable', true],
+      [new RecordingStore(new Map<string, string>()), 'unreadable', false],
+    ] as const) {
+      const { clock, source, sharedStore, types } = setUp(store)
+      if (isAsked) {
+        expect(await costOf(clock, sharedStore.read(request, limit(clock)))).toBe(checked === 'absent' ? 0 : 100)
+        await source.read(limit(clock))
+      }
+      const outcome = sharedStore.check(request)
+      await costOf(clock, outcome)
+      // Before the secret is known, the provider is not called for it.
+      expect([await outcome, store.keys.length]).toEqual([checked, isAsked ? 2 : 0])
+      if (checked === 'absent') {
+        expect([await sharedStore.read(request, limit(clock)), types()]).toEqual([undefined, []])
+      }
+    }
+  })
+
+  it('has nothing if the secret cannot be read, which the error of the mint explains', async () => {
+    const { clock, sharedStore } = setUp(new Map<string, string>(), {
+      secret: () => Promise.reject(new Error('no secret')),
+    })
+    expect(await sharedStore.read(request, limit(clock))).toBeUndefined()
+  })
+
+  it('does not write a token whose lifetime is not known', async () => {
+    const { sharedStore, mintNow, keysOf } = await setUpSubscribed()
+    expect(await sharedStore.write(request, { token: mintNow().token }, false)).toBeUndefined()
+    expect(keysOf('set')).toEqual([])
+  })
+
+  it.each(['set', 'delete'] as const)('has changed a record when the store has done its %s', async operation => {
+    const { sharedStore, store, mintNow, keysOf, clock } = await setUpSubscribed()
+    const release = store.hold(operation)
+    let isDone = false
+    const change = operation === 'set' ? sharedStore.write(request, mintNow(), false) : sharedStore.remove(request)
+    void change.then(() => (isDone = true))
+    await untilTrue(() => keysOf(operation).length > 0)
+    await clock.advance(0)
+    expect(isDone).toBe(false)
+    release()
+    await untilTrue(() => isDone)
+  })
+
+  it('removes a record that cannot be read when one of its tokens is invalidated', async () => {
+    const { sharedStore, store, mintNow, keysOf } = await setUpSubscribed()
+    await sharedStore.write(request, mintNow(), false)
+    const [key = ''] = keysOf('set')
+    await sharedStore.invalidate(request, 'another')
+    expect(await store.get(key)).toBeDefined()
+    await store.set(key, 'not a record', HOUR)
+    await sharedStore.invalidate(request, 'another')
+    expect(await store.get(key)).toBeUndefined()
+  })
+
+  it('has the lease of a record, once the secret is known', async () => {
+    const { sharedStore, store, mintNow, keysOf } = await setUpSubscribed()
+    await sharedStore.write(request, mintNow(), false)
+    const lease = await sharedStore.lease(request)
+    expect([await lease?.take(), store.leases]).toEqual(['taken', keysOf('set')])
+    lease?.release()
+    expect(await setUp(store).sharedStore.lease(request)).toBeUndefined()
+    const withoutLeases = setUp(new Map<string, string>())
+    await withoutLeases.cache.get(request, call)
+    expect(await withoutLeases.sharedStore.lease(request)).toBeUndefined()
+  })
+
+  it('is closed when its changes have been made, and frees its leases and its subscription', async () => {
+    const { clock, sharedStore, store, mintNow, keysOf } = await setUpSubscribed()
+    await (await sharedStore.lease(request))?.take()
+    void sharedStore.write(request, mintNow(), false)
+    await sharedStore.close()
+    await clock.advance(0)
+    expect([keysOf('set').length, store.leases, store.subscriptions]).toEqual([1, [], 0])
+  })
+
+  it('tells the cache which tokens and which mints in flight an invalidation concerns', async () => {
+    const one = await setUpSubscribed()
+    const other = await setUpSubscribed(one.clock, one.store)
+    other.listen()
+    const { clock, store } = one
+    await one.sharedStore.invalidate(request)
+    await untilTrue(() => other.heard.length === 1)
+    await clock.advance(10_000)
+    // From now on, it knows the time of the gateway.
+    await other.sharedStore.write(request, other.mintNow(), false)
+    const release = store.hold('publish')
+    const late = one.sharedStore.invalidate(request)
+    await untilTrue(() => one.keysOf('publish').length === 2)
+    await clock.advance(3_000)
+    release()
+    await late
+    await one.sharedStore.invalidate(request, 'token')
+    await untilTrue(() => other.heard.length >= 3)
+    const ages = other.heard.slice(0, 3).map(({ request: concerned, ageMs }) => [concerned, ageMs])
+    // The clocks of processes may differ by 2 s.
+    expect(ages).toEqual([-Infinity, 1_000, Infinity].map(ageMs => [request, ageMs]))
+    const [all, , named] = other.heard
+    const startedAt = clock.now() - 13_000
+    const covered = [startedAt, startedAt + 2_000, startedAt + 2_001].map(ms =>
+      all?.covers({ sessionToken: 'token', expiresAt: new Date(ms + HOUR).toISOString(), ...request }, HOUR),
+    )
+    expect(covered).toEqual([true, true, false])
+    const { token } = other.mintNow()
+    expect([token, { ...token, sessionToken: 'another' }].map(each => named?.covers(each, HOUR))).toEqual([true, false])
+    expect(other.emitted).toContainEqual({ type: 'invalidation-received', evicted: true })
+  })
+
+  it('hears invalidations without a cache that listens', async () => {
+    const one = await setUpSubscribed()
+    const other = await setUpSubscribed(one.clock, one.store)
+    await one.sharedStore.invalidate(request)
+    await untilTrue(() => other.types().includes('invalidation-received'))
+    expect(other.emitted).toEqual([{ type: 'invalidation-received', evicted: false }])
+  })
+
+  it('sends again the last 1,000 of the invalidations that the store did not accept', async () => {
+    const { sharedStore, store, clock, types } = await setUpSubscribed()
+    store.failing.add('publish')
+    for (let user = 0; user < 1_001; user++) await sharedStore.invalidate({ identity: `user-${user}`, scopes: [] })
+    store.failing.clear()
+    store.loseSubscriptions()
+    await clock.advance(500)
+    await untilTrue(() => types().filter(type => type === 'invalidation-sent').length === 1_000)
+    await clock.advance(60_000)
+    expect(store.messages).toHaveLength(1_000)
+  }, 60_000)
 })
 
 describe('secret providers', () => {
