@@ -13,8 +13,11 @@ type Operation = (typeof OPERATIONS)[number]
 type Task = readonly [process: number, operation: Operation]
 const PAIRS = OPERATIONS.slice(0, 3).flatMap((first, i) => OPERATIONS.slice(i).map(second => [first, second] as const))
 /** See `everyOrder`. */
-const LIMIT = Number(process.env['VKIT_TEST_SWITCHES'] ?? 2)
+const LIMIT = Number(process.env['VKIT_TEST_SWITCHES'] ?? 1)
+/** On a busy machine. */
+const LONGEST_TEST_MS = 300_000
 const HOUR_MS = 3_600_000
+/** After this time, what could not be sent at once is sent, such as a second reload within a second. */
 const PING_MS = 5_000
 /** Longer than any call waits. */
 const LONGEST_MS = 30_000
@@ -97,19 +100,16 @@ class Scenario {
       this.#require(this.#fleet.clock.monotonic() < startedAt + LONGEST_MS, 'a call that does not end')
     }
     this.#steps.areHeld = false
-    // A second reload within a second is sent at the next ping.
-    await this.pass(PING_MS)
     const areGets = tasks.every(([, operation]) => operation === 'get')
     this.#require(!areGets || this.#fleet.mints <= mints + 1, 'two mints of one key')
     this.#check()
-    // Each process knows of it by now.
-    for (const actor of this.#actors) this.#tooOld.set(actor, Math.max(0, ...this.#tooOld.values()))
   }
 
-  /** Lets time pass. */
+  /** Lets time pass. Then each process knows what the others have invalidated. */
   async pass(ms: number): Promise<void> {
     await this.#fleet.clock.advance(ms)
     await this.#fleet.settle()
+    for (const actor of this.#actors) this.#tooOld.set(actor, Math.max(0, ...this.#tooOld.values()))
   }
 
   /** All processes get a new token, and nothing is left. */
@@ -186,36 +186,44 @@ describe.each([
   ['in two processes with one store', [0, 0]],
 ])('%s', (_, clocks) => {
   describe.each(['cold', 'warm'])('with a %s cache', state => {
-    it.each(PAIRS)('%s and %s are right in any order of their steps', async (first, second) => {
-      const tasks = [[0, first] as const, [clocks.length - 1, second] as const]
-      const orders = await everyOrder(LIMIT, steps =>
-        play(new Scenario(steps, clocks), state === 'warm', [{ tasks, ms: 0 }]),
-      )
-      expect(orders).toBeGreaterThan(1)
-    })
+    it.each(PAIRS)(
+      '%s and %s are right in any order of their steps',
+      async (first, second) => {
+        const tasks = [[0, first] as const, [clocks.length - 1, second] as const]
+        const orders = await everyOrder(LIMIT, steps =>
+          play(new Scenario(steps, clocks), state === 'warm', [{ tasks, ms: PING_MS }]),
+        )
+        expect(orders).toBeGreaterThan(1)
+      },
+      LONGEST_TEST_MS,
+    )
   })
 })
 
 describe('in two processes with one store', () => {
-  it('any operations at any times are right in any order of their steps', async () => {
-    // Not reloads of both: which of two tokens is newer is not known to less than two seconds, and clocks are wrong here.
-    const task = fc.oneof(
-      fc.tuple(fc.constant(0), fc.constantFrom<Operation>('get', 'reload', 'invalidate')),
-      fc.tuple(fc.constant(1), fc.constantFrom<Operation>('get', 'invalidate')),
-    )
-    const phase = fc.record({
-      tasks: fc.array(task, { minLength: 1, maxLength: 4 }),
-      ms: fc.constantFrom(0, 500, 5_000, 0.55 * HOUR_MS, HOUR_MS),
-    })
-    const clocks = fc.tuple(fc.constant(0), fc.constantFrom(0, 0, -300_000, 300_000))
-    const phases = fc.array(phase, { minLength: 1, maxLength: 4 })
-    const choices = fc.infiniteStream(fc.nat())
-    await fc.assert(
-      fc.asyncProperty(clocks, fc.boolean(), phases, choices, async (clocks, isWarm, phases, choices) => {
-        const steps = new Steps(({ length }) => (choices.next().value as number) % length)
-        await play(new Scenario(steps, clocks), isWarm, phases)
-      }),
-      { numRuns: Number(process.env['VKIT_TEST_ORDERS'] ?? 50) },
-    )
-  })
+  it(
+    'any operations at any times are right in any order of their steps',
+    async () => {
+      // Not reloads of both: which of two tokens is newer is not known to less than two seconds, and clocks are wrong here.
+      const task = fc.oneof(
+        fc.tuple(fc.constant(0), fc.constantFrom<Operation>('get', 'reload', 'invalidate')),
+        fc.tuple(fc.constant(1), fc.constantFrom<Operation>('get', 'invalidate')),
+      )
+      const phase = fc.record({
+        tasks: fc.array(task, { minLength: 1, maxLength: 4 }),
+        ms: fc.constantFrom(PING_MS, 10 * PING_MS, 0.55 * HOUR_MS, HOUR_MS),
+      })
+      const clocks = fc.tuple(fc.constant(0), fc.constantFrom(0, 0, -300_000, 300_000))
+      const phases = fc.array(phase, { minLength: 1, maxLength: 4 })
+      const choices = fc.infiniteStream(fc.nat())
+      await fc.assert(
+        fc.asyncProperty(clocks, fc.boolean(), phases, choices, async (clocks, isWarm, phases, choices) => {
+          const steps = new Steps(({ length }) => (choices.next().value as number) % length)
+          await play(new Scenario(steps, clocks), isWarm, phases)
+        }),
+        { numRuns: Number(process.env['VKIT_TEST_ORDERS'] ?? 50) },
+      )
+    },
+    LONGEST_TEST_MS,
+  )
 })
