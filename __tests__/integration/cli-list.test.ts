@@ -251,7 +251,7 @@ describe('vkit token --resume', () => {
 
   itWith(posix, 'after Ctrl-C mints only what is missing, because every minted token was written', async () => {
     const setup = await setUp(users(N))
-    const run = startCli(setup.args, setup.env)
+    const run = startCli([...setup.args, '--concurrency', '16'], setup.env)
     await interrupt(run, setup)
     expect(run.stderr()).toContain('--resume')
     expect(await setup.lines()).toHaveLength(setup.gateway.mints)

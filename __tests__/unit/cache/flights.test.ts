@@ -281,7 +281,7 @@ describe("'reload'", () => {
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('counts from its return on, although a later reload is under way or fails', async () => {
+  it('counts from its return on, although a later reload is in flight or fails', async () => {
     const h = manual()
     const cached = h.getText()
     await h.settle()
@@ -299,7 +299,7 @@ describe("'reload'", () => {
     expect(await h.getText()).toBe('token-2')
   })
 
-  it('loses against an invalidation, although a later reload is under way', async () => {
+  it('loses against an invalidation, although a later reload is in flight', async () => {
     const h = manual()
     const first = h.getText('user', { mode: 'reload' })
     await h.settle()

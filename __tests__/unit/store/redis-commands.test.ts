@@ -296,7 +296,7 @@ describe('a connection of node-redis', () => {
     expect(connection?.steps).toEqual(['unref', 'connect', 'end'])
   })
 
-  it('that has ended before it is closed is no error', async () => {
+  it('can end before it is closed, without an error', async () => {
     const client = new FakeNodeRedis()
     const opening = storeOf(client).subscribe('channel', LISTENER)
     await turn()
