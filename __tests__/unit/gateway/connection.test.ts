@@ -1,7 +1,8 @@
 import { describe, expect, it, jest } from '@jest/globals'
 import http from 'node:http'
 import https from 'node:https'
-import { makeAgent } from '../../../lib/gateway/connection.js'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { makeAgent, takeSocket } from '../../../lib/gateway/connection.js'
 import { ProxyAgent } from '../../../lib/gateway/proxy-agent.js'
 import { ProxyError } from '../../../lib/gateway/proxy-error.js'
 import { networkError } from '../../../lib/gateway/response-errors.js'
@@ -29,6 +30,46 @@ describe("the client's own agent", () => {
     const expected = { keepAlive: true, scheduling: 'lifo', minVersion: 'TLSv1.2' }
     for (const env of [proxyEnv, undefined]) expect(optionsOf('https://gateway.video.io', env)).toMatchObject(expected)
   })
+})
+
+describe("the client's own agent for a proxy", () => {
+  const make = (): http.Agent => makeAgent(new URL('https://gateway.video.io'), { proxyEnv, timeoutMs: 5_000 })
+
+  it('waits longer for a tunnel than an exchange does, whose own timer ends it first', async () => {
+    const server = await startRecordingServer()
+    const setTimer = jest.spyOn(globalThis, 'setTimeout')
+    afterThisTest(async () => setTimer.mockRestore())
+    const agent = make()
+    afterThisTest(async () => agent.destroy())
+    if (!(agent instanceof ProxyAgent)) throw new Error('expected a ProxyAgent')
+    agent.createConnection({ host: '127.0.0.1', port: server.port }, () => undefined).on('error', () => undefined)
+    expect(setTimer.mock.calls.map(([, ms]) => ms)).toContain(6_000)
+  })
+
+  it('reports a URL that Node does not accept, without the password in it', () => {
+    const on = jest.spyOn(http.Agent.prototype, 'on').mockImplementationOnce(() => {
+      throw Object.assign(new TypeError(proxyEnv.HTTPS_PROXY), { code: 'ERR_INVALID_URL' })
+    })
+    afterThisTest(async () => on.mockRestore())
+    const message = 'HTTPS_PROXY is not a valid URL of a proxy.'
+    const expected = { code: 'VKIT_CONFIG', message, cause: { code: 'ERR_INVALID_URL' } }
+    expect(make).toThrow(expect.objectContaining({ ...expected, cause: expect.objectContaining(expected.cause) }))
+    expect(make()).toBeInstanceOf(ProxyAgent)
+  })
+})
+
+it("a connection of the client's own agent gets no listener for each request", async () => {
+  const server = await startRecordingServer()
+  const agent = makeAgent(new URL('http://127.0.0.1'), { proxyEnv: undefined, timeoutMs: 5_000 })
+  afterThisTest(async () => agent.destroy())
+  for (let i = 0; i < 3; i++) {
+    const request = http.request({ host: '127.0.0.1', port: server.port, agent, method: 'POST' })
+    request.on('socket', takeSocket).end('{}')
+    await new Promise(resolve => request.on('response', response => response.resume().on('end', resolve)))
+    await nextTurn()
+  }
+  const sockets = Object.values(agent.freeSockets).flatMap(kept => kept ?? [])
+  expect(sockets.map(socket => socket.listenerCount('data'))).toEqual([1])
 })
 
 describe('the proxy variables', () => {

@@ -171,8 +171,10 @@ describe('the fetch that is called', () => {
     replaceGlobal('fetch', undefined)
     const onNotSent = jest.fn()
     const error = await failureOf(setUp('https://gateway.example').exchange({ onNotSent }))
-    expect(error).toMatchObject({ code: 'VKIT_CONFIG', message: expect.stringContaining('has no fetch') })
+    const message = 'This runtime has no fetch. Pass one as the option fetch.'
+    expect(error).toMatchObject({ code: 'VKIT_CONFIG', message })
     expect(onNotSent).toHaveBeenCalledTimes(1)
+    expect(await failureOf(setUp('https://gateway.example').exchange())).toMatchObject({ message })
   })
 
   it('gets no cache mode in a runtime that rejects it, which is checked once and without a request', async () => {
@@ -193,7 +195,7 @@ describe('the fetch that is called', () => {
     const read = jest.fn(async () => ({ done: false, value: new ArrayBuffer(1024) }))
     const body = { getReader: () => ({ read, cancel: async () => undefined }) }
     const { exchange } = setUpFetch(async () => ({ status: 200, headers: new Headers(), body }))
-    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_CONNECTION' })
+    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_CONNECTION', cause: { name: 'TypeError' } })
     expect(read).toHaveBeenCalledTimes(1)
   })
 
@@ -290,7 +292,9 @@ describe('an exchange with fetch that fails', () => {
     const cancel = jest.fn(async () => undefined)
     const body = new ReadableStream({ cancel })
     const { exchange } = setUpFetch(async () => ({ status: 200, headers: new Headers(), body, ...response }))
-    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_REDIRECT', retryable: false })
+    const message =
+      'https://gateway.example:443/v1/sessions responded with a redirect, which the client does not follow. Check baseUrl.'
+    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_REDIRECT', retryable: false, message })
     expect(cancel).toHaveBeenCalledTimes(1)
   })
 
@@ -310,6 +314,7 @@ describe('an exchange with fetch that fails', () => {
     ['an error of Workers', new Error('Network connection lost.'), '(Error)'],
     ['an internal error', new Error(`internal error; reference = ${SECRET}`), '(Error)'],
     ['an error with a cause', new TypeError(SECRET, { cause: { code: 'ENOTFOUND', host: SECRET } }), '(ENOTFOUND)'],
+    ['an error without a cause', Object.assign(new Error(SECRET), { cause: null, code: 'EPIPE' }), '(EPIPE)'],
     ['an error whose cause is a text', Object.assign(new Error(), { cause: SECRET, code: 'EPIPE' }), '(EPIPE)'],
     ['a DOMException', new DOMException(SECRET, 'NetworkError'), '(NetworkError)'],
     ['a frozen object', Object.freeze({ message: SECRET, code: SECRET }), '(Error)'],

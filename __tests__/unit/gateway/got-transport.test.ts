@@ -120,6 +120,12 @@ describe('one exchange', () => {
     ['maxConnections', {}, 400],
     ['maxSockets of an agent of the caller', { http: new http.Agent({ maxSockets: 7 }) }, 7],
     ['maxTotalSockets of that agent', { http: new http.Agent({ maxSockets: 7, maxTotalSockets: 5 }) }, 5],
+    ['one connection of that agent', { http: new http.Agent({ maxSockets: 1 }) }, 1],
+    [
+      'maxConnections if the limits of the agent are not numbers of connections',
+      { http: Object.assign(new http.Agent(), { maxSockets: 0, maxTotalSockets: NaN }) },
+      400,
+    ],
     ['maxConnections if the agent allows more', { http: new http.Agent({ maxSockets: 500 }) }, 400],
     ['maxConnections if the agent is for another scheme', { https: new https.Agent({ maxSockets: 7 }) }, 400],
   ])('limits concurrent exchanges to %s', (_, agents, max) => {
@@ -169,7 +175,10 @@ describe('an exchange that fails', () => {
     [
       'an unrequested 101',
       socket => socket.write('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n'),
-      { code: 'VKIT_INVALID_RESPONSE', status: 101 },
+      {
+        ...{ code: 'VKIT_INVALID_RESPONSE', status: 101 },
+        message: expect.stringMatching(/^http:\S+ sent an unexpected 101 response\.$/),
+      },
     ],
     [
       'a redirect, which is not followed',
