@@ -67,7 +67,7 @@ export class FailureMemory {
    *
    * `succeededAt` is when any key last succeeded; it is missing if an outage is not possible.
    */
-  record(key: string, error: VKitError, succeededAt = Infinity): number {
+  record(key: string, error: VKitError, succeededAt?: number): number {
     const { clock, random } = this.#options
     const now = clock.monotonic()
     const latest = this.#entries.peek(key, DEFAULTS)
@@ -77,7 +77,7 @@ export class FailureMemory {
     // Mints that were sent together fail together and count once.
     const failures = (before?.failures ?? 0) - (leftMs > 0 ? 1 : 0)
     const since = before?.since ?? now
-    const backoff = succeededAt < since ? OUTAGE_BACKOFF : BACKOFF
+    const backoff = (succeededAt ?? Infinity) < since ? OUTAGE_BACKOFF : BACKOFF
     const { retryAfterMs } = error
     const isBackoff = retryAfterMs === undefined
     const waitForMs = retryAfterMs ?? (leftMs > 0 ? 0 : backoffMs(failures, backoff, random))
