@@ -110,15 +110,18 @@ export class Flights<T> {
 
   /** Starts the flight of a key that has none. A failure is handled even if no call waits for the flight. */
   start(key: string, options: FlightOptions, task: (flight: Flight) => Promise<T>): SharedFlight<T> {
-    const isLatest = (): boolean => this.#current.get(key) === flight
-    const isCurrent = (): boolean => isLatest() || flight.next?.isCurrent() === true
+    const isCurrent = (): boolean => {
+      let latest: Flight = flight
+      while (latest.next) latest = latest.next
+      return this.#current.get(key) === latest
+    }
     const run = async (ofTask: Flight): Promise<T> => {
       // The flight must be registered before its task starts.
       await Promise.resolve()
       try {
         return await task(ofTask)
       } finally {
-        if (isLatest()) this.#current.delete(key)
+        if (this.#current.get(key) === flight) this.#current.delete(key)
       }
     }
     const started = Object.assign(this.#makeFlight(options), { isCurrent })

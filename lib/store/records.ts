@@ -85,8 +85,7 @@ export class Records {
       if (this.#isInvalidated(request, recorded)) throw new UnusableRecord('invalidated')
       return recorded
     } catch (error) {
-      // Only these can be thrown.
-      const { fault: reason } = error as UnusableRecord
+      const reason = error instanceof UnusableRecord ? error.fault : 'corrupt'
       this.#options.events.emit({ type: 'store-failure', operation: 'get', reason })
       return 'absent'
     }

@@ -7,6 +7,7 @@
 // A survivor needs a test, less code, or an entry in survivors.json with the reason: "equivalent" (no caller can notice) or
 // "speed" (only the time or the memory changes). It fails if a room catches less than 95 %, or if a survivor has no reason.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Stryker } from '@stryker-mutator/core'
@@ -61,7 +62,7 @@ async function tryMutants(mutate, testRegex) {
     maxTestRunnerReuse: 200,
     jest: { enableFindRelatedTests: false, config: { testRegex, testEnvironment: BAIL, testTimeout: 5000 } },
     coverageAnalysis: 'perTest',
-    concurrency: 2,
+    concurrency: availableParallelism(),
     // Jest ends a test that hangs; this is for a loop, and has to allow the loading of each test file.
     timeoutMS: 30_000,
     dryRunTimeoutMinutes: 15,
@@ -70,7 +71,6 @@ async function tryMutants(mutate, testRegex) {
     reporters: ['dots'],
     warnings: { slow: false },
     logLevel: 'warn',
-    checkers: [],
   })
   for (const mutant of await stryker.runMutationTest()) results.set(keyOf(mutant), mutant)
 }

@@ -299,6 +299,21 @@ describe("'reload'", () => {
     expect(await h.getText()).toBe('token-2')
   })
 
+  it('is cached although 12,000 later ones are in flight', async () => {
+    const h = manual()
+    const reloads: Promise<string>[] = []
+    for (let i = 0; i < 12_000; i++) {
+      reloads.push(h.getText('user', { mode: 'reload' }))
+      await h.settle()
+    }
+    h.mints[0]?.succeed()
+    expect(await reloads[0]).toBe('token-1')
+    expect(h.cache.size).toBe(1)
+    for (const mint of h.mints) mint.succeed()
+    expect(await reloads.at(-1)).toBe('token-12000')
+    expect(await h.getText()).toBe('token-12000')
+  })
+
   it('loses against an invalidation, although a later reload is in flight', async () => {
     const h = manual()
     const first = h.getText('user', { mode: 'reload' })
