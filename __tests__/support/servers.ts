@@ -134,7 +134,7 @@ async function untilReady(port: number, child: ChildProcess, isReady: Recipe['is
   throw new Error('the server does not respond')
 }
 
-function findBinary(name: string): string | undefined {
+export function findBinary(name: string): string | undefined {
   const folders = (process.env['PATH'] ?? '').split(path.delimiter)
   return folders.map(folder => path.join(folder, name)).find(file => existsSync(file))
 }
