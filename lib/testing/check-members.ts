@@ -39,7 +39,13 @@ export const TEXT: Check = {
   expected: 'a non-empty string',
   accepts: value => typeof value === 'string' && value !== '',
 }
+export const FRACTION: Check = {
+  expected: 'a number from 0 to 1',
+  accepts: value => typeof value === 'number' && value >= 0 && value <= 1,
+}
 export const FUNCTION: Check = { expected: 'a function', accepts: value => typeof value === 'function' }
+export const BOOLEAN: Check = { expected: 'true or false', accepts: value => typeof value === 'boolean' }
+export const ARRAY: Check = { expected: 'an array', accepts: Array.isArray }
 export const BOOLEAN_OR_IN_BODY: Check = {
   expected: "true, false or 'in-body'",
   accepts: value => typeof value === 'boolean' || value === 'in-body',

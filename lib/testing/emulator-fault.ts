@@ -2,6 +2,7 @@ import {
   BOOLEAN_OR_IN_BODY,
   checkMembers,
   checkValue,
+  FRACTION,
   HEADERS,
   JSON_BODY,
   JSON_OBJECT,
@@ -15,6 +16,10 @@ import {
 export interface GatewayFault {
   /** Applies only to requests for this identity. */
   readonly identity?: string
+  /** Applies only to this fraction of the requests, chosen at random: 0.3 is 30 %. */
+  readonly share?: number
+  /** How many requests it applies to. Default: all. */
+  readonly times?: number
   /** The response status, instead of 200. From 400 on, the default body is the gateway's JSON error. */
   readonly status?: number
   /** Extra response headers, which replace default headers of the same name. */
@@ -36,6 +41,8 @@ const LONGEST_MS = 2 ** 31 - 1
 
 const FAULT_CHECKS: Checks<GatewayFault> = {
   identity: TEXT,
+  share: FRACTION,
+  times: wholeNumber(1, Infinity),
   status: wholeNumber(100, 999),
   headers: HEADERS,
   body: JSON_BODY,
@@ -45,38 +52,66 @@ const FAULT_CHECKS: Checks<GatewayFault> = {
   silence: BOOLEAN_OR_IN_BODY,
 }
 
-const TIMES = wholeNumber(1, Infinity)
-const NO_FAULT: GatewayFault = checkFault('fault', {})
+interface Rule {
+  readonly fault: GatewayFault
+  /** How many more requests it applies to. */
+  left: number
+}
 
-/** Chooses the fault of each request: first the faults for the next requests, then the fault for all requests. */
+/** Chooses the fault of each request: first the faults for the next requests, then those for all requests. */
 export class FaultScript {
-  readonly #next: { readonly fault: GatewayFault; left: number }[] = []
-  #forAll: GatewayFault | undefined
+  readonly #random: () => number
+  #next: Rule[] = []
+  #forAll: readonly Rule[] = []
+
+  constructor(random: () => number) {
+    this.#random = random
+  }
 
   addNext(fault: GatewayFault, times: number): void {
-    checkValue('failNext: times', times, TIMES)
+    checkValue('failNext: times', times, FAULT_CHECKS.times)
     this.#next.push({ fault: checkFault('failNext: the fault', fault), left: times })
   }
 
-  setForAll(fault: GatewayFault): void {
-    this.#forAll = checkFault('fail: the fault', fault)
+  setForAll(faults: readonly GatewayFault[]): void {
+    const checked = faults.map(fault => checkFault('fail: the fault', fault))
+    this.#forAll = checked.map(fault => ({ fault, left: fault.times ?? Infinity }))
+  }
+
+  /** The faults for all requests that still apply, each with the rest of its `times`. */
+  get forAll(): GatewayFault[] {
+    const active = this.#forAll.filter(({ left }) => left > 0)
+    return active.map(rule => (isLimited(rule) ? { ...rule.fault, times: rule.left } : rule.fault))
   }
 
   clear(): void {
-    this.#forAll = undefined
-    this.#next.length = 0
+    this.#forAll = []
+    this.#next = []
   }
 
   /** Returns the fault for a request with this body, and counts it as used. */
   take(body: unknown): GatewayFault {
     const identity = (body as { identity?: unknown } | null)?.identity
-    const appliesTo = (fault: GatewayFault): boolean => fault.identity === undefined || fault.identity === identity
-    const index = this.#next.findIndex(({ fault }) => appliesTo(fault))
-    const scripted = this.#next[index]
-    if (scripted && --scripted.left === 0) this.#next.splice(index, 1)
-    if (scripted) return scripted.fault
-    return this.#forAll && appliesTo(this.#forAll) ? this.#forAll : NO_FAULT
+    const applies = ({ fault, left }: Rule): boolean =>
+      left > 0 && (fault.identity === undefined || fault.identity === identity) && this.#isChosen(fault)
+    const limited = [...this.#next, ...this.#forAll.filter(isLimited)].find(applies)
+    if (limited) {
+      limited.left--
+      this.#next = this.#next.filter(({ left }) => left > 0)
+      return limited.fault
+    }
+    const faults = this.#forAll.filter(rule => !isLimited(rule) && applies(rule)).map(({ fault }) => fault)
+    // Without a prototype, so that only its own members count. If two have the same member, the first one wins.
+    return Object.assign(Object.create(null) as GatewayFault, ...faults.reverse()) as GatewayFault
   }
+
+  #isChosen({ share }: GatewayFault): boolean {
+    return share === undefined || this.#random() < share
+  }
+}
+
+function isLimited({ left }: Rule): boolean {
+  return left < Infinity
 }
 
 /** @throws TypeError if a member is unknown, or its value is invalid */

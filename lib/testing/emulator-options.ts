@@ -1,4 +1,4 @@
-import { FUNCTION, milliseconds, objectWith, TEXT, wholeNumber, type Checks } from './check-members.js'
+import { FUNCTION, milliseconds, objectWith, TEXT, wholeNumber, type Check, type Checks } from './check-members.js'
 import type { GatewayFault } from './emulator-fault.js'
 
 /** Options of a `GatewayEmulator`. */
@@ -21,6 +21,8 @@ export interface GatewayEmulatorOptions {
   readonly onAnswer?: (request: RecordedRequest) => void
   /** The clock for `expiresAt` and the `Date` header. Pass the `FakeClock` of the client. */
   readonly clock?: { now(): number }
+  /** The random numbers from 0 to 1 that choose requests for a fault with a `share`. Default: `Math.random`. */
+  readonly random?: () => number
 }
 
 /** A request to `/v1/sessions` that the emulator received. */
@@ -37,16 +39,22 @@ export interface RecordedRequest {
   readonly receivedAt: number
   /** The status of the response; 0 if the emulator sent no response. */
   status: number
+  /** The response body, before it is encoded; `undefined` if the emulator sent no response. It may contain a token. */
+  response: unknown
+  /** Real milliseconds until the response was sent, or the connection was reset. */
+  durationMs: number
 }
 
 export const DEFAULT_LIFETIME_MS = 3_600_000
 
-/** About 3,000 years. A longer lifetime could exceed the range of dates. */
+/** About 3,000 years. Longer ones could exceed the range of dates. */
 const MAX_LIFETIME_MS = 1e14
+
+export const ANY_DURATION: Check = milliseconds(-MAX_LIFETIME_MS, MAX_LIFETIME_MS)
 
 export const OPTION_CHECKS: Checks<GatewayEmulatorOptions> = {
   appSecret: TEXT,
-  lifetimeMs: milliseconds(-MAX_LIFETIME_MS, MAX_LIFETIME_MS),
+  lifetimeMs: ANY_DURATION,
   port: wholeNumber(0, 65_535),
   host: TEXT,
   tls: objectWith('an object with key and cert, both PEM text', ['key', 'cert'], TEXT),
@@ -54,4 +62,5 @@ export const OPTION_CHECKS: Checks<GatewayEmulatorOptions> = {
   onRequest: FUNCTION,
   onAnswer: FUNCTION,
   clock: objectWith('an object with now', ['now'], FUNCTION),
+  random: FUNCTION,
 }

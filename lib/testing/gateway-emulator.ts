@@ -7,6 +7,7 @@ import { checkFault, FaultScript, type GatewayFault } from './emulator-fault.js'
 import { encode, merge, readBody, errorResponse, sendHalf, type EmulatorResponse } from './emulator-http.js'
 import { makeAppSecret } from './emulator-jwt.js'
 import {
+  ANY_DURATION,
   DEFAULT_LIFETIME_MS,
   OPTION_CHECKS,
   type GatewayEmulatorOptions,
@@ -39,8 +40,9 @@ export class GatewayEmulator {
   readonly #options: GatewayEmulatorOptions
   readonly #clock: { now(): number }
   readonly #signingKey = randomUUID()
-  readonly #faults = new FaultScript()
+  readonly #faults: FaultScript
   #lifetimeMs: number
+  #clockOffsetMs = 0
   #appSecret: string
   #mints = 0
   #server: http.Server | undefined
@@ -49,7 +51,8 @@ export class GatewayEmulator {
   /** Does not listen before `start()`. @throws TypeError if an option is unknown, or its value is invalid */
   constructor(options: GatewayEmulatorOptions = {}) {
     this.#options = checkMembers('GatewayEmulator', options, OPTION_CHECKS)
-    const { clock = wallClock, port = 0, lifetimeMs = DEFAULT_LIFETIME_MS, appSecret } = this.#options
+    const { clock = wallClock, port = 0, lifetimeMs = DEFAULT_LIFETIME_MS, appSecret, random } = this.#options
+    this.#faults = new FaultScript(random ?? Math.random)
     this.#clock = clock
     this.#port = port
     this.#lifetimeMs = lifetimeMs
@@ -64,6 +67,16 @@ export class GatewayEmulator {
   set lifetimeMs(ms: number) {
     checkValue('GatewayEmulator: lifetimeMs', ms, OPTION_CHECKS.lifetimeMs)
     this.#lifetimeMs = ms
+  }
+
+  /** How far its clock is ahead, in milliseconds: for `expiresAt` and the `Date` header. Negative: behind. Default: 0. */
+  get clockOffsetMs(): number {
+    return this.#clockOffsetMs
+  }
+
+  set clockOffsetMs(ms: number) {
+    checkValue('GatewayEmulator: clockOffsetMs', ms, ANY_DURATION)
+    this.#clockOffsetMs = ms
   }
 
   /** The secret that it accepts. Set it to rotate the secret. */
@@ -134,17 +147,28 @@ export class GatewayEmulator {
   }
 
   /**
-   * Applies `fault` to every request until `recover()`. Faults of `failNext` are used first.
+   * Applies these faults to every request until `recover()`, in place of those of the previous call. If several apply to a
+   * request, they are combined, and the first one wins where they differ. Faults with `times` come before the others, one
+   * by one, and faults of `failNext` before these.
    *
-   * @throws TypeError if a member of the fault is unknown or invalid
+   * @throws TypeError if a member of a fault is unknown or invalid
    */
-  fail(fault: GatewayFault): void {
-    this.#faults.setForAll(fault)
+  fail(...faults: readonly GatewayFault[]): void {
+    this.#faults.setForAll(faults)
+  }
+
+  /** The faults of `fail` that still apply, each with the rest of its `times`. */
+  get faults(): readonly GatewayFault[] {
+    return this.#faults.forAll
   }
 
   /** Removes all faults. */
   recover(): void {
     this.#faults.clear()
+  }
+
+  #now(): number {
+    return this.#clock.now() + this.#clockOffsetMs
   }
 
   async #handle(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
@@ -158,12 +182,19 @@ export class GatewayEmulator {
         path,
         headers: req.headers,
         body,
-        receivedAt: this.#clock.now(),
+        receivedAt: this.#now(),
         status: 0,
+        response: undefined,
+        durationMs: 0,
       }
       this.#storeRequest(request)
-      await this.#respond(request, res, this.#chooseFault(request))
-      this.#options.onAnswer?.(request)
+      const started = performance.now()
+      try {
+        await this.#respond(request, res, this.#chooseFault(request))
+      } finally {
+        request.durationMs = performance.now() - started
+        this.#options.onAnswer?.(request)
+      }
     } catch {
       // The client or stop() closed the connection.
       res.destroy()
@@ -187,7 +218,7 @@ export class GatewayEmulator {
   }
 
   async #respond(request: RecordedRequest, res: http.ServerResponse, fault: GatewayFault): Promise<void> {
-    if (fault.delayMs !== undefined) await wait(fault.delayMs)
+    if (fault.delayMs !== undefined) await wait(fault.delayMs, res)
     // The client or stop() may have closed the connection during the delay.
     if (res.destroyed) return
     if (fault.silence === true) return
@@ -197,7 +228,7 @@ export class GatewayEmulator {
       appSecret: this.appSecret,
       lifetimeMs: this.lifetimeMs,
       signingKey: this.#signingKey,
-      nowMs: this.#clock.now(),
+      nowMs: this.#now(),
     })
     const status = fault.status ?? normal.status
     const hasFaultStatus = status >= 400 && normal.status < 400
@@ -206,6 +237,7 @@ export class GatewayEmulator {
       : normal.body
     const body = 'body' in fault ? fault.body : merge(unchanged, fault.answer)
     request.status = status
+    request.response = body
     if (status === 200) this.#mints++
     if (fault.reset === 'in-body' || fault.silence === 'in-body') {
       const sent = await sendHalf(res, status, encode(body))
@@ -221,13 +253,20 @@ export class GatewayEmulator {
     const all = {
       'content-type': 'application/json',
       'content-length': bytes.length,
-      date: new Date(this.#clock.now()).toUTCString(),
+      date: new Date(this.#now()).toUTCString(),
       ...Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])),
     }
     res.writeHead(status, all as http.OutgoingHttpHeaders).end(status === 204 || status === 304 ? undefined : bytes)
   }
 }
 
-function wait(ms: number): Promise<void> {
-  return new Promise(resolve => void setTimeout(resolve, ms).unref())
+/** Waits, but no longer than the client does. */
+function wait(ms: number, res: http.ServerResponse): Promise<void> {
+  return new Promise(resolve => {
+    const timer = setTimeout(resolve, ms).unref()
+    res.once('close', () => {
+      clearTimeout(timer)
+      resolve()
+    })
+  })
 }

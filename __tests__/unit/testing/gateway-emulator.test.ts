@@ -11,6 +11,7 @@ import {
 import { makeCertificate } from '../../support/certificates.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
 import { makeClient, startGateway } from '../../support/gateway.js'
+import { untilTrue } from '../../support/until.js'
 
 function post(gateway: GatewayEmulator, init: RequestInit = {}): Promise<Response> {
   const headers = { authorization: `Bearer ${gateway.appSecret}`, 'content-type': 'application/json' }
@@ -70,6 +71,61 @@ describe('GatewayEmulator', () => {
     expect(await status()).toBe(200)
   })
 
+  it('combines the faults that apply to a request, and the first one wins', async () => {
+    const gateway = await startGateway()
+    gateway.fail(
+      { status: 503, identity: 'user' },
+      { status: 429, headers: { 'Retry-After': '2' } },
+      { status: 500, headers: { 'Retry-After': '9' }, identity: 'another' },
+    )
+    const { status, headers } = await post(gateway)
+    expect([status, headers.get('retry-after')]).toEqual([503, '2'])
+    gateway.fail()
+    expect((await post(gateway)).status).toBe(200)
+  })
+
+  it('applies faults with a number of requests first, one by one', async () => {
+    const gateway = await startGateway()
+    const status = async (): Promise<number> => (await post(gateway)).status
+    gateway.fail({ status: 500 }, { status: 429, times: 2 }, { status: 422, times: 1 })
+    expect(await status()).toBe(429)
+    expect(gateway.faults).toEqual([{ status: 500 }, { status: 429, times: 1 }, { status: 422, times: 1 }])
+    expect([await status(), await status(), await status()]).toEqual([429, 422, 500])
+    expect(gateway.faults).toEqual([{ status: 500 }])
+  })
+
+  it('applies a fault to its share of the requests', async () => {
+    const numbers = [0.29, 0.3, 0, 0.99]
+    const gateway = await startGateway({ random: () => numbers.shift() ?? NaN })
+    gateway.fail({ status: 503, share: 0.3 })
+    const status = async (): Promise<number> => (await post(gateway)).status
+    expect([await status(), await status(), await status(), await status()]).toEqual([503, 200, 503, 200])
+  })
+
+  it('has a clock that can be wrong', async () => {
+    const clock = new FakeClock('2031-05-05T00:00:00Z')
+    const gateway = await startGateway({ clock, lifetimeMs: 60_000 })
+    gateway.clockOffsetMs = -600_000
+    const response = await post(gateway)
+    expect(response.headers.get('date')).toBe('Sun, 04 May 2031 23:50:00 GMT')
+    expect(await response.json()).toMatchObject({ expiresAt: '2031-05-04T23:51:00.000Z' })
+    expect(gateway.requests[0]?.receivedAt).toBe(clock.now() - 600_000)
+    gateway.clockOffsetMs = 0
+    expect((await post(gateway)).headers.get('date')).toBe('Mon, 05 May 2031 00:00:00 GMT')
+  })
+
+  it('records each response', async () => {
+    const gateway = await startGateway()
+    const body: unknown = await (await post(gateway)).json()
+    gateway.failNext({ status: 503, delayMs: 20 })
+    await post(gateway)
+    expect(gateway.requests).toMatchObject([
+      { status: 200, response: body, durationMs: expect.any(Number) as unknown },
+      { status: 503, response: { error: 'The emulator responds with 503 because of a fault.' } },
+    ])
+    await untilTrue(() => (gateway.requests[1]?.durationMs ?? 0) >= 19)
+  })
+
   it('replaces members and headers of its response with those of a fault', async () => {
     const gateway = await startGateway()
     gateway.failNext({ answer: { identity: 'another', expiresAt: undefined }, headers: { Date: 'never' } })
@@ -127,6 +183,7 @@ describe('GatewayEmulator', () => {
     [{ onRequest: {} }, 'GatewayEmulator: onRequest must be a function.'],
     [{ onAnswer: true }, 'GatewayEmulator: onAnswer must be a function.'],
     [{ clock: {} }, 'GatewayEmulator: clock must be an object with now.'],
+    [{ random: 0.5 }, 'GatewayEmulator: random must be a function.'],
   ])('refuses the options %j', (options, message) => {
     expect(() => new GatewayEmulator(options as GatewayEmulatorOptions)).toThrow(TypeError)
     expect(() => new GatewayEmulator(options as GatewayEmulatorOptions)).toThrow(message)
@@ -136,11 +193,14 @@ describe('GatewayEmulator', () => {
     [503, 'the fault must be an object, not of type number.'],
     [null, 'the fault must be an object, not null.'],
     [Promise.resolve({ status: 503 }), 'the fault must be an object with own properties.'],
-    [{ code: 503 }, 'the fault: unknown option "code". Known options: identity, status,'],
+    [{ code: 503 }, 'the fault: unknown option "code". Known options: identity, share,'],
     [{ delay: 5 }, 'the fault: unknown option "delay". Did you mean delayMs?'],
     [{ status: '503' }, 'the fault: status must be a whole number from 100 to 999.'],
     [{ status: 99 }, 'the fault: status must be'],
     [{ status: 503.5 }, 'the fault: status must be'],
+    [{ share: 30 }, 'the fault: share must be a number from 0 to 1.'],
+    [{ share: '0.3' }, 'the fault: share must be'],
+    [{ times: 0 }, 'the fault: times must be a whole number of at least 1.'],
     [{ identity: 5 }, 'the fault: identity must be a non-empty string'],
     [{ headers: { 'retry after': '5' } }, 'the fault: headers must be'],
     [{ headers: { 'retry-after': 5 } }, 'the fault: headers must be'],
