@@ -5,7 +5,7 @@
 // `import` and `require` get a file for each entry point, chunks that these share, and a chunk with got, which is loaded
 // at the first mint. The conditions `workerd` and `edge-light` get files without any module of Node. Dependencies are inside, so an install brings one package: see docs/decisions/0018-one-package.md.
 import { existsSync } from 'node:fs'
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import commonjs from '@rollup/plugin-commonjs'
 import inject from '@rollup/plugin-inject'
@@ -54,11 +54,14 @@ const COMPACT = { minifyWhitespace: true, minifySyntax: true, legalComments: 'no
 /** The packages of the command. */
 const CLI_PACKAGES = 'cli/packages.js'
 
+/** The command, and packages: users do not look for their names in a stack trace. */
+const MINIFIED = /^cli\/|\/(got|jwe)\.c?js$/
+
 const compact = {
   name: 'compact',
   renderChunk(code, { fileName }) {
-    if (fileName === CLI_PACKAGES) return transform(code, { minify: true, legalComments: 'none' })
-    return /^(edge|cli)\/|\/(got|jwe|gateway-emulator|testing|redis|handlers|errors)\.c?js$|\/(testing|redis|handlers)\//.test(
+    if (MINIFIED.test(fileName)) return transform(code, { minify: true, legalComments: 'none' })
+    return /^edge\/|\/(gateway-emulator|testing|redis|handlers|errors)\.c?js$|\/(testing|redis|handlers)\//.test(
       fileName,
     )
       ? transform(code, COMPACT)
@@ -155,6 +158,7 @@ await bundle({
     esbuild({ target: 'es2022', tsconfig: false }),
   ],
 })
+await copyFile('lib/cli/emulator/page.html', path.join(dist, 'cli/page.html'))
 await writeFile(path.join(dist, 'cjs/package.json'), '{ "type": "commonjs" }\n')
 await Promise.all(Object.values(bin).map(file => chmod(path.join(dist, nameOf(file)), 0o755)))
 

@@ -4,9 +4,10 @@ import { chmod, readdir, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import manifest from '../../package.json' with { type: 'json' }
 import { VKitClient } from '../../lib/index.js'
-import type { GatewayFault } from '../../lib/testing/index.js'
+import { GatewayEmulator, type GatewayFault } from '../../lib/testing/index.js'
 import { bundlePath, envFor, makeFolder, platform, preload, runCli, startCli, useCli } from '../support/cli.js'
-import { startGateway } from '../support/gateway.js'
+import { failureOf } from '../support/failure.js'
+import { afterThisTest, startGateway } from '../support/gateway.js'
 import { describeWith, itWith, posix } from '../support/needs.js'
 
 useCli()
@@ -58,6 +59,9 @@ describe('vkit', () => {
     [['emulator', '--port', '70000']],
     [['emulator', '--fault', 'flood']],
     [['emulator', '--fault', 'x3']],
+    [['emulator', '--page-port', 'x']],
+    [['emulator', '--allow-host', '*']],
+    [['emulator', '--allow-host', 'http://emulator']],
     [['doctor', 'now']],
   ])('reports a usage error for %j', async args => {
     const { code, stdout, stderr } = await runCli(args)
@@ -266,10 +270,16 @@ describeWith(posix, 'output that cannot be written', () => {
 })
 
 describeWith(posix, 'vkit emulator', () => {
-  async function started(
-    args: string[],
-    env = {},
-  ): Promise<{ text: string; url: string; secret: string; log: () => string; end: () => Promise<number | null> }> {
+  interface Started {
+    readonly text: string
+    readonly url: string
+    readonly secret: string
+    readonly page: string
+    readonly log: () => string
+    readonly end: () => Promise<number | null>
+  }
+
+  async function started(args: string[], env = {}): Promise<Started> {
     const { child, result, stderr } = startCli(['emulator', '--port', '0', ...args], env)
     const text = await new Promise<string>(resolve => {
       let seen = ''
@@ -286,6 +296,7 @@ describeWith(posix, 'vkit emulator', () => {
       text,
       url: /VKIT_BASE_URL=(\S+)/.exec(text)?.[1] ?? '',
       secret: /VKIT_APP_SECRET=(\S+)/.exec(text)?.[1] ?? '',
+      page: /Watch and steer it: (\S+)/.exec(stderr())?.[1] ?? '',
       log: stderr,
       end: async () => {
         child.kill('SIGINT')
@@ -320,6 +331,43 @@ describeWith(posix, 'vkit emulator', () => {
     const { text, end } = await started([], { VKIT_APP_SECRET: SECRET, ...preload(platform('win32')) })
     expect(text).toMatch(/^# PowerShell\n\$env:VKIT_BASE_URL = '(http:\/\/\S+)'\n\nrem cmd\nset "VKIT_BASE_URL=\1"\n$/)
     await end()
+  })
+
+  it('serves a page, which steers the gateway, and prints a rotated secret', async () => {
+    const { url, secret, page, log, end } = await started(['--page-port', '0', '--quiet'])
+    expect(await (await fetch(page)).text()).toContain('<title>vkit emulator</title>')
+    const put = (body: object): Promise<Response> =>
+      fetch(`${page}/_emulator/faults`, { method: 'PUT', body: JSON.stringify(body) })
+    await put({ faults: [{ status: 400 }] })
+    await using client = new VKitClient({ appSecret: secret, baseUrl: url })
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_INVALID_REQUEST' })
+
+    expect(await (await put({ secretRotated: true })).text()).not.toContain('eyJ')
+    const rotated = /VKIT_APP_SECRET=(\S+)/.exec(log())?.[1] ?? ''
+    expect(await failureOf(client.getSessionToken('user'))).toMatchObject({ code: 'VKIT_UNAUTHENTICATED' })
+    await using restarted = new VKitClient({ appSecret: rotated, baseUrl: url })
+    expect((await restarted.getSessionToken('user')).identity).toBe('user')
+    await put({})
+    expect(log()).toContain('The emulator accepts its first app secret again.')
+    expect(await end()).toBe(0)
+  })
+
+  it('serves no page with --no-page', async () => {
+    const { page, end } = await started(['--no-page'])
+    expect(page).toBe('')
+    expect(await end()).toBe(0)
+  })
+
+  it('uses another port for the page if another program has the default one, but not one of --page-port', async () => {
+    const busy = new GatewayEmulator({ port: 8788 })
+    await busy.start().catch(() => undefined) // Another program has the port already.
+    afterThisTest(() => busy.stop())
+    const { page, end } = await started([])
+    expect(page).not.toContain('8788')
+    expect((await fetch(page)).status).toBe(200)
+    await end()
+    const { code, stderr } = await runCli(['emulator', '--port', '0', '--page-port', '8788'])
+    expect([code, stderr]).toEqual([1, expect.stringContaining('Choose another one with --page-port')])
   })
 
   it('accepts the secret from the environment, and does not print it', async () => {

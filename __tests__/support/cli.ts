@@ -32,6 +32,8 @@ export function useCli(): void {
     folder = await mkdtemp(path.resolve('node_modules/.cache/vkit-'))
     bundle = path.join(folder, 'dist/cli/vkit.js')
     await copyFile('package.json', path.join(folder, 'package.json'))
+    await mkdir(path.dirname(bundle), { recursive: true })
+    await copyFile('lib/cli/emulator/page.html', path.join(path.dirname(bundle), 'page.html'))
     await build({
       entryPoints: { vkit: 'lib/cli/vkit.ts' },
       outdir: path.dirname(bundle),

@@ -51,12 +51,16 @@ Tokens for identities on the command line are printed in the same order, with an
 or --json, each token is printed when it is minted. Failures are reported on standard error and left out of the output;
 --resume retries them. The exit code is 0 only if nothing failed.`,
 
-  emulator: `vkit emulator – run a local gateway for development, without an account
+  emulator: `vkit emulator – run a local gateway for development, without an account, and a page to watch and steer it
 
 Options
-  --port <port>          port to listen on; 0 is any free port (default: 8787)
+  --port <port>          port of the gateway; 0 is any free port (default: 8787)
+  --page-port <port>     port of the page (default: 8788, or any free port if another program uses it)
+  --no-page              do not serve the page
+  --host <address>       address to listen on (default: 127.0.0.1, which other machines cannot reach)
+  --allow-host <name>    host name of this machine in a browser's address bar; repeatable (default: localhost)
   --ttl <time>           lifetime of the tokens, such as 90s, 10m or 1h (default: 1h)
-  --fault <fault>        simulate a fault; repeatable, the first one that applies is used
+  --fault <fault>        simulate a fault; repeatable; those that apply are combined
   --secret-file <file>   read the accepted app secret from this file (default: VKIT_APP_SECRET, else a new one, printed)
   --quiet                do not log requests
 
