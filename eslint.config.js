@@ -64,4 +64,5 @@ export default defineConfig(
       },
     },
   },
+  { files: ['examples/web/*.js'], languageOptions: { globals: { document: 'readonly' } } },
 )

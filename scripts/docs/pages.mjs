@@ -20,6 +20,8 @@ const TABLES = {
   'cache-options': () => optionTable('CacheOptions', 'cache.'),
   'call-options': () => optionTable('GetSessionTokenOptions'),
   'batch-options': () => optionTable('GetSessionTokensOptions'),
+  // Not `js`: docs.test.ts runs such blocks on Node.
+  'web-client': async () => `\`\`\`jsx\n${await readFile('examples/web/keep-session.js', 'utf8')}\`\`\``,
 }
 
 /** Returns the text of each page, by its path in the repository. */
