@@ -18,6 +18,8 @@ const config: Config = {
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: {
     ...(testsDist && { '^(?:\\.\\./){2,}lib/((?:handlers/|testing/)?index)\\.js$': '<rootDir>/dist/esm/$1.js' }),
+    // The examples import the package by its name.
+    ...(!testsDist && { '^@video-io/videokit-nodejs/handlers$': '<rootDir>/lib/handlers/index.ts' }),
     '^(\\.{1,2}/.*)\\.js$': '$1',
     '^fast-check$': '<rootDir>/__tests__/support/fast-check.ts',
   },

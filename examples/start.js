@@ -16,7 +16,9 @@ const EXAMPLES = {
 }
 
 const [name = 'express', ...args] = process.argv.slice(2)
-const emulator = process.env.VKIT_APP_SECRET ? undefined : await new GatewayEmulator().start()
+// Short, so that the demo page shows how a token is renewed.
+const lifetimeMs = 120_000
+const emulator = process.env.VKIT_APP_SECRET ? undefined : await new GatewayEmulator({ lifetimeMs }).start()
 // Some examples create their own client, which reads the environment as in production.
 if (emulator) Object.assign(process.env, { VKIT_APP_SECRET: emulator.appSecret, VKIT_BASE_URL: emulator.url })
 const vkit = new VKitClient()
@@ -48,9 +50,9 @@ async function start() {
   if (!server.listening) await once(server, 'listening')
   if (emulator) await showToken()
   const { address, port: bound } = server.address()
-  console.log(
-    `Session service listening on http://${address}:${bound}. Try:\n  curl -s http://${address}:${bound}/token`,
-  )
+  const url = `http://${address}:${bound}`
+  const demo = name === 'express' ? `\nDemo: ${url}/demo` : ''
+  console.log(`Session service listening on ${url}. Try:\n  curl -s ${url}/token${demo}`)
 }
 
 function readPort(text) {

@@ -1,6 +1,7 @@
 // A token endpoint with Express 5, the same as with Express 4. Run it with `npm start`.
 import express from 'express'
 import { createTokenHandler } from '@video-io/videokit-nodejs/handlers'
+import { createDemo } from './demo.js'
 
 /**
  * Replace this with your own authentication (a session cookie, a bearer token, passport). It accepts every request.
@@ -22,6 +23,8 @@ export function createApp(vkit) {
   })
 
   app.all('/token', createTokenHandler(vkit, { authenticate: req => req.user?.id }))
+
+  app.use('/demo', createDemo(vkit)) // A page to try it in a browser. Your own server does not need it.
 
   return app
 }

@@ -97,6 +97,19 @@ describe.each(['express', 'fastify', 'hono'])('the %s example', name => {
   })
 })
 
+it('the Express example serves a demo page', async () => {
+  const { url, printed } = await urlOf(run(['examples/start.js']))
+  expect(printed).toContain(`Demo: ${url}/demo\n`)
+  const page = await fetch(`${url}/demo`)
+  expect(page.status).toBe(200)
+  expect(page.headers.get('content-security-policy')).toMatch(/^default-src 'none'; .*frame-ancestors 'none'$/)
+  expect(page.headers.get('cache-control')).toBe('no-store')
+  for (const [, file = ''] of (await page.text()).matchAll(/(?:src|href)="([^"]+)"/g)) {
+    const { status, headers } = await fetch(url + file)
+    expect([file, status, headers.get('cache-control')]).toEqual([file, 200, 'no-store'])
+  }
+})
+
 describe('an example', () => {
   it('uses the gateway and the secret from the environment, and prints no token', async () => {
     const gateway = await startGateway()
