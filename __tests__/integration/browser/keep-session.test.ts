@@ -83,8 +83,14 @@ class App {
     await this.settles(before + 1)
   }
 
+  async becomesVisible(): Promise<void> {
+    await this.page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`)
+  }
+
+  /** Checks that no request is sent any more. */
   async isQuiet(): Promise<void> {
     const before = await this.read('requests')
+    await this.becomesVisible()
     await this.page.clock.fastForward('48:00:00')
     expect(await this.read('requests')).toBe(before)
   }
@@ -169,6 +175,12 @@ describeWith(chromiumOnPath, 'keepSession in a browser', () => {
     await app.isQuiet()
   })
 
+  it('does nothing after it was stopped', async () => {
+    const app = await App.open(browser, [token('A')])
+    await app.page.evaluate('stop()')
+    await app.isQuiet()
+  })
+
   it('does nothing after it was stopped, even if a response is pending', async () => {
     let respond: (reply: Reply) => void = () => undefined
     const pending = new Promise<Reply>(resolve => (respond = resolve))
@@ -179,20 +191,18 @@ describeWith(chromiumOnPath, 'keepSession in a browser', () => {
     const received = app.page.waitForResponse('**/token').then(response => response.finished())
     respond(token('B'))
     await received
-    await app.page.evaluate(`document.dispatchEvent(new Event('visibilitychange'))`)
     await app.isQuiet()
     expect(await app.read('started')).toEqual(['A'])
     expect(await app.read('failures')).toEqual([])
   })
 
   it('renews at once when the page becomes visible, because timers stop while a device sleeps', async () => {
-    const becomeVisible = `document.dispatchEvent(new Event('visibilitychange'))`
     const app = await App.open(browser, [token('A'), token('B'), refusal(503, { 'retry-after': '9' }), token('C')])
-    await app.page.evaluate(becomeVisible)
+    await app.becomesVisible()
     await app.settles(2)
     await app.renewsAfter(30)
     // Retry-After applies to this too.
-    await app.page.evaluate(becomeVisible)
+    await app.becomesVisible()
     await app.renewsAfter(9)
     expect(await app.read('started')).toEqual(['A', 'B', 'C'])
   })
