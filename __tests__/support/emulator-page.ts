@@ -15,10 +15,12 @@ export interface EmulatorWithPage {
 export async function startEmulatorWithPage({
   allowedHosts = [],
   now = Date.now,
-}: { allowedHosts?: readonly string[]; now?: () => number } = {}): Promise<EmulatorWithPage> {
+  lifetimeMs = 3_600_000,
+}: { allowedHosts?: readonly string[]; now?: () => number; lifetimeMs?: number } = {}): Promise<EmulatorWithPage> {
   const log = new RequestLog(now)
   const emulator = new GatewayEmulator({
     clock: { now },
+    lifetimeMs,
     onRequest: request => log.add(request),
     onAnswer: request => log.addResponse(request),
   })

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, it, jest } from '@jest/globals'
 import type { Browser } from 'playwright-core'
 import { assertNoSecret } from '../../../lib/testing/index.js'
-import { chromiumOnPath, seriousFindings, startBrowser } from '../../support/browser.js'
+import { chromiumOnPath, openPage, seriousFindings, startBrowser } from '../../support/browser.js'
 import { describeWith } from '../../support/needs.js'
 import { untilTrue } from '../../support/until.js'
 import { Demo, LIFETIME_S, SCRIPT } from './demo.js'
@@ -18,11 +18,17 @@ describeWith(chromiumOnPath, 'the demo page', () => {
   afterAll(() => browser.close())
   afterEach(() => void jest.restoreAllMocks())
 
-  it('goes on for a known user while the gateway is down, and gives a new user a token when it is back', async () => {
+  it('goes on for a known user while the emulator is "Down", and gives a new user a token when it is back', async () => {
     const demo = await Demo.open(browser)
+    const { page: steering } = await openPage(browser)
+    await steering.goto(demo.server.steering)
+    const pressDown = async (status: string): Promise<void> => {
+      await steering.getByRole('button', { name: 'Down' }).click()
+      await steering.getByRole('status').filter({ hasText: status }).waitFor()
+    }
     await demo.signIn('anna')
     await demo.shows('anna', VALID)
-    demo.server.gateway.fail({ status: 503 })
+    await pressDown('On: Down, Short-lived tokens')
     const warn = jest.spyOn(console, 'warn').mockReturnValue()
     await demo.signIn('bob')
     await demo.shows('bob', INVALID)
@@ -34,11 +40,11 @@ describeWith(chromiumOnPath, 'the demo page', () => {
     await demo.shows('anna', 'none')
     await demo.shows('bob', INVALID)
 
-    demo.server.gateway.recover()
+    await pressDown('On: Short-lived tokens')
     await demo.pass(10)
     await demo.shows('bob', VALID)
     expect(demo.opened.problems.filter(problem => !problem.includes('503'))).toEqual([])
-    expect(new Set(warn.mock.calls.flat())).toEqual(new Set(['No session token for bob: VKIT_UNAVAILABLE']))
+    expect(new Set(warn.mock.calls.flat())).toEqual(new Set(['No session token for bob: VKIT_CONNECTION']))
   })
 
   it.each([0, -600_000, 600_000])(

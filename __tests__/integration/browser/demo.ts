@@ -6,7 +6,8 @@ import type { Browser, Locator, Page } from 'playwright-core'
 import type { VKitClient } from '../../../lib/index.js'
 import { FakeClock, type GatewayEmulator } from '../../../lib/testing/index.js'
 import { openPage, type OpenedPage } from '../../support/browser.js'
-import { afterThisTest, makeClient, startGateway } from '../../support/gateway.js'
+import { startEmulatorWithPage } from '../../support/emulator-page.js'
+import { afterThisTest, makeClient } from '../../support/gateway.js'
 import { untilTrue } from '../../support/until.js'
 
 interface DemoModule {
@@ -20,6 +21,8 @@ export const SCRIPT = 'https://cdn.test/videokit.js'
 
 export interface Server {
   readonly gateway: GatewayEmulator
+  /** The address of the emulator's page. */
+  readonly steering: string
   readonly vkit: VKitClient
   readonly clock: FakeClock
   readonly url: string
@@ -28,7 +31,8 @@ export interface Server {
 /** Serves the demo page, in front of an emulator, on a clock that both share. */
 export async function startServer(script = ''): Promise<Server> {
   const clock = new FakeClock()
-  const gateway = await startGateway({ clock, lifetimeMs: LIFETIME_S * 1_000 })
+  const started = await startEmulatorWithPage({ now: () => clock.now(), lifetimeMs: LIFETIME_S * 1_000 })
+  const gateway = started.emulator
   const vkit = makeClient(gateway, { clock, maxRetries: 0 })
   const app = express().use('/demo', createDemo(vkit, { clock, script }))
   const server = app.listen(0, '127.0.0.1')
@@ -37,7 +41,13 @@ export async function startServer(script = ''): Promise<Server> {
     server.close()
     server.closeAllConnections()
   })
-  return { gateway, vkit, clock, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+  return {
+    gateway,
+    steering: started.url,
+    vkit,
+    clock,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+  }
 }
 
 /** Removes the random part of waits, and counts pending requests. */
