@@ -174,7 +174,7 @@ export class EncryptedStore implements SharedStore {
   async #spread(invalidation: OwnInvalidation, condition: Condition): Promise<void> {
     const { request } = invalidation
     const removed = this.#records.remove(request, condition)
-    const sent = this.#records.withPlace(request, () => this.#channels.publish(invalidation)).catch(() => false)
+    const sent = this.#records.withPlace(request, () => this.#channels.publish(invalidation)).catch(() => undefined)
     const { accepted } = await removed
     const isDone = [await accepted, await sent].every(Boolean)
     if (!isDone) this.#keepUnsent(invalidation)
