@@ -299,6 +299,16 @@ describe('an invalidated token', () => {
     expect(store.inner.size).toBe(1)
   })
 
+  it('does not stay in the store if a process whose clock is ahead has stored it', async () => {
+    const store = new RecordingStore(new Map())
+    const ahead = setUp(store, { clock: new FakeClock('2030-01-01T00:10:00Z') })
+    await ahead.cache.get(request, call)
+    await untilWritten(ahead)
+    expect(store.inner.size).toBe(1)
+    await setUp(store).cache.invalidate(request)
+    expect(store.inner.size).toBe(0)
+  })
+
   it('does not block a new token that is minted in the same millisecond', async () => {
     const store = new RecordingStore(new Map())
     const process = setUp(store)
@@ -446,12 +456,31 @@ describe('the store of a process', () => {
     expect(other.emitted).toContainEqual({ type: 'invalidation-received', evicted: true })
   })
 
-  it('hears invalidations without a cache that listens', async () => {
+  it('hears invalidations without a cache that listens, and does not ask the store', async () => {
     const one = await setUpSubscribed()
     const other = await setUpSubscribed(one.clock, one.store)
     await one.sharedStore.invalidate(request)
     await untilTrue(() => other.types().includes('invalidation-received'))
     expect(other.emitted).toEqual([{ type: 'invalidation-received', evicted: false }])
+    const asked = one.store.operations.length
+    await turnOfThreads()
+    await turn()
+    expect(one.store.operations).toHaveLength(asked)
+  })
+
+  it('removes an invalidated token that it has stored before it heard of the invalidation', async () => {
+    const one = await setUpSubscribed()
+    const other = await setUpSubscribed(one.clock, one.store)
+    other.listen()
+    const release = one.store.hold('publish')
+    const invalidated = one.sharedStore.invalidate(request)
+    await untilTrue(() => one.keysOf('publish').length === 1 && one.keysOf('delete').length === 1)
+    await other.sharedStore.write(request, other.mintNow(), false)
+    const [key = ''] = one.keysOf('set')
+    expect(await one.store.get(key)).toBeDefined()
+    release()
+    await invalidated
+    await untilTrue(async () => (await one.store.get(key)) === undefined)
   })
 
   it('sends again the last 1,000 of the invalidations that the store did not accept', async () => {

@@ -226,6 +226,26 @@ describe('an invalidation that the store does not accept', () => {
     expect(await fleet.tokensOf([other, one])).not.toContain(token)
   })
 
+  it('because the secret provider fails is repeated within 5 s of its recovery', async () => {
+    const fleet = new Fleet()
+    const { processes, token } = await fleet.startWarm(1)
+    const secret = { fails: false }
+    const read = (): string => {
+      if (secret.fails) throw new Error('no secret')
+      return 'secret'
+    }
+    const { processes: failing } = await fleet.startWarm(1, { secret: read })
+    const [[other], [one]] = [processes, failing] as [[FleetProcess], [FleetProcess]]
+    secret.fails = true
+    await one.invalidate()
+    secret.fails = false
+    expect(fleet.store.messages).toEqual([])
+    await fleet.clock.advance(5_000)
+    await received(other)
+    await fleet.settle()
+    expect(await other.get()).not.toBe(token)
+  })
+
   it('does not remove a token that is stored meanwhile', async () => {
     const fleet = new Fleet()
     const { processes } = await fleet.startWarm(2)
@@ -301,9 +321,14 @@ describe('a reload in a fleet', () => {
     const fleet = new Fleet()
     const { processes } = await fleet.startWarm(2)
     const [one, other] = processes as [FleetProcess, FleetProcess]
-    for (let call = 0; call < 2; call++) {
+    const reload = async (): Promise<number> => {
       await one.get({ mode: 'reload' })
       await one.sharedStore.flush()
+      return fleet.store.messages.length
+    }
+    await fleet.clock.advance(1_000)
+    for (let call = 0; call < 2; call++) {
+      await reload()
       await fleet.clock.advance(10)
     }
     expect(fleet.mints).toBe(3)
@@ -312,9 +337,12 @@ describe('a reload in a fleet', () => {
     await untilTrue(() => fleet.store.messages.length === 2)
     await received(other, 2)
     expect(await fleet.tokensOf([other, one])).toEqual(['token-3', 'token-3'])
-    await one.get({ mode: 'reload' })
-    await one.sharedStore.flush()
-    expect(fleet.store.messages).toHaveLength(3)
+    expect(await reload()).toBe(3)
+    await fleet.clock.advance(1_000)
+    expect(await reload()).toBe(4)
+    await fleet.clock.advance(5_000)
+    await fleet.settle()
+    expect(fleet.store.messages).toHaveLength(4)
   })
 
   it('reaches every process, although one with a clock in the future has invalidated the token', async () => {
