@@ -4,7 +4,7 @@ export class ProxyError extends Error {
   readonly #status: unknown
 
   constructor({ code, statusCode }: Error & { readonly code?: unknown; readonly statusCode?: unknown }) {
-    super('no tunnel')
+    super()
     this.code = code
     // NaN, if the response is not HTTP.
     this.#status = Number.isInteger(statusCode) ? statusCode : undefined
