@@ -248,6 +248,19 @@ describe('a flood of messages', () => {
     expect(emitted.filter(({ type }) => type === 'subscription-start')).toEqual([START])
   })
 
+  it('does not look ended while the subscription is still being opened', async () => {
+    const clock = new FakeClock()
+    const store = new MemoryStore(clock)
+    store.subscribe = (_, listener) => {
+      for (let i = 0; i < 20_001; i++) listener.onMessage(forge(i))
+      return new Promise(() => undefined)
+    }
+    const { emitted } = setUp({ store, clock })
+    await clock.advance(1_000)
+    expect(emitted).toContainEqual(lost('flood'))
+    expect(emitted).not.toContainEqual(START)
+  })
+
   it('leaves no timer after close', async () => {
     const { store, clock, channel, emitted } = await setUpSubscribed()
     for (let i = 0; i < 20_001; i++) await store.publish(CHANNEL, forge(i))
