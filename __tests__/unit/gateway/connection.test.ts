@@ -1,6 +1,7 @@
 import { describe, expect, it, jest } from '@jest/globals'
 import http from 'node:http'
 import https from 'node:https'
+import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { makeAgent, takeSocket } from '../../../lib/gateway/connection.js'
 import { ProxyAgent } from '../../../lib/gateway/proxy-agent.js'
@@ -104,6 +105,37 @@ describe('ProxyAgent', () => {
     socket.on('error', () => undefined)
     agent.destroy()
     expect(socket.destroyed).toBe(true)
+  })
+
+  it('forgets the connections that have closed', () => {
+    const agent = new ProxyAgent({ proxyEnv: {}, connectTimeoutMs: 5_000 })
+    const socket = agent.createConnection({ host: '127.0.0.1', port: 9 }, () => undefined)
+    socket.emit('close')
+    const destroy = jest.spyOn(socket, 'destroy')
+    agent.destroy()
+    expect(destroy).not.toHaveBeenCalled()
+    socket.on('error', () => undefined).destroy()
+  })
+
+  it('tells a failure of the proxy from one of the gateway behind it, and leaves a connection that came in time', () => {
+    jest.useFakeTimers()
+    afterThisTest(async () => void jest.useRealTimers())
+    const [toProxy, toGateway, error] = [new Socket(), new Socket(), Object.assign(new Error(), { code: 'ECONNRESET' })]
+    const open = jest.spyOn(https.Agent.prototype, 'createConnection').mockReturnValueOnce(toProxy)
+    afterThisTest(async () => open.mockRestore())
+    const onConnection = jest.fn()
+    new ProxyAgent({ proxyEnv: {}, connectTimeoutMs: 5_000 }).createConnection({}, onConnection)
+    const [[, settle] = []] = open.mock.calls
+    settle?.(error, toProxy)
+    settle?.(error, toGateway)
+    settle?.(null, toProxy)
+    expect(onConnection.mock.calls).toEqual([
+      [expect.any(ProxyError), toProxy],
+      [error, toGateway],
+      [null, toProxy],
+    ])
+    jest.advanceTimersByTime(5_000)
+    expect(toProxy.destroyed).toBe(false)
   })
 
   // The server is silent, as a proxy can be, or the gateway behind one.

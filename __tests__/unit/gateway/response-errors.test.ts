@@ -124,6 +124,7 @@ describe('the error of a connection', () => {
       `The connection to ${PLACE} failed (EPIPE).`,
     ],
     ['undefined', undefined, lost, `The connection to ${PLACE} failed (no code).`],
+    ['null', null, lost, `The connection to ${PLACE} failed (no code).`],
     ['an error without a code', new TypeError(SECRET), lost, `The connection to ${PLACE} failed (TypeError).`],
   ])('describes %s', (_, error, expected, message) => {
     const described = networkError(error, PLACE)
