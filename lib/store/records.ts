@@ -126,10 +126,10 @@ export class Records {
   /** The place of a record, with this secret. */
   async placeOf(request: TokenRequest, secret: string): Promise<RecordPlace> {
     const keys = this.#keys?.secret === secret ? this.#keys.keys : await this.#deriveKeys(secret)
+    const known = this.#places.get(request)
+    if (known?.keys === keys) return known
     const { identity, scopes } = request
     const origin = this.#options.endpoint().href
-    const known = this.#places.get(request)
-    if (known?.keys === keys && known.origin === origin) return known
     const place = { storeKey: await storeKeyOf(plainJson([identity, scopes, origin]), keys), keys, origin }
     this.#places.set(request, place)
     return place
