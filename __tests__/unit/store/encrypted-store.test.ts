@@ -317,6 +317,7 @@ describe('an invalidated token', () => {
     const second = await process.cache.get(request, call)
     await untilWritten(process)
     await store.idle()
+    expect(await process.sharedStore.check(request)).toMatchObject({ token: second })
     expect(await setUp(store).cache.get(request, call)).toEqual(second)
   })
 })

@@ -111,6 +111,11 @@ describe('an encrypted record', () => {
       expect(await faultOf(openRecord(altered.join('.'), storeKey, keys))).toBe('corrupt')
   })
 
+  it('is refused with one more part', async () => {
+    const record = await sealRecord(CONTENT, storeKey, keys)
+    expect(await faultOf(openRecord(`${record}.AAAA`, storeKey, keys))).toBe('corrupt')
+  })
+
   it('has keys that cannot be exported', async () => {
     const { subtle } = crypto
     const made = (['importKey', 'deriveKey'] as const).map(name => jest.spyOn(subtle, name))

@@ -40,12 +40,13 @@ async function timed<T>(clock: FakeClock, promise: Promise<T>): Promise<[T, numb
 }
 
 describe('StoreGuard', () => {
-  it('returns the results of the store', async () => {
-    const { guard, types } = setUp(() => Promise.resolve('value'))
+  it('returns the results of the store, and leaves no timer', async () => {
+    const { guard, clock, types } = setUp(() => Promise.resolve('value'))
     expect(await guard.get('key', idle)).toBe('value')
     expect(await guard.set('key', 'value', 1).value).toBe('value')
     expect(await guard.delete('key').value).toBe('value')
-    expect(types()).toEqual([])
+    await clock.advance(0)
+    expect([types(), clock.sleepers]).toEqual([[], 0])
   })
 
   it('waits 100 ms twice for a store that hangs, and then pauses it', async () => {
@@ -400,6 +401,14 @@ describe('a process that is busy', () => {
     const { guard, types } = guardOn(clock, never)
     expect(await timed(clock, guard.get('key'))).toEqual([UNAVAILABLE, 600])
     expect(types()).toEqual(['store-failure'])
+  })
+
+  it.each([
+    [10, 110],
+    [11, 122],
+  ])('gets back what it was busy, but not 10 ms or less: %d ms', async (busyMs, expected) => {
+    const clock = late(busyMs)
+    expect(await timed(clock, guardOn(clock, never).guard.get('key'))).toEqual([UNAVAILABLE, expected])
   })
 
   it('gets back no time in which it was busy before', async () => {
