@@ -507,5 +507,5 @@ export class TokenCache implements FleetListener {
 
 /** Ends a wait for the store: no caller sees it. */
 function outOfTime(): Error {
-  return new Error('No time is left.')
+  return new Error()
 }
