@@ -271,6 +271,18 @@ describe('a refresh that fails', () => {
     expect(await refreshTimes(h, 6_100)).toEqual([0, 2_000, 6_000])
   })
 
+  it('waits as long as its error says, although the call with a short timeout that it fails for has sent nothing', async () => {
+    const h = await setUpStale()
+    h.failure = () => new VKitTimeoutError('slow', { attempts: 0, retryAfterMs: 120_000 })
+    await h.get('user', { minValidityMs: HOUR - 1, limits: { timeoutMs: 100, maxRetries: 0 } })
+    await h.clock.advance(119_999)
+    await h.get()
+    expect(h.count('refresh')).toBe(0)
+    await h.clock.advance(1)
+    await h.get()
+    expect(h.count('refresh')).toBe(1)
+  })
+
   it('is not repeated before Retry-After has passed', async () => {
     const h = await setUpStale()
     h.failure = () => new VKitServerError('down', { retryAfterMs: 120_000 })

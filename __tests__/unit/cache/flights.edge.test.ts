@@ -80,10 +80,11 @@ describe('at the edge, a flight whose request has ended', () => {
     expect(h.count('miss')).toBe(2)
   })
 
-  it('does not make a call wait longer than its deadline', async () => {
+  it.each(['default', 'reload'] as const)('does not make a call wait longer than its deadline: %s', async mode => {
     const h = new EdgeHarness()
+    h.queued = true
     await h.callAndEnd()
-    const call = failureOf(h.call('user', { deadlineMs: 2_000 }))
+    const call = failureOf(h.call('user', { mode, deadlineMs: 2_000 }))
     await h.clock.advance(1_999)
     expect(h.mints).toHaveLength(2)
     let isSettled = false
@@ -144,6 +145,18 @@ describe('at the edge, a flight whose request has ended', () => {
     expect(h.mints).toHaveLength(3)
     h.mints[2]?.succeed()
     expect(await Promise.all(reloads)).toEqual(['token-3', 'token-3'])
+    expect(await h.call()).toBe('token-3')
+  })
+
+  it("is replaced by two flights for a caller of 'reload' and one that may get a stored token", async () => {
+    const h = new EdgeHarness()
+    h.queued = true
+    await h.callAndEnd()
+    const calls = [h.call(), h.call('user', { mode: 'reload' })]
+    await h.clock.advance(MAX_SILENCE_MS)
+    expect(h.mints).toHaveLength(3)
+    for (const mint of h.mints) mint.succeed()
+    expect(await Promise.all(calls)).toEqual(['token-2', 'token-3'])
     expect(await h.call()).toBe('token-3')
   })
 

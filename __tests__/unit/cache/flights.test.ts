@@ -1,7 +1,12 @@
 import { describe, expect, it } from '@jest/globals'
 import { getEventListeners } from 'node:events'
 import { Flights } from '../../../lib/cache/flights.js'
-import { VKitAuthenticationError, VKitServerError, VKitTimeoutError } from '../../../lib/core/errors.js'
+import {
+  VKitAuthenticationError,
+  VKitPermissionError,
+  VKitServerError,
+  VKitTimeoutError,
+} from '../../../lib/core/errors.js'
 import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { instant } from '../../../lib/core/instant.js'
 import { FakeClock } from '../../../lib/testing/index.js'
@@ -522,6 +527,21 @@ describe('a call that waited while minting failed', () => {
     expect(await reload).toBe('token-3')
     h.mints[1]?.fail(new VKitServerError('down'))
     expect(await waiting).toBe('token-3')
+  })
+
+  it('that is forgotten and fails changes nothing for the newer token', async () => {
+    const h = manual()
+    const failing = failureOf(h.get())
+    await h.settle()
+    await h.cache.invalidate({ identity: 'user', scopes: [] })
+    const newer = h.get()
+    await h.settle()
+    h.mints[1]?.succeed()
+    await newer
+    h.mints[0]?.fail(new VKitPermissionError('no', { status: 403 }))
+    expect((await failing).message).toBe('no')
+    expect(await h.getText()).toBe('token-2')
+    expect(h.count('eviction')).toBe(0)
   })
 
   it('does not return a token that was invalidated meanwhile', async () => {

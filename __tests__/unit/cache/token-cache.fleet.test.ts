@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
 import { VKitServerError } from '../../../lib/core/errors.js'
+import { Events } from '../../../lib/core/events.js'
 import { instant, later } from '../../../lib/core/instant.js'
 import type { LeaseState } from '../../../lib/store/lease.js'
 import type { StoredToken } from '../../../lib/store/shared-store.js'
@@ -20,11 +21,16 @@ function setUp(options: ConstructorParameters<typeof CacheHarness>[0] = {}) {
     stored: 'absent' as StoredToken,
     lease: 'taken' as LeaseState | undefined,
     gate: undefined as Promise<void> | undefined,
+    /** What a flight waits for before it has read the store. */
+    reading: undefined as Promise<void> | undefined,
     checks: 0,
   }
   const done: string[] = []
   const sharedStore = makeSharedStore({
-    read: async () => fleet.read,
+    read: async () => {
+      await fleet.reading
+      return fleet.read
+    },
     check: async () => (fleet.checks++, fleet.stored),
     write: async (_request, { token }, isReload) => {
       done.push(`${isReload ? 'reload' : 'write'} ${token.sessionToken}`)
@@ -32,6 +38,7 @@ function setUp(options: ConstructorParameters<typeof CacheHarness>[0] = {}) {
       return undefined
     },
     remove: async () => void done.push('remove'),
+    invalidate: async () => void done.push('invalidate'),
     lease: async () => {
       const { lease } = fleet
       if (!lease) return undefined
@@ -126,13 +133,40 @@ describe('a mint of a fleet', () => {
     expect([done, fleet.checks]).toEqual([['write token-1', 'write token-2'], 0])
   })
 
+  it.each([
+    ['tells the others to drop theirs if it is a reload', 'reload', ['invalidate']],
+    ['tells the others nothing if it is not a reload', 'default', []],
+  ] as const)('that another process invalidates %s', async (_, mode, expected) => {
+    const { h, fleet, done } = setUp()
+    fleet.lease = undefined
+    h.manual = true
+    const waiting = h.getText('user', { mode })
+    await h.settle()
+    expect(h.cache.onInvalidation({ request, ageMs: 0, covers: () => false })).toBe(false)
+    h.mints[0]?.succeed()
+    expect(await waiting).toBe('token-1')
+    expect([done, h.cache.size]).toEqual([expected, 0])
+  })
+
+  it('with reload does not use the stored token that another flight is about to return', async () => {
+    const { h, fleet, token } = setUp({
+      events: new Events(event => {
+        if (event.type === 'store-hit') reloaded.push(h.getText('user', { mode: 'reload' }))
+      }),
+    })
+    const reloaded: Promise<string>[] = []
+    fleet.read = token('theirs')
+    expect(await h.getText()).toBe('theirs')
+    expect(await Promise.all(reloaded)).toEqual(['token-1'])
+  })
+
   it('that is forgotten frees its lease if it was sent, so that the next one need not wait for it', async () => {
     const { h, done } = setUp()
     h.manual = true
     const waiting = h.getText()
     await h.settle()
     await h.cache.invalidate(request)
-    expect(done).toEqual(['take', 'release'])
+    expect(done).toEqual(['take', 'release', 'invalidate'])
     h.mints[0]?.succeed()
     expect(await waiting).toBe('token-1')
     expect(done.filter(each => each.startsWith('write'))).toEqual([])
@@ -144,11 +178,11 @@ describe('a mint of a fleet', () => {
     const waiting = h.getText()
     await h.settle()
     await h.cache.invalidate(request)
-    expect(done).toEqual(['take'])
+    expect(done).toEqual(['take', 'invalidate'])
     h.mints[0]?.succeed()
     expect(await waiting).toBe('token-1')
     await h.settle()
-    expect(done).toEqual(['take', 'release'])
+    expect(done).toEqual(['take', 'invalidate', 'release'])
   })
 
   it('removes the record of a token that the gateway has revoked', async () => {
@@ -164,13 +198,16 @@ describe('a mint of a fleet', () => {
 })
 
 describe('a refresh of a fleet', () => {
-  it('that another process makes keeps the cached token, and looks again a second later', async () => {
-    const { h, fleet, token } = setUp()
+  it.each([
+    [0, 500],
+    [0.5, 1_000],
+  ])('that another process makes keeps the cached token, and looks again later: %d, %d ms', async (random, laterMs) => {
+    const { h, fleet, token } = setUp({ random: () => random })
     await h.get()
     await h.clock.advance(HOUR_MS / 2)
     fleet.lease = 'held'
     expect(await h.getText()).toBe('token-1')
-    await h.clock.advance(999)
+    await h.clock.advance(laterMs - 1)
     expect(await h.getText()).toBe('token-1')
     expect(h.count('refresh')).toBe(1)
     fleet.read = token('theirs')
@@ -191,6 +228,24 @@ describe('a refresh of a fleet', () => {
     fleet.stored = token('theirs')
     await h.clock.advance(1_000)
     expect([h.cache.size, h.cache.inFlight]).toEqual([0, 0])
+  })
+
+  it('is not postponed if its token was evicted meanwhile: it waits for the token of the other process', async () => {
+    const { h, fleet, token } = setUp({ maxEntries: 1 })
+    await h.get()
+    await h.clock.advance(HOUR_MS / 2)
+    let read: () => void = () => undefined
+    fleet.reading = new Promise(resolve => (read = resolve))
+    await h.get()
+    fleet.reading = undefined
+    await h.get('other')
+    fleet.lease = 'held'
+    read()
+    await h.settle()
+    fleet.stored = token('theirs')
+    await h.clock.advance(1_000)
+    expect(await h.getText()).toBe('theirs')
+    expect([h.mints.length, h.cache.inFlight]).toEqual([2, 0])
   })
 
   it('that a call joins is minted in time for the call, although another process has the lease', async () => {
