@@ -244,7 +244,8 @@ describe('a refresh of a fleet', () => {
     await h.settle()
     fleet.stored = token('theirs')
     await h.clock.advance(1_000)
-    expect(await h.getText()).toBe('theirs')
+    const cached = h.cache.peek('user', undefined, { mode: 'default', deadlineMs: 15_000 })
+    expect(cached?.sessionToken).toBe('theirs')
     expect([h.mints.length, h.cache.inFlight]).toEqual([2, 0])
   })
 
