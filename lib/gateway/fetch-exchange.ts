@@ -74,9 +74,9 @@ export class FetchExchange {
     const chunks: Uint8Array[] = []
     let length = 0
     for (;;) {
-      const { done = true, value } = (await this.#reader?.read()) ?? {}
+      const { done, value } = (await this.#reader?.read()) ?? {}
       if (done || !value) return concat(chunks, length)
-      if (!Number.isInteger(value.length)) throw new TypeError('The body does not consist of bytes.')
+      if (!Number.isInteger(value.length)) throw new TypeError()
       length += value.length
       if (length > MAX_BODY_BYTES) return undefined
       chunks.push(value)
