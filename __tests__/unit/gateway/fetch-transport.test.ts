@@ -129,6 +129,26 @@ describe('one exchange with fetch', () => {
     expect(await exchange()).toMatchObject({ body: TOKEN })
   })
 
+  it.each([{ done: true, value: new Uint8Array(1) }, { done: false }])(
+    'reads a body up to the first read that is the last one or has no bytes: %j',
+    async last => {
+      const reads = [{ done: false, value: new TextEncoder().encode(JSON.stringify(TOKEN)) }, last]
+      const body = { getReader: () => ({ read: async () => reads.shift(), cancel: async () => undefined }) }
+      const { exchange } = setUpFetch(async () => ({ status: 200, headers: new Headers(), body }))
+      expect(await exchange()).toMatchObject({ body: TOKEN })
+    },
+  )
+
+  it('ends a request whose response has no body, because Node would wait for one that a 304 announces', async () => {
+    let ended: AbortSignal | undefined
+    const { exchange } = setUpFetch(async (_, { signal }) => {
+      ended = signal
+      return { status: 304, headers: new Headers(), body: null }
+    })
+    expect(await failureOf(exchange())).toMatchObject({ status: 304 })
+    expect(ended?.aborted).toBe(true)
+  })
+
   it('reads headers of any case', async () => {
     const headers = Object.entries({ 'Retry-After': '7', ['__proto__']: 'x', 'X-Request-Id': 'req_1' })
     const { exchange } = setUpFetch(async () => ({
@@ -150,7 +170,7 @@ describe('one exchange with fetch', () => {
     const fetch = jest.fn<Fetch>()
     const { transport } = setUpFetch(fetch)
     expect(transport.maxConnections).toBe(Infinity)
-    await Promise.all([transport.load(), transport.preconnect()])
+    await transport.load().then(() => transport.preconnect().then())
     expect(fetch).not.toHaveBeenCalled()
   })
 })
