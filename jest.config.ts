@@ -13,6 +13,10 @@ const config: Config = {
   // It only ends a test that hangs: on a busy machine, the 5,000 users of one test took longer than Jest's 5 s.
   testTimeout: 30_000,
   reporters: ['default', '<rootDir>/__tests__/support/skip-reporter.mjs'],
+  // `npm run test:coverage` prints it. Nothing depends on its numbers: see test:mutants.
+  collectCoverageFrom: ['lib/**/*.ts'],
+  coverageProvider: 'v8',
+  coverageReporters: ['text'],
   // A glob would match no file if the path of the checkout contains brackets.
   testRegex: '/__tests__/.+\\.test\\.ts$',
   extensionsToTreatAsEsm: ['.ts'],
