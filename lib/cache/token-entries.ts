@@ -122,10 +122,11 @@ export class TokenEntries {
   staleFallback(key: string, error: unknown): SessionToken | undefined {
     if (!(error instanceof VKitError) || !error.retryable) return undefined
     const entry = this.peek(key)
-    const remainingMs = entry?.remainingMs(instant(this.#clock)) ?? 0
+    if (!entry) return undefined
+    const remainingMs = entry.remainingMs(instant(this.#clock))
     if (remainingMs <= 0) return undefined
     this.#options.events.emit({ type: 'served-while-failing', code: error.code, remainingMs })
-    return entry?.token
+    return entry.token
   }
 }
 
