@@ -48,8 +48,9 @@ describe('the key of a token', () => {
     expect(new Set(variants.map(identity => keyOf({ identity, scopes: ['a'] }))).size).toBe(variants.length)
   })
 
-  it('is the identity itself if no scopes are requested', () => {
+  it('is the identity itself if no scopes are requested, except for one that looks like JSON', () => {
     expect(keyOf({ identity: 'END_USER_ID', scopes: [] })).toBe('END_USER_ID')
+    expect(keyOf({ identity: '[a', scopes: [] })).toBe('["[a",[]]')
   })
 })
 

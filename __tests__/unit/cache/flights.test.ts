@@ -136,6 +136,12 @@ describe('a flight', () => {
     h.mints[2]?.succeed()
   })
 
+  it('that a short timeout ended fails with that timeout, also if it is the first of its user', async () => {
+    const h = new CacheHarness()
+    h.failure = () => new VKitTimeoutError('slow', { attempts: 1 })
+    expect((await failureOf(h.get('user', { limits: { timeoutMs: 100, maxRetries: 0 } }))).message).toBe('slow')
+  })
+
   it('is shared per identity and scopes', async () => {
     const h = manual()
     const calls = [h.get('a'), h.get('b'), h.get('a', { scopes: ['s'] }), h.get('a')]

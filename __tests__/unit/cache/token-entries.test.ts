@@ -52,7 +52,7 @@ describe('the entries of a cache', () => {
     expect(entries.peek('key')?.token.sessionToken).toBe('a')
   })
 
-  it('evict the least recently used one, with an event', () => {
+  it('evict the least recently used one, with an event, which no other removal has', () => {
     const { entries, events, mint } = setUp({ maxEntries: 2 })
     entries.set('first', mint('a'))
     entries.set('second', mint('b'))
@@ -63,6 +63,9 @@ describe('the entries of a cache', () => {
       false,
       true,
     ])
+    entries.set('third', mint('d'))
+    entries.delete('third')
+    entries.clear()
     expect(events).toEqual([{ type: 'eviction', reason: 'capacity' }])
   })
 
@@ -93,11 +96,12 @@ describe("another process's token", () => {
     expect(entries.isBetterThanCached('key', mint('theirs'))).toBe(true)
   })
 
-  it('is not better if this process minted it, it expires earlier, or it is valid for too short a time', () => {
+  it('is not better if this process minted it, it does not expire later, or it is valid for too short a time', () => {
     const { entries, mint } = setUp()
     entries.set('key', mint('ours'))
     expect(entries.isBetterThanCached('key', mint('ours', 2 * HOUR_MS))).toBe(false)
     expect(entries.isBetterThanCached('key', mint('theirs', HOUR_MS / 2))).toBe(false)
+    expect(entries.isBetterThanCached('key', mint('theirs'))).toBe(false)
     expect(entries.isBetterThanCached('other', mint('theirs', 0))).toBe(false)
     const half = mint('theirs')
     expect(entries.isBetterThanCached('other', half, HOUR_MS - 1)).toBe(true)
@@ -119,8 +123,9 @@ describe('the fallback while minting fails', () => {
     expect(entries.staleFallback('key', down)).toBeUndefined()
   })
 
-  it('is undefined after a failure that no retry can fix', () => {
+  it('is undefined without a cached token, and after a failure that no retry can fix', () => {
     const { entries, events, mint } = setUp()
+    expect(entries.staleFallback('key', down)).toBeUndefined()
     entries.set('key', mint('a'))
     expect(entries.staleFallback('key', new VKitRequestError('bad'))).toBeUndefined()
     expect(entries.staleFallback('key', new TypeError('a bug'))).toBeUndefined()
