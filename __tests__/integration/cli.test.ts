@@ -352,6 +352,12 @@ describeWith(posix, 'vkit emulator', () => {
     expect(await end()).toBe(0)
   })
 
+  it.each(['127.0.0.2', '::1', '::', '0.0.0.0'])('prints addresses that work with --host %s', async host => {
+    const { url, page, end } = await started(['--page-port', '0', '--host', host])
+    expect([(await fetch(page)).status, (await fetch(url)).status]).toEqual([200, 404])
+    expect(await end()).toBe(0)
+  })
+
   it('serves no page with --no-page', async () => {
     const { page, end } = await started(['--no-page'])
     expect(page).toBe('')

@@ -90,6 +90,30 @@ describeWith(chromiumOnPath, 'the page of the emulator', () => {
     expect(await page.locator('summary').innerText()).toMatch(/^ (59|60) s$/)
   })
 
+  it('closes its connection while the tab is hidden, because six tabs would use all those of a browser', async () => {
+    const { log } = started
+    const setHidden = (hidden: boolean): Promise<void> =>
+      page.evaluate(
+        `Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true })
+        document.dispatchEvent(new Event('visibilitychange'))`,
+      )
+    await setHidden(true)
+    await untilTrue(() => log.listenerCount('request') === 0)
+    await mint(started, { identity: 'meanwhile' })
+    await setHidden(false)
+    await untilRow('meanwhile')
+    expect(log.listenerCount('request')).toBe(1)
+    expect(opened.problems).toEqual([])
+  })
+
+  it('shows a second user whose requests fail, and keeps what is typed', async () => {
+    await page.getByLabel('identity').fill('carol')
+    started.emulator.fail({ status: 503, identity: 'anna' }, { status: 503, identity: 'bob' })
+    await fetch(`${started.url}/_emulator/clock`, { method: 'POST', body: '{"offsetMs":5}' })
+    await page.getByText('Also: {"status":503,"identity":"bob"}').waitFor()
+    expect(await page.getByLabel('identity').inputValue()).toBe('carol')
+  })
+
   it('works with the keyboard alone', async () => {
     const tab = async (times: number): Promise<void> => {
       for (let n = 0; n < times; n++) await page.keyboard.press('Tab')

@@ -57,7 +57,7 @@ export async function emulatorCommand(args: readonly string[]): Promise<number> 
     await emulator.start().catch(portError('--port'))
     if (!values['no-page']) await control.start(pagePort).catch(portError('--page-port'))
     printSettings(emulator, appSecret === undefined)
-    if (!values['no-page']) printInfo('', `Watch and steer it: http://${LOCAL}:${control.port}`)
+    if (!values['no-page']) printInfo('', `Watch and steer it: ${reachable(control.url)}`)
     printInfo('', 'Press Ctrl-C to stop.', '')
     if (!interruption.stopSignal.aborted) await once(interruption.stopSignal, 'abort')
     printInfo('', `${count(emulator.mints, 'token')} minted.`)
@@ -74,7 +74,7 @@ function readPort(text: string, flag: string): number {
 
 /** @throws CommandError for a pattern, because every name of a page could then be an attacker's */
 function readHostName(text: string): string {
-  if (/^[\w.-]+$/.test(text)) return text
+  if (/^([\w.-]+|\[[\da-f:]+\])$/i.test(text)) return text
   throw usageError('--allow-host must be a host name or an IP address, without a port or a wildcard.')
 }
 
@@ -99,10 +99,15 @@ function portError(flag: string): (error: unknown) => never {
   }
 }
 
+/** No client can connect to the address that means all addresses of this machine. */
+function reachable(url: string): string {
+  return url.replace(/(?<=\/\/)(0\.0\.0\.0|\[::\])(?=:)/, LOCAL)
+}
+
 function printSettings(emulator: GatewayEmulator, createdSecret: boolean): void {
   printInfo('The emulator is running. Set this in your application:', '')
   const variables = {
-    VKIT_BASE_URL: emulator.url.replace('0.0.0.0', LOCAL),
+    VKIT_BASE_URL: reachable(emulator.url),
     ...(createdSecret && { VKIT_APP_SECRET: emulator.appSecret }),
   }
   process.stdout.write(`${shellLines(variables, process.platform, environment()).join('\n')}\n`)
@@ -127,6 +132,7 @@ function describe(body: unknown): string {
   if (typeof body !== 'object' || body === null) return '(no JSON object)'
   const { identity, scopes } = body as Record<string, unknown>
   const who = typeof identity === 'string' ? quote(identity.slice(0, 100)) : '(no identity)'
-  const scope = Array.isArray(scopes) && scopes.length > 0 ? `  ${quote(scopes.join(' ').slice(0, 200))}` : ''
+  const texts = Array.isArray(scopes) ? scopes.filter(each => typeof each === 'string') : []
+  const scope = texts.length > 0 ? `  ${quote(texts.join(' ').slice(0, 200))}` : ''
   return `${who}${scope}`
 }

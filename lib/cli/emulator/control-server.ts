@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { ARRAY, BOOLEAN, checkMembers, type Checks } from '../../testing/check-members.js'
 import type { GatewayFault } from '../../testing/emulator-fault.js'
 import { readBody } from '../../testing/emulator-http.js'
@@ -46,7 +46,7 @@ type Respond = (res: http.ServerResponse, body: unknown, req: http.IncomingMessa
  */
 export class ControlServer {
   readonly #options: ControlServerOptions
-  readonly #hosts: readonly string[]
+  readonly #hosts: string[]
   readonly #initial: { readonly lifetimeMs: number; readonly appSecret: string }
   readonly #server = http.createServer((req, res) => void this.#handle(req, res))
   #page = ''
@@ -72,7 +72,22 @@ export class ControlServer {
   }
 
   get port(): number {
-    return (this.#server.address() as AddressInfo).port
+    return this.#address.port
+  }
+
+  /** The address and the port that it listens on. */
+  get url(): string {
+    return `http://${this.#hostName}:${this.port}`
+  }
+
+  get #address(): AddressInfo {
+    return this.#server.address() as AddressInfo
+  }
+
+  /** As in a URL. No DNS name can be bound to it. */
+  get #hostName(): string {
+    const { family, address } = this.#address
+    return family === 'IPv6' ? `[${address}]` : address
   }
 
   stop(): void {
@@ -84,6 +99,7 @@ export class ControlServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject).listen(port, this.#options.host, () => {
         this.#server.off('error', reject)
+        this.#hosts.push(this.#hostName)
         resolve()
       })
     })
@@ -114,8 +130,8 @@ export class ControlServer {
       },
     },
     '/_emulator/requests': {
-      GET: (res, _, { headers }) => {
-        if (headers.accept?.includes('text/event-stream')) return this.#stream(res)
+      GET: (res, _, { headers, socket }) => {
+        if (headers.accept?.includes('text/event-stream')) return this.#stream(res, socket)
         send(res, 200, { requests: this.#options.log.requests.map(request => this.#withAge(request)) })
       },
       DELETE: res => {
@@ -138,7 +154,8 @@ export class ControlServer {
     try {
       respond(res, await readBody(req), req)
     } catch (error) {
-      sendError(res, 400, (error as Error).message)
+      if (res.headersSent) res.destroy()
+      else sendError(res, 400, (error as Error).message)
     }
   }
 
@@ -176,10 +193,12 @@ export class ControlServer {
   }
 
   /** Sends what is known, and every change, as server-sent events (https://html.spec.whatwg.org/#server-sent-events). */
-  #stream(res: http.ServerResponse): void {
+  #stream(res: http.ServerResponse, socket: Socket): void {
     const { log } = this.#options
+    // What is known comes at once, and may be longer than what a page may leave unread afterwards.
+    let maxUnread = Infinity
     const emit = (event: string, data: unknown): void => {
-      if (res.writableLength > MAX_UNREAD_BYTES) res.destroy()
+      if (res.writableLength > maxUnread) socket.destroy()
       else res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
     }
     const listeners = {
@@ -191,8 +210,10 @@ export class ControlServer {
     listeners.clear()
     listeners.settings()
     for (const request of log.requests) listeners.request(request)
+    maxUnread = res.writableLength + MAX_UNREAD_BYTES
     log.on('request', listeners.request).on('clear', listeners.clear).on('settings', listeners.settings)
-    res.once('close', () => {
+    // A response that waits for another one of its connection has no socket yet, and never closes.
+    socket.once('close', () => {
       log.off('request', listeners.request).off('clear', listeners.clear).off('settings', listeners.settings)
     })
   }
@@ -211,7 +232,8 @@ const HEADERS = {
 }
 
 function send(res: http.ServerResponse, status: number, body: object): void {
-  res.writeHead(status, { ...HEADERS, 'Content-Type': 'application/json' }).end(JSON.stringify(body))
+  const json = JSON.stringify(body) // It may throw, and then the head must not be written yet.
+  res.writeHead(status, { ...HEADERS, 'Content-Type': 'application/json' }).end(json)
 }
 
 function sendError(res: http.ServerResponse, status: number, error: string): void {

@@ -29,6 +29,9 @@ const RETRY_WITHIN_MS = 30_000
 const MAX_LENGTH = 200
 const MAX_SCOPES = 20
 
+/** A fault can replace the token by one with huge or deeply nested claims. */
+const MAX_CLAIMS_LENGTH = 2000
+
 /** The latest requests to an emulator. It emits each request when it arrives, and again with its response. */
 export class RequestLog extends EventEmitter<{ request: [LoggedRequest]; clear: []; settings: [] }> {
   readonly #now: () => number
@@ -100,7 +103,7 @@ function askedFor(body: unknown): Pick<LoggedRequest, 'identity' | 'scopes'> {
   return {
     ...(typeof identity === 'string' && { identity: identity.slice(0, MAX_LENGTH) }),
     ...(Array.isArray(scopes) && {
-      scopes: scopes.slice(0, MAX_SCOPES).map(each => String(each).slice(0, MAX_LENGTH)),
+      scopes: scopes.slice(0, MAX_SCOPES).map(each => (typeof each === 'string' ? each.slice(0, MAX_LENGTH) : '?')),
     }),
   }
 }
@@ -112,6 +115,8 @@ function decode(
   try {
     const { sessionToken, expiresAt } = response as { sessionToken: string; expiresAt: string }
     const claims = JSON.parse(Buffer.from(sessionToken.split('.')[1] ?? '', 'base64url').toString()) as object
+    const others = JSON.stringify({ ...claims, identity: undefined, scopes: undefined })
+    if (others.length > MAX_CLAIMS_LENGTH) return undefined
     return { claims: { ...claims, identity, scopes }, lifetimeMs: Date.parse(expiresAt) - receivedAt }
   } catch {
     // A fault may have replaced the body.

@@ -1,8 +1,10 @@
 import { describe, expect, it } from '@jest/globals'
 import http from 'node:http'
+import net from 'node:net'
 import { text } from 'node:stream/consumers'
 import { assertNoSecret, FakeClock } from '../../../../lib/testing/index.js'
 import { mint, startEmulatorWithPage } from '../../../support/emulator-page.js'
+import { untilTrue } from '../../../support/until.js'
 
 interface Answer {
   readonly status: number | undefined
@@ -129,6 +131,47 @@ describe('the control API of the emulator', () => {
       ...['clear', 'settings', 'request', 'request', 'clear', 'settings'],
     ])
     expect(seen).toContain('"status":200')
+  })
+
+  it('logs a request whose scopes are not text', async () => {
+    const { emulator, url } = await startEmulatorWithPage()
+    const body = `{"identity":"anna","scopes":[{"toString":1,"valueOf":1},${'['.repeat(20_000)}${']'.repeat(20_000)}]}`
+    const headers = { authorization: `Bearer ${emulator.appSecret}` }
+    const response = await fetch(`${emulator.url}/v1/sessions`, { method: 'POST', headers, body })
+    expect(response.status).toBe(400)
+    expect((await send(`${url}/_emulator/requests`)).body).toMatchObject({
+      requests: [{ identity: 'anna', scopes: ['?', '?'], status: 400 }],
+    })
+  })
+
+  it.each([
+    ['deeply nested', `{"a":${'['.repeat(8_000)}${']'.repeat(8_000)}}`],
+    ['huge', JSON.stringify({ a: 'x'.repeat(10_000) })],
+  ])('omits the %s claims of a token that a fault replaced', async (_, claims) => {
+    const started = await startEmulatorWithPage()
+    started.emulator.failNext({ answer: { sessionToken: `x.${Buffer.from(claims).toString('base64url')}.x` } })
+    expect(await mint(started)).toBe(200)
+    const { body } = await send(`${started.url}/_emulator/requests`)
+    expect(body).toEqual({ requests: [expect.not.objectContaining({ token: expect.anything() as unknown })] })
+  })
+
+  it('streams a long list of requests to a new reader', async () => {
+    const started = await startEmulatorWithPage()
+    const scopes = Array.from({ length: 20 }, () => '\0'.repeat(200))
+    for (let n = 0; n < 100; n++) await mint(started, { identity: `user ${n}`, scopes })
+    const response = await fetch(`${started.url}/_emulator/requests`, { headers: { accept: 'text/event-stream' } })
+    const seen = await readUntil(response, '"identity":"user 99"')
+    expect(seen.length).toBeGreaterThan(4 * 1024 * 1024)
+  })
+
+  it('forgets all streams of a connection when it closes', async () => {
+    const { url, log } = await startEmulatorWithPage()
+    const { port, host } = new URL(url)
+    const socket = net.connect(Number(port), '127.0.0.1')
+    socket.write(`GET /_emulator/requests HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`.repeat(3))
+    await untilTrue(() => log.listenerCount('request') === 3)
+    socket.destroy()
+    await untilTrue(() => log.listenerCount('request') === 0)
   })
 
   it('knows its resources and their methods', async () => {
