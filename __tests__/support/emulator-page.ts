@@ -5,7 +5,8 @@ import { afterThisTest } from './gateway.js'
 
 export interface EmulatorWithPage {
   readonly emulator: GatewayEmulator
-  readonly log: RequestLog
+  /** The number of pages and tests that read its events. */
+  readonly readers: () => number
   readonly url: string
   /** The secrets that the terminal shows; `undefined` for the return of the first one. */
   readonly rotations: (string | undefined)[]
@@ -34,7 +35,7 @@ export async function startEmulatorWithPage({
     control.stop()
     await emulator.stop()
   })
-  return { emulator, log, url: `http://127.0.0.1:${control.port}`, rotations, stopPage: () => control.stop() }
+  return { emulator, readers: () => control.readers, url: control.url, rotations, stopPage: () => control.stop() }
 }
 
 /** Asks the emulator for a token, as the client does, and returns the status; 0 without a response. */

@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import type http from 'node:http'
-import type { Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { GatewayFault } from './emulator-fault.js'
 
 const MAX_REQUEST_BYTES = 1024 * 1024
@@ -8,6 +9,18 @@ export interface EmulatorResponse {
   readonly status: number
   readonly body: unknown
   readonly headers: GatewayFault['headers']
+}
+
+/** Resolves when the server listens, and rejects if it cannot. */
+export async function listen(server: http.Server, port: number, host: string): Promise<void> {
+  await once(server.listen(port, host), 'listening')
+}
+
+/** Returns the address and the port of a server, as a URL has them; undefined if it does not listen. */
+export function authorityOf(server: http.Server | undefined): { host: string; port: number } | undefined {
+  const address = server?.address() as AddressInfo | null | undefined
+  if (!address) return undefined
+  return { host: address.family === 'IPv6' ? `[${address.address}]` : address.address, port: address.port }
 }
 
 export function errorResponse(status: number, error: string): { status: number; body: object } {

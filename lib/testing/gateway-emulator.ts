@@ -1,10 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import http from 'node:http'
 import https from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { checkMembers, checkValue } from './check-members.js'
 import { checkFault, FaultScript, type GatewayFault } from './emulator-fault.js'
-import { encode, merge, readBody, errorResponse, sendHalf, type EmulatorResponse } from './emulator-http.js'
+import {
+  authorityOf,
+  encode,
+  errorResponse,
+  listen,
+  merge,
+  readBody,
+  sendHalf,
+  type EmulatorResponse,
+} from './emulator-http.js'
 import { makeAppSecret } from './emulator-jwt.js'
 import {
   ANY_DURATION,
@@ -91,10 +100,9 @@ export class GatewayEmulator {
 
   /** `http://127.0.0.1:<port>`, or `https://…` with `tls`. It throws an error if the emulator is not running. */
   get url(): string {
-    const address = this.#server?.address() as AddressInfo | null | undefined
-    if (!address) throw new Error('The emulator is not running: await emulator.start() first.')
-    const host = address.family === 'IPv6' ? `[${address.address}]` : address.address
-    return `${this.#options.tls ? 'https' : 'http'}://${host}:${address.port}`
+    const authority = authorityOf(this.#server)
+    if (!authority) throw new Error('The emulator is not running: await emulator.start() first.')
+    return `${this.#options.tls ? 'https' : 'http'}://${authority.host}:${authority.port}`
   }
 
   /** The number of tokens that it has minted. */
@@ -110,12 +118,9 @@ export class GatewayEmulator {
     const server = tls ? https.createServer(tls, handle) : http.createServer(handle)
     // Without an idle limit of the server, a test cannot race against it.
     server.keepAliveTimeout = 0
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(this.#port, this.#options.host ?? '127.0.0.1', resolve)
-    })
+    await listen(server, this.#port, this.#options.host ?? '127.0.0.1')
     this.#server = server
-    this.#port = (server.address() as AddressInfo).port
+    this.#port = authorityOf(server)?.port ?? this.#port
     return this
   }
 

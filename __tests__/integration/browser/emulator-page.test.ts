@@ -91,18 +91,18 @@ describeWith(chromiumOnPath, 'the page of the emulator', () => {
   })
 
   it('closes its connection while the tab is hidden, because six tabs would use all those of a browser', async () => {
-    const { log } = started
+    const { readers } = started
     const setHidden = (hidden: boolean): Promise<void> =>
       page.evaluate(
         `Object.defineProperty(document, 'hidden', { value: ${hidden}, configurable: true })
         document.dispatchEvent(new Event('visibilitychange'))`,
       )
     await setHidden(true)
-    await untilTrue(() => log.listenerCount('request') === 0)
+    await untilTrue(() => readers() === 0)
     await mint(started, { identity: 'meanwhile' })
     await setHidden(false)
     await untilRow('meanwhile')
-    expect(log.listenerCount('request')).toBe(1)
+    expect(readers()).toBe(1)
     expect(opened.problems).toEqual([])
   })
 

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { ARRAY, BOOLEAN, checkMembers, type Checks } from '../../testing/check-members.js'
 import type { GatewayFault } from '../../testing/emulator-fault.js'
-import { readBody } from '../../testing/emulator-http.js'
+import { authorityOf, listen, readBody } from '../../testing/emulator-http.js'
 import { makeAppSecret } from '../../testing/emulator-jwt.js'
 import { ANY_DURATION } from '../../testing/emulator-options.js'
 import type { GatewayEmulator } from '../../testing/gateway-emulator.js'
@@ -49,6 +49,8 @@ export class ControlServer {
   readonly #hosts: string[]
   readonly #initial: { readonly lifetimeMs: number; readonly appSecret: string }
   readonly #server = http.createServer((req, res) => void this.#handle(req, res))
+  /** Each writes an event to an open stream. */
+  readonly #readers = new Set<(event: string) => void>()
   #page = ''
   #policy = ''
 
@@ -57,6 +59,8 @@ export class ControlServer {
     this.#hosts = ['127.0.0.1', 'localhost', '[::1]', ...options.allowedHosts.map(host => host.toLowerCase())]
     const { lifetimeMs, appSecret } = options.emulator
     this.#initial = { lifetimeMs, appSecret }
+    options.log.on('request', request => this.#emit(this.#requestEvent(request)))
+    options.log.on('clear', () => this.#emit(eventOf('clear', {})))
   }
 
   /** Listens on `port`, by default on 8788 or, if that is in use, on any free port. */
@@ -71,23 +75,15 @@ export class ControlServer {
     }
   }
 
-  get port(): number {
-    return this.#address.port
-  }
-
   /** The address and the port that it listens on. */
   get url(): string {
-    return `http://${this.#hostName}:${this.port}`
+    const { host, port } = this.#authority
+    return `http://${host}:${port}`
   }
 
-  get #address(): AddressInfo {
-    return this.#server.address() as AddressInfo
-  }
-
-  /** As in a URL. No DNS name can be bound to it. */
-  get #hostName(): string {
-    const { family, address } = this.#address
-    return family === 'IPv6' ? `[${address}]` : address
+  /** The number of open streams. */
+  get readers(): number {
+    return this.#readers.size
   }
 
   stop(): void {
@@ -95,14 +91,16 @@ export class ControlServer {
     this.#server.closeAllConnections()
   }
 
-  #listen(port: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject).listen(port, this.#options.host, () => {
-        this.#server.off('error', reject)
-        this.#hosts.push(this.#hostName)
-        resolve()
-      })
-    })
+  async #listen(port: number): Promise<void> {
+    await listen(this.#server, port, this.#options.host)
+    // No DNS name can be bound to an address.
+    this.#hosts.push(this.#authority.host)
+  }
+
+  get #authority(): { host: string; port: number } {
+    const authority = authorityOf(this.#server)
+    if (!authority) throw new Error('The page is not served: await start() first.')
+    return authority
   }
 
   readonly #routes: Readonly<Record<string, Readonly<Record<string, Respond>>>> = {
@@ -125,7 +123,7 @@ export class ControlServer {
       GET: res => send(res, 200, this.#clock()),
       POST: (res, body) => {
         this.#options.emulator.clockOffsetMs = checkMembers('The body', body, CLOCK).offsetMs
-        this.#options.log.emit('settings')
+        this.#emit(this.#settingsEvent())
         send(res, 200, this.#clock())
       },
     },
@@ -168,7 +166,7 @@ export class ControlServer {
   }
 
   #change({ faults = [], lifetimeMs = this.#initial.lifetimeMs, secretRotated = false }: Settings): void {
-    const { emulator, log, onRotation } = this.#options
+    const { emulator, onRotation } = this.#options
     emulator.fail(...faults) // It throws before it changes anything.
     emulator.lifetimeMs = lifetimeMs
     if (secretRotated !== this.#isSecretRotated()) {
@@ -176,7 +174,7 @@ export class ControlServer {
       emulator.appSecret = rotated ?? this.#initial.appSecret
       onRotation(rotated)
     }
-    log.emit('settings')
+    this.#emit(this.#settingsEvent())
   }
 
   #settings(): Settings {
@@ -194,28 +192,30 @@ export class ControlServer {
 
   /** Sends what is known, and every change, as server-sent events (https://html.spec.whatwg.org/#server-sent-events). */
   #stream(res: http.ServerResponse, socket: Socket): void {
-    const { log } = this.#options
-    // What is known comes at once, and may be longer than what a page may leave unread afterwards.
-    let maxUnread = Infinity
-    const emit = (event: string, data: unknown): void => {
-      if (res.writableLength > maxUnread) socket.destroy()
-      else res.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
-    }
-    const listeners = {
-      request: (request: LoggedRequest) => emit('request', this.#withAge(request)),
-      clear: () => emit('clear', {}),
-      settings: () => emit('settings', { ...this.#settings(), ...this.#clock() }),
-    }
     res.writeHead(200, { ...HEADERS, 'Content-Type': 'text/event-stream' })
-    listeners.clear()
-    listeners.settings()
-    for (const request of log.requests) listeners.request(request)
-    maxUnread = res.writableLength + MAX_UNREAD_BYTES
-    log.on('request', listeners.request).on('clear', listeners.clear).on('settings', listeners.settings)
+    const requests = this.#options.log.requests.map(request => this.#requestEvent(request))
+    res.write(eventOf('clear', {}) + this.#settingsEvent() + requests.join(''))
+    // What is known may be longer than what a page may leave unread afterwards.
+    const maxUnread = res.writableLength + MAX_UNREAD_BYTES
+    const read = (event: string): void => {
+      if (res.writableLength > maxUnread) socket.destroy()
+      else res.write(event)
+    }
+    this.#readers.add(read)
     // A response that waits for another one of its connection has no socket yet, and never closes.
-    socket.once('close', () => {
-      log.off('request', listeners.request).off('clear', listeners.clear).off('settings', listeners.settings)
-    })
+    socket.once('close', () => this.#readers.delete(read))
+  }
+
+  #emit(event: string): void {
+    for (const read of this.#readers) read(event)
+  }
+
+  #requestEvent(request: LoggedRequest): string {
+    return eventOf('request', this.#withAge(request))
+  }
+
+  #settingsEvent(): string {
+    return eventOf('settings', { ...this.#settings(), ...this.#clock() })
   }
 
   /** An age, because the clock of the reader may be wrong. */
@@ -229,6 +229,10 @@ const HEADERS = {
   'Cross-Origin-Resource-Policy': 'same-origin',
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
+}
+
+function eventOf(name: string, data: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
 }
 
 function send(res: http.ServerResponse, status: number, body: object): void {

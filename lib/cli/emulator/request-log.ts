@@ -1,3 +1,4 @@
+import { decodeJwt } from 'jose/jwt/decode'
 import { EventEmitter } from 'node:events'
 import type { RecordedRequest } from '../../testing/emulator-options.js'
 
@@ -33,7 +34,7 @@ const MAX_SCOPES = 20
 const MAX_CLAIMS_LENGTH = 2000
 
 /** The latest requests to an emulator. It emits each request when it arrives, and again with its response. */
-export class RequestLog extends EventEmitter<{ request: [LoggedRequest]; clear: []; settings: [] }> {
+export class RequestLog extends EventEmitter<{ request: [LoggedRequest]; clear: [] }> {
   readonly #now: () => number
   readonly #requests = new Map<number, LoggedRequest>()
   readonly #ids = new WeakMap<RecordedRequest, number>()
@@ -42,7 +43,6 @@ export class RequestLog extends EventEmitter<{ request: [LoggedRequest]; clear: 
   constructor(now: () => number) {
     super()
     this.#now = now
-    this.setMaxListeners(Infinity)
   }
 
   /** The latest requests, oldest first. */
@@ -114,7 +114,7 @@ function decode(
 ): LoggedRequest['token'] {
   try {
     const { sessionToken, expiresAt } = response as { sessionToken: string; expiresAt: string }
-    const claims = JSON.parse(Buffer.from(sessionToken.split('.')[1] ?? '', 'base64url').toString()) as object
+    const claims = decodeJwt(sessionToken)
     const others = JSON.stringify({ ...claims, identity: undefined, scopes: undefined })
     if (others.length > MAX_CLAIMS_LENGTH) return undefined
     return { claims: { ...claims, identity, scopes }, lifetimeMs: Date.parse(expiresAt) - receivedAt }

@@ -165,13 +165,13 @@ describe('the control API of the emulator', () => {
   })
 
   it('forgets all streams of a connection when it closes', async () => {
-    const { url, log } = await startEmulatorWithPage()
+    const { url, readers } = await startEmulatorWithPage()
     const { port, host } = new URL(url)
     const socket = net.connect(Number(port), '127.0.0.1')
     socket.write(`GET /_emulator/requests HTTP/1.1\r\nHost: ${host}\r\nAccept: text/event-stream\r\n\r\n`.repeat(3))
-    await untilTrue(() => log.listenerCount('request') === 3)
+    await untilTrue(() => readers() === 3)
     socket.destroy()
-    await untilTrue(() => log.listenerCount('request') === 0)
+    await untilTrue(() => readers() === 0)
   })
 
   it('knows its resources and their methods', async () => {
