@@ -14,7 +14,7 @@ const MINUTES = 60_000
 const PAGE = /\.md$/
 
 const guides = listFiles('docs/guides', PAGE)
-const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', ...listFiles('docs', PAGE), ...listFiles('examples', PAGE)]
+const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md', ...listFiles('docs', PAGE), ...listFiles('examples', PAGE)]
 const blocks = ['README.md', ...guides].flatMap(readBlocks)
 const code = blocks.filter(block => LANGUAGES.has(block.language))
 const named = (list: readonly CodeBlock[]): [string, CodeBlock][] =>

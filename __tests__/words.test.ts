@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import { readFileSync } from 'node:fs'
 import { listFiles } from './support/list-files.js'
 
-/** Words that a reader stumbles over, each with what to write. docs/contributing.md has the rule. */
+/** Words that a reader stumbles over, each with what to write. CONTRIBUTING.md has the rule. */
 const BANNED: readonly (readonly [RegExp, string])[] = [
   [/\bmend(s|ed|ing)?\b/i, 'fix'],
   [/\bwish(es|ed)?\b/i, 'options'],
@@ -27,7 +27,7 @@ const ALLOWED: readonly (readonly [file: string, text: string])[] = [
   ['__tests__/support/docs/run-blocks.ts', 'retainAllFiles'], // An option of Jest.
 ]
 
-const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md']
 const FOLDERS = ['docs', 'lib', 'examples', 'scripts', 'bench', '__tests__']
 const TEXT = /\.(md|[cm]?[jt]sx?|sh)$/
 const THIS_FILE = '__tests__/words.test.ts'

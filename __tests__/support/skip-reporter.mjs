@@ -5,6 +5,6 @@ export default class SkipReporter {
     const needs = skipped.flatMap(test => /\(needs (.+?)\)/.exec(test.fullName)?.[1] ?? [])
     if (needs.length === 0) return
     const list = [...new Set(needs)].join(', ')
-    console.log(`\nSkipped: ${needs.length} tests that need ${list}. See docs/contributing.md for how to run them.`)
+    console.log(`\nSkipped: ${needs.length} tests that need ${list}. See CONTRIBUTING.md for how to run them.`)
   }
 }
