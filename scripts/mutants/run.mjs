@@ -19,7 +19,7 @@ const [RUNNER, BAIL] = ['jest-by-file.mjs', 'bail-environment.mjs'].map(name => 
 
 /** Tests that start processes, servers of other packages or minutes of simulation cannot run once for each mutant. */
 const OTHER_TESTS =
-  '/__tests__/(unit/(?!cli/)|integration/(?!cli|handlers/examples|release|process-end|permission|http-interceptors|load-got|shared-store|fleet|.*-redis)).+\\.test\\.ts$'
+  '/__tests__/(unit/(?!cli/)|integration/(?!browser|cli|emulator-guide|handlers/examples|release|process-end|permission|http-interceptors|load-got|shared-store|fleet|.*-redis)).+\\.test\\.ts$'
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { own: { type: 'boolean' } } })
 const names = positionals.length > 0 ? positionals : ROOMS
@@ -36,6 +36,7 @@ for (const name of names) {
 }
 if (!values.own) {
   const left = survivors()
+  console.log(`\n${results.size - left.length} of ${results.size} caught by the room's own tests`)
   if (left.length > 0) await tryMutants(left.map(rangeOf), OTHER_TESTS)
 }
 report()
