@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { compileBlocks, LANGUAGES } from './support/docs/compile-blocks.js'
-import { readAnchors, readBlocks, readLinks, type CodeBlock } from './support/docs/markdown.js'
+import { readAnchors, readBlocks, readLinks, UNDEFINED, type CodeBlock } from './support/docs/markdown.js'
 import { installCopy } from './support/docs/package-copy.js'
 import { runBlocks, unprinted, type RunOutcome } from './support/docs/run-blocks.js'
 import { runTranscripts, type Transcript } from './support/docs/run-transcripts.js'
@@ -13,8 +13,14 @@ const MINUTES = 60_000
 
 const PAGE = /\.md$/
 
+/** Pages in the package: npm and node_modules do not have the files beside them. */
+const SHIPPED = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+
+/** Files of this repository, as pages in the package link to them. */
+const REPOSITORY = 'https://github.com/Video-io/videokit-nodejs/blob/main/'
+
 const guides = listFiles('docs/guides', PAGE)
-const pages = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md', ...listFiles('docs', PAGE), ...listFiles('examples', PAGE)]
+const pages = [...SHIPPED, 'CONTRIBUTING.md', ...listFiles('docs', PAGE), ...listFiles('examples', PAGE)]
 const blocks = ['README.md', ...guides].flatMap(readBlocks)
 const code = blocks.filter(block => LANGUAGES.has(block.language))
 const named = (list: readonly CodeBlock[]): [string, CodeBlock][] =>
@@ -120,6 +126,13 @@ describe('docs/architecture.md', () => {
   })
 })
 
+describe('links of the pages in the package', () => {
+  it.each(SHIPPED)('lead to a file of the package or to a URL: %s', page => {
+    const local = readLinks(page).filter(({ target }) => !/^(#|https:)/.test(target) && !SHIPPED.includes(target))
+    expect(local).toEqual([])
+  })
+})
+
 describe('links within the repository', () => {
   it.each(pages)('have an existing target: %s', page => {
     expect(
@@ -133,10 +146,14 @@ describe('links within the repository', () => {
     expect(targetExists('README.md', 'docs/nowhere.md')).toBe(false)
     expect(targetExists('README.md', 'docs/architecture.md#nowhere')).toBe(false)
     expect(targetExists('README.md', 'docs/architecture.md#rooms')).toBe(true)
+    expect(targetExists('README.md', `${REPOSITORY}docs/architecture.md#nowhere`)).toBe(false)
+    expect(targetExists('docs/glossary.md', `${REPOSITORY}docs/architecture.md#rooms`)).toBe(true)
+    expect(targetExists('README.md', UNDEFINED)).toBe(false)
   })
 })
 
 function targetExists(page: string, target: string): boolean {
+  if (target.startsWith(REPOSITORY)) return targetExists('README.md', target.slice(REPOSITORY.length))
   if (/^[a-z][a-z+.-]*:/i.test(target)) return true
   const [file = '', anchor] = decodeURIComponent(target).split('#')
   const place = file === '' ? page : path.posix.join(path.posix.dirname(page), file)

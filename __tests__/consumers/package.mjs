@@ -20,7 +20,7 @@ const BUDGETS = {
 }
 
 const SHIPPED =
-  /^(dist\/(esm|cjs|cli|edge)\/.*|dist\/(THIRD-PARTY-LICENSES\.txt|sbom\.cdx\.json)|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+  /^(dist\/(esm|cjs|cli|edge)\/.*|dist\/(THIRD-PARTY-LICENSES\.txt|sbom\.cdx\.json)|package\.json|README\.md|CHANGELOG\.md|SECURITY\.md|LICENSE)$/
 
 /** Checks the package itself and returns the lines of the table. `line` runs one check. */
 export async function checkPackage({ tarball, workshop, line }) {
@@ -63,7 +63,14 @@ async function checkFiles({ root }) {
   const files = await filesOf(root)
   const strange = files.filter(file => !SHIPPED.test(file))
   if (strange.length > 0) throw new Error(`must not be shipped: ${strange.join(', ')}`)
-  const needed = ['LICENSE', 'README.md', 'CHANGELOG.md', 'dist/THIRD-PARTY-LICENSES.txt', 'dist/sbom.cdx.json']
+  const needed = [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'SECURITY.md',
+    'dist/THIRD-PARTY-LICENSES.txt',
+    'dist/sbom.cdx.json',
+  ]
   const missing = needed.filter(file => !files.includes(file))
   if (missing.length > 0) throw new Error(`missing: ${missing.join(', ')}`)
   return `${files.length} files`

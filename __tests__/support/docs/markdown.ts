@@ -83,13 +83,20 @@ function proseOf(file: string): Line[] {
   return prose
 }
 
+/** The target of `[text][name]` if the page does not define the name. */
+export const UNDEFINED = '(not defined)'
+
 export function readLinks(file: string): Link[] {
-  return proseOf(file).flatMap(({ number, text }) => {
-    const plain = text.replace(/(`+).+?\1/g, code => (code.includes('](') ? '' : code))
+  const prose = proseOf(file)
+  const defined = new Set(prose.flatMap(({ text }) => /^\[([^\]]+)\]: /.exec(text)?.[1] ?? []))
+  return prose.flatMap(({ number, text }) => {
+    const plain = text.replace(/(`+).+?\1/g, code => (/\]\(|\]\[/.test(code) ? '' : code))
+    const unknown = [...plain.matchAll(/\]\[([^\]]+)\]/g)].filter(([, name = '']) => !defined.has(name))
     const inline = [...plain.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)]
     const definitions = [...plain.matchAll(/^\s*\[[^\]]+\]:\s*<?(\S+?)>?$/g)]
     const html = [...plain.matchAll(/\b(?:href|src)="([^"]+)"/g)]
-    return [...inline, ...definitions, ...html].map(([, target = '']) => ({ line: number, target }))
+    const targets = [...inline, ...definitions, ...html].map(([, target = '']) => target)
+    return [...targets, ...unknown.map(() => UNDEFINED)].map(target => ({ line: number, target }))
   })
 }
 
