@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { compileBlocks, LANGUAGES } from './support/docs/compile-blocks.js'
-import { readAnchors, readBlocks, readLinks, UNDEFINED, type CodeBlock } from './support/docs/markdown.js'
+import { readAnchors, readBlocks, readLinks, REPOSITORY, UNDEFINED, type CodeBlock } from './support/docs/markdown.js'
 import { installCopy } from './support/docs/package-copy.js'
 import { runBlocks, unprinted, type RunOutcome } from './support/docs/run-blocks.js'
 import { runTranscripts, type Transcript } from './support/docs/run-transcripts.js'
@@ -15,9 +15,6 @@ const PAGE = /\.md$/
 
 /** Pages in the package: npm and node_modules do not have the files beside them. */
 const SHIPPED = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
-
-/** Files of this repository, as pages in the package link to them. */
-const REPOSITORY = 'https://github.com/Video-io/videokit-nodejs/blob/main/'
 
 const guides = listFiles('docs/guides', PAGE)
 const pages = [...SHIPPED, 'CONTRIBUTING.md', ...listFiles('docs', PAGE), ...listFiles('examples', PAGE)]

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import { measureColdStart } from './cold-start.mjs'
+import { line } from './lines.mjs'
 import { makeProject, run } from './project.mjs'
 
 const modules = path.resolve(import.meta.dirname, '../../node_modules')
@@ -22,12 +23,16 @@ const BUDGETS = {
 const SHIPPED =
   /^(dist\/(esm|cjs|cli|edge)\/.*|dist\/(THIRD-PARTY-LICENSES\.txt|sbom\.cdx\.json)|package\.json|README\.md|CHANGELOG\.md|SECURITY\.md|LICENSE)$/
 
-/** Checks the package itself and returns the lines of the table. `line` runs one check. */
-export async function checkPackage({ tarball, workshop, line }) {
+/** Installs the tarball, and returns the folder of the project and that of the package in it. */
+export async function install({ tarball, workshop }) {
   const folder = path.join(workshop, 'package')
-  const installed = makeProject(folder, { tarball })
-  const root = path.join(folder, 'node_modules/@video-io/videokit-nodejs')
-  const of = check => () => installed.then(() => check({ tarball, folder, root, workshop }))
+  await makeProject(folder, { tarball })
+  return { folder, root: path.join(folder, 'node_modules/@video-io/videokit-nodejs') }
+}
+
+/** Checks the package itself, and returns the lines of the report. */
+export async function checkPackage({ tarball, folder, root }) {
+  const of = check => () => check({ tarball, folder, root })
   return [
     await line('publint, strict', () => tool('publint/src/cli.js', [tarball, '--strict'])),
     await line('attw', () => tool('@arethetypeswrong/cli/dist/index.js', [tarball])),
@@ -37,14 +42,14 @@ export async function checkPackage({ tarball, workshop, line }) {
     await line('budget: unpacked', of(checkUnpacked)),
     await line('budget: runtime packages', of(checkDependencies)),
     await line('budget: Worker', of(checkWorker)),
-    await line(
-      'budget: cold require',
-      of(() => checkColdStart(workshop, folder, 'require')),
-    ),
-    await line(
-      'budget: cold import',
-      of(() => checkColdStart(workshop, folder, 'import')),
-    ),
+  ]
+}
+
+/** Compares the time to load the package with that of stripe. */
+export async function checkColdStarts({ workshop, folder }) {
+  return [
+    await line('budget: cold require', () => checkColdStart(workshop, folder, 'require')),
+    await line('budget: cold import', () => checkColdStart(workshop, folder, 'import')),
   ]
 }
 
@@ -52,7 +57,8 @@ async function tool(file, args) {
   await run(process.execPath, [path.join(modules, file), ...args])
 }
 
-async function filesOf(root) {
+/** Returns the files of a folder, relative to it, with slashes. */
+export async function filesOf(root) {
   const entries = await readdir(root, { recursive: true, withFileTypes: true })
   return entries
     .filter(entry => entry.isFile())

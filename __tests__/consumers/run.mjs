@@ -6,7 +6,8 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { CONSUMERS, PROJECTS, RUNTIMES } from './consumers.mjs'
-import { checkPackage } from './package.mjs'
+import { line, report } from './lines.mjs'
+import { checkColdStarts, checkPackage, install } from './package.mjs'
 import { makeProject, makeWorkshop, pack, run } from './project.mjs'
 
 const { values: options } = parseArgs({
@@ -26,8 +27,12 @@ const gateway = await new GatewayEmulator().start()
 await inParallel(Object.keys(PROJECTS), 2, runProject)
 await gateway.stop()
 const lines = chosen.map(({ name }) => results.get(name))
-if (!options.only) lines.push(...(await checkPackage({ tarball, workshop, line })))
+if (!options.only) {
+  const installed = await install({ tarball, workshop })
+  lines.push(...(await checkPackage({ tarball, ...installed })), ...(await checkColdStarts({ workshop, ...installed })))
+}
 if (!options.keep) await rm(workshop, { recursive: true, force: true })
+if (chosen.length < wanted.length) console.log(`${wanted.length - chosen.length} skipped: they need linux-x64`)
 report(lines)
 
 async function runProject(project) {
@@ -63,41 +68,10 @@ async function runtimeCommand(name) {
   return [path.join(folder, 'node_modules', binary), ...args]
 }
 
-async function line(name, task) {
-  const start = performance.now()
-  const passed = (note = '') => ({ name, passed: true, note, ms: performance.now() - start })
-  const failed = error => ({
-    name,
-    passed: false,
-    note: brief(error.output ?? error.stack),
-    ms: performance.now() - start,
-  })
-  return task().then(passed, failed)
-}
-
-/** Shortens the output, and cuts the minified lines that Node quotes. */
-function brief(text) {
-  const lines = text.split('\n').map(each => each.slice(0, 300))
-  return lines.slice(-60).join('\n')
-}
-
 async function inParallel(items, width, task) {
   const queue = items.values()
   const worker = async () => {
     for (const item of queue) await task(item)
   }
   await Promise.all(Array.from({ length: width }, worker))
-}
-
-function report(lines) {
-  const failures = lines.filter(({ passed }) => !passed)
-  const width = Math.max(...lines.map(({ name }) => name.length))
-  for (const { name, passed, note, ms } of lines) {
-    const seconds = `${(ms / 1000).toFixed(1)} s`.padStart(7)
-    console.log(`${passed ? 'ok    ' : 'FAILED'} ${name.padEnd(width)} ${seconds}  ${passed ? note : ''}`.trimEnd())
-  }
-  for (const { name, note } of failures) console.log(`\nFAILED ${name}\n${note}`)
-  if (chosen.length < wanted.length) console.log(`\n${wanted.length - chosen.length} skipped: they need linux-x64`)
-  console.log(`\n${lines.length - failures.length} passed, ${failures.length} failed`)
-  if (failures.length > 0) process.exitCode = 1
 }

@@ -83,6 +83,9 @@ function proseOf(file: string): Line[] {
   return prose
 }
 
+/** How pages in the package link to files of this repository. */
+export const REPOSITORY = 'https://github.com/Video-io/videokit-nodejs/blob/main/'
+
 /** The target of `[text][name]` if the page does not define the name. */
 export const UNDEFINED = '(not defined)'
 

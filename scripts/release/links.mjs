@@ -1,0 +1,57 @@
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { build } from 'esbuild'
+
+const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+
+const { outputFiles } = await build({
+  entryPoints: [path.resolve(import.meta.dirname, '../../__tests__/support/docs/markdown.ts')],
+  bundle: true,
+  write: false,
+  format: 'esm',
+  platform: 'node',
+})
+const { readLinks, readAnchors, REPOSITORY } = await import(
+  `data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`
+)
+
+/** Fails if a link of a packed page leads to a file that neither the package nor the repository has. */
+export async function checkLinks(root) {
+  const links = linksOf(root).filter(({ target }) => target.startsWith(REPOSITORY) || !isUrl(target))
+  const broken = links.filter(({ page, target }) => !targetExists(root, page, target))
+  if (broken.length > 0) throw new Error(broken.map(({ page, line, target }) => `${page}:${line} ${target}`).join('\n'))
+  return `${links.length} links`
+}
+
+/** Fails if another site responds that a page is gone. A site that does not respond is reported. */
+export async function checkWebLinks(root) {
+  const urls = linksOf(root).flatMap(({ target }) => (isUrl(target) && !target.startsWith(REPOSITORY) ? [target] : []))
+  const statuses = await Promise.all([...new Set(urls)].map(async url => ({ url, status: await statusOf(url) })))
+  const gone = statuses.filter(({ status }) => status === 404 || status === 410)
+  if (gone.length > 0) throw new Error(gone.map(({ url, status }) => `${status} ${url}`).join('\n'))
+  const unknown = statuses.filter(({ status }) => status === undefined).map(({ url }) => url)
+  return unknown.length > 0 ? `no response from ${unknown.join(', ')}` : `${statuses.length} links`
+}
+
+function linksOf(root) {
+  return PAGES.flatMap(page => readLinks(path.join(root, page)).map(link => ({ page, ...link })))
+}
+
+function isUrl(target) {
+  return /^[a-z][a-z+.-]*:/i.test(target)
+}
+
+function targetExists(root, page, target) {
+  const isOfRepository = target.startsWith(REPOSITORY)
+  const [file, anchor] = (isOfRepository ? target.slice(REPOSITORY.length) : target).split('#')
+  const place = file === '' ? path.join(root, page) : isOfRepository ? file : path.join(root, file)
+  return existsSync(place) && (anchor === undefined || readAnchors(place).has(anchor))
+}
+
+async function statusOf(url) {
+  try {
+    return (await fetch(url, { signal: AbortSignal.timeout(15_000) })).status
+  } catch {
+    return undefined
+  }
+}
