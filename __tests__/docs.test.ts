@@ -17,7 +17,12 @@ const PAGE = /\.md$/
 const SHIPPED = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
 
 const guides = listFiles('docs/guides', PAGE)
-const pages = [...SHIPPED, 'CONTRIBUTING.md', ...listFiles('docs', PAGE), ...listFiles('examples', PAGE)]
+const pages = [
+  ...SHIPPED,
+  'CONTRIBUTING.md',
+  'CODE_OF_CONDUCT.md',
+  ...['.github', 'docs', 'examples'].flatMap(folder => listFiles(folder, PAGE)),
+]
 const blocks = ['README.md', ...guides].flatMap(readBlocks)
 const code = blocks.filter(block => LANGUAGES.has(block.language))
 const named = (list: readonly CodeBlock[]): [string, CodeBlock][] =>
@@ -39,7 +44,12 @@ describe('code in the README and the guides', () => {
     code: `import { VKitClient } from '@video-io/videokit-nodejs'\nconst token: number = await new VKitClient().getSessionToken('')\n`,
     answers: [],
   }
-  const fragment: CodeBlock = { ...wrong, line: 10, code: 'await vkit.getSessionToken("END_USER_ID")\n' }
+  const fragment: CodeBlock = {
+    ...wrong,
+    line: 10,
+    language: 'js',
+    code: '\nawait vkit.getSessionToken("END_USER_ID")\n',
+  }
 
   beforeAll(async () => {
     problems = compileBlocks([...code, wrong, fragment])
@@ -62,7 +72,7 @@ describe('code in the README and the guides', () => {
 
   it('is reported if it is wrong', () => {
     expect(problems.get(wrong)).toEqual(["wrong.md:3: Type 'SessionToken' is not assignable to type 'number'."])
-    expect(unprinted({ ...wrong, code: 'console.log(1) // 2' }, '1 12')).toEqual(['2'])
+    expect(unprinted({ ...wrong, code: '\nconsole.log(1) // 2' }, '1 12')).toEqual(['wrong.md:3: not printed: 2'])
     expect(outcomes.get(wrong)).toMatchObject({
       ok: false,
       output: expect.stringContaining('VKitArgumentError: identity'),
@@ -70,10 +80,10 @@ describe('code in the README and the guides', () => {
   })
 
   it('is reported if it needs another block of its page', () => {
-    expect(problems.get(fragment)).toEqual(["wrong.md:11: Cannot find name 'vkit'."])
+    expect(problems.get(fragment)).toEqual(["wrong.md:12: Cannot find name 'vkit'."])
     expect(outcomes.get(fragment)).toMatchObject({
       ok: false,
-      output: expect.stringContaining('vkit is not defined'),
+      output: expect.stringMatching(/vkit is not defined[^]*at wrong\.md:12:1$/m),
     })
   })
 

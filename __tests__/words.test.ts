@@ -27,9 +27,9 @@ const ALLOWED: readonly (readonly [file: string, text: string])[] = [
   ['__tests__/support/docs/run-blocks.ts', 'retainAllFiles'], // An option of Jest.
 ]
 
-const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md']
-const FOLDERS = ['docs', 'lib', 'examples', 'scripts', 'bench', '__tests__']
-const TEXT = /\.(md|[cm]?[jt]sx?|sh)$/
+const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CODE_OF_CONDUCT.md']
+const FOLDERS = ['.github', 'docs', 'lib', 'examples', 'scripts', 'bench', '__tests__']
+const TEXT = /\.(md|[cm]?[jt]sx?|sh|ya?ml)$/
 const THIS_FILE = '__tests__/words.test.ts'
 
 interface Line {

@@ -39,16 +39,28 @@ export async function runBlocks(blocks: readonly CodeBlock[], folder: string): P
     runPrograms(jobs, folder),
     ...blocks.filter(frameworkOf).map(async block => [block, await runTestFile(block, folder)] as const),
   ])
-  return new Map([...programs.map((block, i) => [block, lines[i] ?? NOT_RUN] as const), ...tests])
+  const outcomes = [...programs.map((block, i) => [block, lines[i] ?? NOT_RUN] as const), ...tests]
+  return new Map(outcomes.map(([block, { ok, output }]) => [block, { ok, output: withLinesOfPage(block, output) }]))
 }
 
-/** Returns the output that comments beside `console.log` calls promise, but that is missing from `output`. */
-export function unprinted({ code }: CodeBlock, output: string): string[] {
+/** Names the line of the page where a stack trace names the line of the file that ran. */
+function withLinesOfPage(block: CodeBlock, output: string): string {
+  // Removing types moves lines.
+  if (extensionOf(block).endsWith('ts')) return output
+  const file = frameworkOf(block) ? 'example.test.js' : nameOf(block) + extensionOf(block)
+  const place = new RegExp(`(?:[\\w:/\\\\.-]*[/\\\\])?${file.replaceAll('.', '\\.')}:(\\d+)`, 'g')
+  return output.replace(place, (_, line: string) => `${block.file}:${block.line + Number(line)}`)
+}
+
+/** Returns the output that comments beside `console.log` calls promise, but that is missing from `output`, with its line. */
+export function unprinted({ file, line, code }: CodeBlock, output: string): string[] {
   const printed = output.replace(/\s+/g, ' ')
-  const promised = [...code.matchAll(/console\.\w+\(.*\) \/\/ (.+)$/gm)].map(([, text = '']) => text)
-  return promised.filter(text => {
-    const parts = text.split('…').map(part => part.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
-    return !new RegExp(`(?<=^|\\s)${parts.join('.*')}(?=$|\\s)`).test(printed)
+  return code.split('\n').flatMap((text, i) => {
+    const [, promised] = /console\.\w+\(.*\) \/\/ (.+)$/.exec(text) ?? []
+    if (promised === undefined) return []
+    const parts = promised.split('…').map(part => part.trim().replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+    const isPrinted = new RegExp(`(?<=^|\\s)${parts.join('.*')}(?=$|\\s)`).test(printed)
+    return isPrinted ? [] : [`${file}:${line + i + 1}: not printed: ${promised}`]
   })
 }
 
