@@ -222,5 +222,5 @@ function nameOf(file) {
 
 /** Returns `lib/handlers/index.ts` for `./dist/esm/handlers/index.js`. */
 function sourceOf(file) {
-  return file.replace(/^\.\/dist\/((esm|edge)\/)?/, 'lib/').replace(/\.js$/, '.ts')
+  return file.replace(/^(?:\.\/)?dist\/((esm|edge)\/)?/, 'lib/').replace(/\.js$/, '.ts')
 }

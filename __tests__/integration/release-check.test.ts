@@ -150,7 +150,7 @@ describe('the check of the bundled packages before a release', () => {
 })
 
 describe('the check of the package before a release', () => {
-  const OFFLINE = ['changelog', 'where the package', 'licences', 'no path', 'links of']
+  const OFFLINE = ['changelog', 'where the package', 'nothing for npm', 'licences', 'no path', 'links of']
 
   it.each(OFFLINE)('passes: %s', async only => {
     const { code, output } = await check(only)
@@ -194,6 +194,11 @@ describe('the check of the package before a release', () => {
       },
     ],
     ['no provenance', '"publishConfig":{}', { 'package.json': JSON.stringify({ ...PACKAGE, publishConfig: {} }) }],
+    [
+      'a path that npm corrects',
+      'Run: npm pkg fix',
+      { 'package.json': JSON.stringify({ ...PACKAGE, bin: { vkit: './dist/cli/vkit.js' } }) },
+    ],
     [
       'a relative link to a file outside the package',
       'README.md:1 docs/guides/caching.md',

@@ -1,8 +1,8 @@
 // The packages in the bundle. Scanners of customers do not see them: see docs/decisions/0018-one-package.md.
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { NotChecked } from '../../__tests__/consumers/lines.mjs'
+import { npm } from './npm.mjs'
 
 /** Licences that ask for nothing except to keep their text. */
 const LICENCES = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0', 'Apache-2.0']
@@ -26,7 +26,7 @@ export async function checkNewerVersions(root) {
 }
 
 async function newerVersion({ name, version }) {
-  const { output, failed } = await npm('view', name, 'version')
+  const { output, failed } = await npm(['view', name, 'version'])
   const latest = output.trim()
   if (failed) return `${name} (no response)`
   return latest === version ? undefined : `${name} ${version} -> ${latest}`
@@ -34,7 +34,8 @@ async function newerVersion({ name, version }) {
 
 /** Fails if an advisory affects a bundled package, in the version that the lockfile pins. */
 export async function checkAdvisories(root) {
-  const { output } = await npm('audit', '--json', '--package-lock-only')
+  // It exits with an error if it finds advisories.
+  const { output } = await npm(['audit', '--json', '--package-lock-only'])
   const { vulnerabilities, message } = JSON.parse(output || '{}')
   if (!vulnerabilities) throw new NotChecked(`${message ?? 'no response'}. Look them up before the release.`)
   const bundled = await bundledIn(root)
@@ -60,15 +61,6 @@ async function bundledIn(root) {
     licence:
       licenses.map(({ license, expression }) => expression ?? license.id ?? license.name).join(' and ') || 'none',
   }))
-}
-
-/** Runs npm with the file that `npm run` names. `npm audit` also exits with an error if it finds advisories. */
-function npm(...args) {
-  return new Promise(done => {
-    execFile(process.execPath, [process.env.npm_execpath, ...args], { maxBuffer: 2 ** 26 }, (failed, output) =>
-      done({ failed, output }),
-    )
-  })
 }
 
 async function readJson(file) {

@@ -13,7 +13,7 @@ import { makeWorkshop, pack } from '../../__tests__/consumers/project.mjs'
 import { checkAdvisories, checkLicences, checkNewerVersions } from './bundled.mjs'
 import { checkLeaks } from './leaks.mjs'
 import { checkLinks, checkWebLinks } from './links.mjs'
-import { checkChangelog, checkMetadata } from './version.mjs'
+import { checkChangelog, checkCorrections, checkMetadata } from './metadata.mjs'
 
 const { values: options } = parseArgs({
   options: { tag: { type: 'string' }, only: { type: 'string', default: '' }, package: { type: 'string' } },
@@ -22,6 +22,7 @@ const { values: options } = parseArgs({
 const CHECKS = {
   'changelog, version and tag agree': root => checkChangelog(root, options.tag),
   'package.json: where the package comes from': checkMetadata,
+  'package.json: nothing for npm to correct': checkCorrections,
   'licences of the bundled packages': checkLicences,
   'advisories against the bundled packages': checkAdvisories,
   'newer versions of the bundled packages': checkNewerVersions,

@@ -38,7 +38,7 @@ interface Command {
 
 /** Returns the commands of package.json. */
 export function commands(): Command[] {
-  return Object.entries(PACKAGE.bin ?? {}).map(([name, file]) => ({ name, file: file.replace(/^\.\//, '') }))
+  return Object.entries(PACKAGE.bin ?? {}).map(([name, file]) => ({ name, file }))
 }
 
 /** Returns the path of `file` of the package in the folder that `installCopy` created. */

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises'
+import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { npm } from './npm.mjs'
 
 const HOME = 'https://github.com/Video-io/videokit-nodejs'
 
@@ -37,4 +39,15 @@ export async function checkMetadata(root) {
   const found = JSON.stringify({ repository, homepage, bugs, publishConfig })
   if (found !== JSON.stringify(expected)) throw new Error(`found ${found}, expected ${JSON.stringify(expected)}`)
   return HOME
+}
+
+/** Fails if npm would publish something else than package.json says, because it corrects a mistake. */
+export async function checkCorrections(root) {
+  const folder = await mkdtemp(path.join(tmpdir(), 'package-json-'))
+  const file = path.join(folder, 'package.json')
+  await cp(path.join(root, 'package.json'), file)
+  await npm(['pkg', 'fix'], { cwd: folder })
+  const [before, after] = await Promise.all([path.join(root, 'package.json'), file].map(each => readFile(each, 'utf8')))
+  await rm(folder, { recursive: true })
+  if (JSON.stringify(JSON.parse(before)) !== JSON.stringify(JSON.parse(after))) throw new Error('Run: npm pkg fix')
 }
