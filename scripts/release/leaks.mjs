@@ -13,7 +13,8 @@ const LEAKS = {
 
 /** Fails if a file contains a path of a machine, something that looks like a secret, or a secret of this environment. */
 export async function checkLeaks(root) {
-  const here = [process.cwd(), homedir()].filter(folder => folder.length > 3).map(folder => `${folder}${path.sep}`)
+  const folders = [process.cwd(), homedir()].filter(folder => folder.length > 3)
+  const here = folders.flatMap(folder => [`${folder}/`, `${folder}\\`])
   const secrets = Object.entries(process.env)
     .filter(([name, value]) => /TOKEN|SECRET|PASSWORD/i.test(name) && value.length >= 12)
     .map(([, value]) => value)
