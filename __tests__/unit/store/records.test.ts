@@ -28,7 +28,7 @@ function setUp(get: () => unknown = () => undefined, gateway = GATEWAY) {
     serverTime: new ServerTime(clock),
     onKeys: () => undefined,
   })
-  return { records, removed, events }
+  return { records, removed, events, clock }
 }
 
 describe('a record', () => {
@@ -62,6 +62,12 @@ describe('a record', () => {
     const { records, removed } = setUp(() => Promise.reject(new Error('down')))
     const { accepted } = await records.remove(request, { onlyCovered: true })
     expect([await accepted, removed]).toEqual([false, []])
+  })
+
+  it('leaves no timer behind when it has been removed', async () => {
+    const { records, clock } = setUp()
+    const { accepted } = await records.remove(request, { onlyCovered: false })
+    expect([await accepted, clock.sleepers]).toEqual([true, 0])
   })
 
   it('does not wait for keys that another call never derives', async () => {
