@@ -66,7 +66,14 @@ describe('vkit doctor', () => {
     ['NODE_DEBUG', { NODE_DEBUG: 'fs,HTTP' }, 'exposure', 1, 'failure'],
     ['NODE_TLS_REJECT_UNAUTHORIZED', { NODE_TLS_REJECT_UNAUTHORIZED: '0' }, 'exposure', 7, 'warning'],
     ['report files', { NODE_OPTIONS: '--report-uncaught-exception' }, 'exposure', 7, 'warning'],
-    ['plain http', { VKIT_BASE_URL: 'http://gateway.video.io' }, 'settings', 1, 'failure'],
+    ['plain http', { VKIT_BASE_URL: 'http://emulator', VKIT_APP_SECRET: 'of-the-real-one' }, 'settings', 1, 'failure'],
+    [
+      'plain http without a secret',
+      { VKIT_BASE_URL: 'http://emulator', VKIT_APP_SECRET: '' },
+      'settings',
+      1,
+      'failure',
+    ],
   ])('reports %s', async (_, extra, check, expected, severity) => {
     const gateway = await startGateway()
     const { code, of, text } = await diagnose({ ...envFor(gateway), ...extra })

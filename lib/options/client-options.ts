@@ -18,16 +18,14 @@ import {
   readOptions,
 } from './checks.js'
 import { withDebugLog } from './debug.js'
+import { resolveEndpoint, type Endpoint } from './endpoint.js'
 import { environment } from './environment.js'
 import { resolveNetwork, type NetworkOptions } from './network-options.js'
 import type { CacheOptions, VKitClientOptions } from './types.js'
 
-const DEFAULT_BASE_URL = 'https://gateway.video.io'
-
 /** Validated `VKitClientOptions`, with all defaults. */
-export interface ResolvedOptions extends NetworkOptions {
+export interface ResolvedOptions extends NetworkOptions, Endpoint {
   readonly secret: SecretSource
-  readonly endpoint: () => URL
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly maxRetries: number
@@ -53,9 +51,14 @@ function resolveClient(given: VKitClientOptions | undefined): ResolvedOptions {
   const clock = resolveClock(options.clock)
   const onEvent = options.onEvent === undefined ? undefined : functionOption(options.onEvent, 'onEvent')
   const cache = options.cache === false ? {} : readOptions<CacheOptions>(options.cache ?? {}, CACHE_KEYS, config)
+  const endpoint = resolveEndpoint(options.baseUrl)
+  const { assertSendable } = endpoint
+  const secret = resolveSecret(options.appSecret, () => environment()['VKIT_APP_SECRET'], assertSendable)
+  // The environment is not read yet.
+  if (typeof options.appSecret === 'string' && options.baseUrl !== undefined) assertSendable(options.appSecret)
   return Object.freeze({
-    secret: resolveSecret(options.appSecret, () => environment()['VKIT_APP_SECRET']),
-    endpoint: resolveEndpoint(options.baseUrl),
+    secret,
+    ...endpoint,
     timeoutMs: duration(options.timeoutMs ?? 5_000, 'timeoutMs', config),
     deadlineMs: duration(options.deadlineMs ?? 15_000, 'deadlineMs', config),
     maxRetries: integer(options.maxRetries ?? 2, { name: 'maxRetries', min: 0 }),
@@ -92,40 +95,6 @@ const CACHE_KEYS = knownKeys('cache.', [
   'minValidityMs',
   'store',
 ] satisfies (keyof CacheOptions)[])
-
-/** Validates a given URL immediately. Reads the environment at the first call, as for the secret. */
-function resolveEndpoint(given: unknown): () => URL {
-  if (given !== undefined) {
-    const endpoint = endpointOf(given, 'baseUrl')
-    return () => endpoint
-  }
-  let endpoint: URL | undefined
-  return () => (endpoint ??= endpointOf(environment()['VKIT_BASE_URL'] || DEFAULT_BASE_URL, 'VKIT_BASE_URL'))
-}
-
-function endpointOf(given: unknown, what: string): URL {
-  if (typeof given !== 'string' && !(given instanceof URL)) throw config(`${what} must be a string or a URL`)
-  let url: URL
-  try {
-    url = new URL(given)
-  } catch {
-    throw config(`${what} is not a URL`)
-  }
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
-    throw config(
-      `${what} must begin with https://. http:// is allowed for loopback hosts only, because it exposes the secret`,
-    )
-  }
-  if (url.username || url.password || url.search || url.hash) {
-    throw config(`${what} must not contain credentials, a query or a fragment`)
-  }
-  url.pathname = `${url.pathname.replace(/\/+$/, '')}/v1/sessions`
-  return url
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(?:\.\d{1,3}){3}$/.test(hostname)
-}
 
 const LEASE_METHODS = ['acquireLease', 'releaseLease']
 const MESSAGE_METHODS = ['publish', 'subscribe']

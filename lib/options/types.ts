@@ -40,8 +40,8 @@ export interface VKitClientOptions {
    */
   readonly appSecret?: string | SecretProvider | undefined
   /**
-   * The URL of the gateway: https, or http on a loopback host. Default: `VKIT_BASE_URL` of the environment, read at the
-   * first call, otherwise `https://gateway.video.io`.
+   * The URL of the gateway: https, or http on a loopback host. With an app secret that an emulator created, http on any
+   * host. Default: `VKIT_BASE_URL` of the environment, read at the first call, otherwise `https://gateway.video.io`.
    */
   readonly baseUrl?: string | URL | undefined
   /** The time limit of one attempt: connecting, sending the request and reading the response. Default 5,000. */

@@ -1,3 +1,4 @@
+import type { JWTPayload } from 'jose'
 import { decodeJwt } from 'jose/jwt/decode'
 import { bindContext } from '../core/async-context.js'
 import { describeType } from '../core/describe-type.js'
@@ -20,23 +21,32 @@ const MAX_SECRET_BYTES = 8 * 1024
 
 /**
  * Creates the source of the option `appSecret`. Without the option, it reads `readEnvironment` at the first call.
+ * `assertSendable` throws for a secret that the client must not send to its endpoint.
  *
  * @throws VKitConfigError if the given string cannot be an app secret
  */
-export function resolveSecret(given: unknown, readEnvironment: () => string | undefined): SecretSource {
+export function resolveSecret(
+  given: unknown,
+  readEnvironment: () => string | undefined,
+  assertSendable: (secret: string) => void,
+): SecretSource {
+  // Every secret of a client passes this place before it is sent, also those after a rotation.
+  const from = (read: () => string | Promise<string>, rotates = false): SecretSource => {
+    const readSendable = async (): Promise<string> => {
+      const secret = await read()
+      assertSendable(secret)
+      return secret
+    }
+    return new SecretSource({ rotates, read: readSendable })
+  }
   if (typeof given === 'function') {
     // Requests share mints, so a provider that reads the current request could return another tenant's secret.
     const provider = bindContext(given as SecretProvider)
-    return new SecretSource({ rotates: true, read: () => callProvider(provider) })
+    return from(() => callProvider(provider), true)
   }
-  if (given !== undefined) {
-    const secret = checkSecret(given, 'appSecret')
-    return new SecretSource({ rotates: false, read: () => Promise.resolve(secret) })
-  }
-  return new SecretSource({
-    rotates: false,
-    read: () => Promise.resolve().then(() => checkEnvironment(readEnvironment())),
-  })
+  if (given === undefined) return from(() => checkEnvironment(readEnvironment()))
+  const secret = checkSecret(given, 'appSecret')
+  return from(() => secret)
 }
 
 /** Why a provider that depends on the current request fails here. */
@@ -98,10 +108,20 @@ export function isVisibleAscii(secret: string): boolean {
  * token.
  */
 export function isSessionToken(secret: string): boolean {
+  const { exp, role } = claimsOf(secret)
+  return exp !== undefined || (role !== undefined && role !== 'app')
+}
+
+/** Whether an emulator created this app secret: only these have the claim, and they are worth nothing elsewhere. */
+export function isEmulatorSecret(secret: string): boolean {
+  return claimsOf(secret)['vkit_emulator'] === true
+}
+
+/** The claims of a JWT, unverified; none of another string. */
+function claimsOf(secret: string): JWTPayload {
   try {
-    const { exp, role } = ownProperties(decodeJwt(secret))
-    return exp !== undefined || (role !== undefined && role !== 'app')
+    return ownProperties(decodeJwt(secret))
   } catch {
-    return false
+    return ownProperties({})
   }
 }

@@ -1,8 +1,12 @@
 import { createHmac, randomUUID } from 'node:crypto'
 
-/** Creates an app secret with the format of a real one: HS256, `role: "app"`, no `exp`. Its signature is never checked. */
+/**
+ * Creates an app secret with the format of a real one: HS256, `role: "app"`, no `exp`. Its signature is never checked.
+ * Real ones do not have the claim `vkit_emulator`, so clients may send a secret that has it over plain http.
+ */
 export function makeAppSecret(nowMs: number): string {
-  const claims = { acid: randomUUID(), role: 'app', iat: Math.floor(nowMs / 1000), iss: 'video.io', jti: randomUUID() }
+  const [acid, jti] = [randomUUID(), randomUUID()]
+  const claims = { acid, role: 'app', iat: Math.floor(nowMs / 1000), iss: 'video.io', jti, vkit_emulator: true }
   return makeJwt(claims, randomUUID())
 }
 

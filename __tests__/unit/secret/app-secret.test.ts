@@ -1,16 +1,17 @@
 import { describe, expect, it } from '@jest/globals'
 import { Deadline } from '../../../lib/core/deadline.js'
-import { VKitTimeoutError } from '../../../lib/core/errors.js'
-import { isSessionToken, isVisibleAscii, resolveSecret } from '../../../lib/secret/app-secret.js'
-import { assertNoSecret, FakeClock } from '../../../lib/testing/index.js'
+import { VKitConfigError, VKitTimeoutError } from '../../../lib/core/errors.js'
+import { isEmulatorSecret, isSessionToken, isVisibleAscii, resolveSecret } from '../../../lib/secret/app-secret.js'
+import { assertNoSecret, FakeClock, GatewayEmulator } from '../../../lib/testing/index.js'
 import { failureOf } from '../../support/failure.js'
 
 const jwt = (claims: object): string =>
   [{ alg: 'HS256' }, claims].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.') + '.c2ln'
 const deadline = (): Deadline => new Deadline(new FakeClock(), 1_000, () => new VKitTimeoutError('late'))
 const configError = (message: string): object => ({ code: 'VKIT_CONFIG', message })
+const ignore = (): undefined => undefined
 const read = (given: unknown, environment?: string): Promise<string> =>
-  resolveSecret(given, () => environment).read(deadline())
+  resolveSecret(given, () => environment, ignore).read(deadline())
 
 describe('the app secret', () => {
   it('is the given text, the result of the given function, or the environment variable', async () => {
@@ -21,19 +22,13 @@ describe('the app secret', () => {
   })
 
   it('may change only if it comes from a function', () => {
-    expect(
-      resolveSecret(
-        () => 'secret',
-        () => undefined,
-      ).rotates,
-    ).toBe(true)
-    expect(resolveSecret('secret', () => undefined).rotates).toBe(false)
-    expect(resolveSecret(undefined, () => 'secret').rotates).toBe(false)
+    const rotates = (given: unknown): boolean => resolveSecret(given, () => 'secret', ignore).rotates
+    expect([() => 'secret', 'secret', undefined].map(rotates)).toEqual([true, false, false])
   })
 
   it('is read from the environment once', async () => {
     let environment: string | undefined = 'first'
-    const source = resolveSecret(undefined, () => environment)
+    const source = resolveSecret(undefined, () => environment, ignore)
     expect(await source.read(deadline())).toBe('first')
     environment = undefined
     expect(await source.read(deadline())).toBe('first')
@@ -68,7 +63,7 @@ describe('the app secret', () => {
     ],
   ])('is refused with the place that it comes from: %s', async (_, secret, problem) => {
     const refusal = problem.replace('a string,', 'a string or a function,')
-    expect(() => resolveSecret(secret, () => undefined)).toThrow(
+    expect(() => resolveSecret(secret, ignore, ignore)).toThrow(
       expect.objectContaining(configError(`appSecret ${refusal}`)),
     )
     expect(await failureOf(read(() => secret))).toMatchObject(
@@ -102,6 +97,62 @@ describe('the app secret', () => {
       cause: { name: 'TypeError' },
     })
     assertNoSecret(error, secret)
+  })
+})
+
+describe('the app secret that must not be sent', () => {
+  const refuse = (): never => {
+    throw new VKitConfigError('not sendable')
+  }
+
+  it.each([
+    ['given', 'a-secret', undefined],
+    ['of a function', () => 'a-secret', undefined],
+    ['of the environment', undefined, 'a-secret'],
+  ])('is refused when it is read, and not kept: %s', async (_, given, environment) => {
+    const source = resolveSecret(given, () => environment, refuse)
+    for (const call of [source.read(deadline()), source.read(deadline()), source.renew(deadline())]) {
+      expect(await failureOf(call)).toMatchObject(configError('not sendable'))
+    }
+    expect(source.latest).toBeUndefined()
+  })
+
+  it('does not replace an earlier one', async () => {
+    const [first, second] = ['an-emulator-secret', 'a-real-secret']
+    const secrets = [first, second]
+    const assertSendable = (secret: string): void => (secret === second ? refuse() : undefined)
+    const source = resolveSecret(() => secrets.shift(), ignore, assertSendable)
+    expect(await source.read(deadline())).toBe(first)
+    expect(await failureOf(source.renew(deadline()))).toMatchObject(configError('not sendable'))
+    expect(source.latest).toBe(first)
+  })
+})
+
+describe('isEmulatorSecret', () => {
+  it.each<[string, string, boolean]>([
+    ['an app secret of an emulator', new GatewayEmulator().appSecret, true],
+    ['the claim only', jwt({ vkit_emulator: true }), true],
+    ['an app secret', jwt({ role: 'app', iat: 1, iss: 'video.io' }), false],
+    ...[false, 1, 'true', null, {}].map((claim): [string, string, boolean] => [
+      `the claim ${JSON.stringify(claim)}`,
+      jwt({ vkit_emulator: claim }),
+      false,
+    ]),
+    ['the claim in another claim', jwt({ app: { vkit_emulator: true } }), false],
+    ['the claim of the prototype', jwt(JSON.parse('{ "__proto__": { "vkit_emulator": true } }') as object), false],
+    ['opaque text', 'vkit_emulator', false],
+    ['empty text', '', false],
+  ])('recognizes %s', (_, text, expected) => {
+    expect(isEmulatorSecret(text)).toBe(expected)
+  })
+
+  it.each([jwt({ role: 'app' }), 'opaque'])('ignores the claim on Object.prototype: %s', secret => {
+    Object.defineProperty(Object.prototype, 'vkit_emulator', { value: true, configurable: true })
+    try {
+      expect(isEmulatorSecret(secret)).toBe(false)
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'vkit_emulator')
+    }
   })
 })
 

@@ -35,7 +35,7 @@ export async function doctorCommand(args: readonly string[]): Promise<number> {
   const { secret, finding } = await locateSecret(values['secret-file'])
   add(finding)
   const options = values['base-url'] === undefined ? {} : { baseUrl: values['base-url'] }
-  const { url, finding: configuration } = checkConfiguration(options)
+  const { url, finding: configuration } = checkConfiguration(options, secret?.secret ?? '')
   add(configuration)
   if (url) add(...(await checkNetwork(url, proxyEnvironment())))
   // NODE_DEBUG is one of the failures: with it, Node would print the secret.
@@ -62,9 +62,11 @@ async function locateSecret(secretFile: string | undefined): Promise<{ secret?: 
 }
 
 /** Resolves the mint URL with the client's own rules. */
-function checkConfiguration(options: VKitClientOptions): { url?: URL; finding: Finding } {
+function checkConfiguration(options: VKitClientOptions, secret: string): { url?: URL; finding: Finding } {
   try {
-    const url = resolveClientOptions(options).endpoint()
+    const { endpoint, assertSendable } = resolveClientOptions(options)
+    const url = endpoint()
+    assertSendable(secret)
     return { url, finding: ok('settings', `tokens are minted at ${url.href}`) }
   } catch (error) {
     if (!(error instanceof VKitError)) throw error

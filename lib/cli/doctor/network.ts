@@ -47,7 +47,7 @@ async function checkDns(url: URL): Promise<Finding> {
 }
 
 async function checkTls(url: URL, agent: http.Agent): Promise<Finding> {
-  if (url.protocol !== 'https:') return note('tls', 'not used: the gateway address is local')
+  if (url.protocol !== 'https:') return note('tls', 'not used: the URL begins with http://')
   const host = hostOf(url)
   // The request gets a connection, and is never sent. Explicit, because NODE_TLS_REJECT_UNAUTHORIZED changes the default.
   const request = https.request(url, { agent, rejectUnauthorized: true })

@@ -2,6 +2,7 @@ import { describe, expect, it } from '@jest/globals'
 import http from 'node:http'
 import net from 'node:net'
 import { text } from 'node:stream/consumers'
+import { isEmulatorSecret } from '../../../../lib/secret/app-secret.js'
 import { assertNoSecret, FakeClock } from '../../../../lib/testing/index.js'
 import { mint, startEmulatorWithPage } from '../../../support/emulator-page.js'
 import { untilTrue } from '../../../support/until.js'
@@ -46,6 +47,7 @@ describe('the control API of the emulator', () => {
     expect(body).toEqual(changed)
     expect(emulator).toMatchObject({ faults: [{ status: 503, identity: 'bob' }], lifetimeMs: 60_000 })
     expect(rotations).toEqual([emulator.appSecret])
+    expect(isEmulatorSecret(emulator.appSecret)).toBe(true)
     expect(emulator.appSecret).not.toBe(firstSecret)
     expect([await mint(started, { identity: 'bob' }), await mint(started)]).toEqual([503, 200])
     await send(`${url}/_emulator/faults`, 'PUT', { json: changed })
