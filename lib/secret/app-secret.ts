@@ -31,13 +31,16 @@ export function resolveSecret(
   assertSendable: (secret: string) => void,
 ): SecretSource {
   // Every secret of a client passes this place before it is sent, also those after a rotation.
+  const check = (secret: string): string => {
+    assertSendable(secret)
+    return secret
+  }
   const from = (read: () => string | Promise<string>, rotates = false): SecretSource => {
-    const readSendable = async (): Promise<string> => {
-      const secret = await read()
-      assertSendable(secret)
-      return secret
+    const readChecked = (): string | Promise<string> => {
+      const secret = read()
+      return typeof secret === 'string' ? check(secret) : secret.then(check)
     }
-    return new SecretSource({ rotates, read: readSendable })
+    return new SecretSource({ rotates, read: readChecked })
   }
   if (typeof given === 'function') {
     // Requests share mints, so a provider that reads the current request could return another tenant's secret.

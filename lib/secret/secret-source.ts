@@ -4,8 +4,8 @@ import { SingleFlight } from '../core/single-flight.js'
 import { copyError } from '../core/vkit-error.js'
 
 export interface SecretSourceOptions {
-  /** Returns the validated secret, or rejects with a typed error. */
-  readonly read: () => Promise<string>
+  /** Returns the validated secret, or throws a typed error. */
+  readonly read: () => string | Promise<string>
   /** Whether `read` may return another secret after the gateway has rejected the first. */
   readonly rotates: boolean
 }
@@ -13,7 +13,7 @@ export interface SecretSourceOptions {
 /** The source of the app secret. Concurrent mints share one read. */
 export class SecretSource {
   readonly rotates: boolean
-  readonly #read: () => Promise<string>
+  readonly #read: () => string | Promise<string>
   readonly #flight = new SingleFlight<string>()
   #latest: string | undefined
   #started = 0
