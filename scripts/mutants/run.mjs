@@ -20,7 +20,7 @@ const [RUNNER, BAIL] = ['jest-by-file.mjs', 'bail-environment.mjs'].map(name => 
 
 /** Tests that start processes, servers of other packages or minutes of simulation cannot run once for each mutant. */
 const OTHER_TESTS =
-  '/__tests__/(unit/(?!cli/)|integration/(?!browser|cli|docker|emulator-guide|handlers/examples|outage-sockets|overload|release|process-end|permission|http-interceptors|load-got|shared-store|fleet|.*-redis)).+\\.test\\.ts$'
+  '/__tests__/(unit/(?!cli/)|integration/(?!browser|cli|docker|emulator-guide|plain-http|handlers/examples|outage-sockets|overload|release|process-end|permission|http-interceptors|load-got|shared-store|fleet|.*-redis)).+\\.test\\.ts$'
 
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { own: { type: 'boolean' } } })
 const names = positionals.length > 0 ? positionals : ROOMS
