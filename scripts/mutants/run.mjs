@@ -67,7 +67,7 @@ async function tryMutants(mutate, testRegex, testTimeout = 5_000) {
     coverageAnalysis: 'perTest',
     concurrency: availableParallelism(),
     // Jest ends a test that hangs; this is for a loop, and has to allow the loading of each test file.
-    timeoutMS: 30_000,
+    timeoutMS: 15_000,
     dryRunTimeoutMinutes: 15,
     ignorePatterns: ['dist', 'docs', 'bench', 'examples', TEMP],
     tempDirName: `${TEMP}/sandboxes`,
