@@ -31,9 +31,10 @@ process.env.VKIT_TEST_RUNS ??= '300'
 
 const started = performance.now()
 const results = new Map()
-for (const name of names) {
-  const files = filesOf(name)
-  await tryMutants(files, `/__tests__/(unit|integration)/${roomOf(files[0])}/(?!examples).+\\.test\\.ts$`)
+const filesOfRooms = {}
+for (const file of names.flatMap(filesOf)) (filesOfRooms[roomOf(file)] ??= []).push(file)
+for (const [room, files] of Object.entries(filesOfRooms)) {
+  await tryMutants(files, `/__tests__/(unit|integration)/${room}/(?!examples).+\\.test\\.ts$`)
 }
 report()
 const left = survivors().filter(mutant => reasonOf(mutant) === undefined)
