@@ -23,7 +23,9 @@ export function resolveEndpoint(given: unknown): Endpoint {
   const endpoint = (): URL => (url ??= endpointOf(environment()['VKIT_BASE_URL'] || DEFAULT_BASE_URL, what))
   const assertSendable = (secret: string): void => {
     const { protocol, hostname } = endpoint()
-    if (protocol === 'http:' && !isLoopback(hostname) && !isEmulatorSecret(secret)) throw exposed(what)
+    if (protocol === 'http:' && !isLoopback(hostname) && !isEmulatorSecret(secret)) {
+      throw exposed(what, '. For an emulator on another host, use an app secret that an emulator created')
+    }
   }
   return { endpoint, assertSendable }
 }
@@ -45,10 +47,9 @@ function endpointOf(given: unknown, what: string): URL {
   return url
 }
 
-function exposed(what: string): Error {
+function exposed(what: string, hint = ''): Error {
   return config(
-    `${what} must begin with https://. http:// is allowed for loopback hosts only, because it exposes the secret. ` +
-      'For an emulator on another host, use an app secret that an emulator created',
+    `${what} must begin with https://. http:// is allowed for loopback hosts only, because it exposes the secret${hint}`,
   )
 }
 

@@ -10,9 +10,8 @@ afterEach(() => {
 })
 
 const refusal = (message: string): unknown => expect.objectContaining({ code: 'VKIT_CONFIG', message })
-const HTTPS =
-  'must begin with https://. http:// is allowed for loopback hosts only, because it exposes the secret. ' +
-  'For an emulator on another host, use an app secret that an emulator created.'
+const HTTPS = 'must begin with https://. http:// is allowed for loopback hosts only, because it exposes the secret.'
+const EMULATOR = `${HTTPS} For an emulator on another host, use an app secret that an emulator created.`
 const LOCAL = ['http://localhost:8080', 'http://127.255.255.254', 'http://[::1]:8080', 'http://127.0.0.1:80']
 const REMOTE = [
   'http://emulator:8787',
@@ -80,15 +79,15 @@ describe('the endpoint accepts', () => {
   it.each(REMOTE)('only the secret of an emulator for %s', baseUrl => {
     const { assertSendable } = resolveEndpoint(baseUrl)
     expect(() => assertSendable(appSecret)).not.toThrow()
-    expect(() => assertSendable(real)).toThrow(refusal(`baseUrl ${HTTPS}`))
+    expect(() => assertSendable(real)).toThrow(refusal(`baseUrl ${EMULATOR}`))
   })
 
   it('nothing else for a URL of the environment, which it reads at the first call', () => {
     const { assertSendable } = resolveEndpoint(undefined)
     process.env['VKIT_BASE_URL'] = 'http://emulator:8787'
-    expect(() => assertSendable(real)).toThrow(refusal(`VKIT_BASE_URL ${HTTPS}`))
+    expect(() => assertSendable(real)).toThrow(refusal(`VKIT_BASE_URL ${EMULATOR}`))
     process.env['VKIT_BASE_URL'] = 'http://127.0.0.1'
-    expect(() => assertSendable(real)).toThrow(refusal(`VKIT_BASE_URL ${HTTPS}`))
+    expect(() => assertSendable(real)).toThrow(refusal(`VKIT_BASE_URL ${EMULATOR}`))
     expect(() => assertSendable(appSecret)).not.toThrow()
   })
 })
