@@ -35,5 +35,5 @@ export function report(lines, { strict = false } = {}) {
   console.log(
     `\n${count(PASSED)} passed, ${count(FAILED)} failed${notChecked > 0 ? `, ${notChecked} not checked` : ''}`,
   )
-  if (count(FAILED) > 0 || (strict && notChecked > 0)) process.exitCode = 1
+  if (count(PASSED) === 0 || count(FAILED) > 0 || (strict && notChecked > 0)) process.exitCode = 1
 }

@@ -17,6 +17,15 @@ const HOME = 'https://github.com/Video-io/videokit-nodejs'
 
 /** One bundled package, in the version that the lockfile pins. */
 const BUNDLED = { name: 'lru-cache', version: '11.5.3', licenses: [{ license: { id: 'BlueOak-1.0.0' } }] }
+/** The other packages that no bundle lacks. */
+const OTHER_VERSION = '0.0.1'
+const OTHERS = ['got', 'jose', 'p-retry'].map(name => ({
+  name,
+  version: OTHER_VERSION,
+  licenses: [{ license: { id: 'MIT' } }],
+}))
+const OTHER_LICENCES = OTHERS.map(({ name, version }) => `\n${name} ${version} (MIT)\n\nText.\n`).join('')
+
 const ADVISORY = {
   id: 1,
   url: 'https://example.com/1',
@@ -44,8 +53,8 @@ beforeEach(() => {
   put('CHANGELOG.md', CHANGELOG)
   put('README.md', `[Changelog](CHANGELOG.md), [rooms](${HOME}/blob/main/docs/architecture.md#rooms)\n`)
   put('SECURITY.md', '# Security\n')
-  put('dist/sbom.cdx.json', JSON.stringify({ components: [BUNDLED] }))
-  put('dist/THIRD-PARTY-LICENSES.txt', '\nlru-cache 11.5.3 (BlueOak-1.0.0)\n\nText.\n')
+  put('dist/sbom.cdx.json', JSON.stringify({ components: [BUNDLED, ...OTHERS] }))
+  put('dist/THIRD-PARTY-LICENSES.txt', `\nlru-cache 11.5.3 (BlueOak-1.0.0)\n\nText.\n${OTHER_LICENCES}`)
 })
 
 function put(file: string, text: string): void {
@@ -91,10 +100,10 @@ async function checkWithRegistry(
   return check('bundled packages', { args, env })
 }
 
-function packument(url: string, latest: string): object {
+function packument(url: string, latestOfBundled: string): object {
   const name = decodeURIComponent(url.slice(1))
-  const versions = { [latest]: { name, version: latest }, [BUNDLED.version]: { name, version: BUNDLED.version } }
-  return { name, 'dist-tags': { latest }, versions }
+  const latest = name === BUNDLED.name ? latestOfBundled : OTHER_VERSION
+  return { name, 'dist-tags': { latest }, versions: { [latest]: { name, version: latest } } }
 }
 
 describe('the check of the bundled packages before a release', () => {
@@ -135,10 +144,15 @@ describe('the check of the bundled packages before a release', () => {
       'another licence',
       {
         'dist/sbom.cdx.json': JSON.stringify({
-          components: [{ ...BUNDLED, licenses: [{ license: { id: 'GPL-3.0' } }] }],
+          components: [{ ...BUNDLED, licenses: [{ license: { id: 'GPL-3.0' } }] }, ...OTHERS],
         }),
       },
       'lru-cache has the licence GPL-3.0',
+    ],
+    [
+      'no entry in the list',
+      { 'dist/sbom.cdx.json': '{"components":[]}' },
+      'dist/sbom.cdx.json does not list got, jose, lru-cache, p-retry',
     ],
     ['no text of its licence', { 'dist/THIRD-PARTY-LICENSES.txt': '' }, 'the licence of lru-cache 11.5.3 is missing'],
   ])('fails if a package has %s', async (_, files, message) => {
@@ -168,7 +182,7 @@ describe('the check of the package before a release', () => {
     [
       'an older version in the changelog',
       `The changelog ends with 0.0.1, but the version is ${version}.`,
-      { 'CHANGELOG.md': CHANGELOG.replace(`[${version}] - `, '[0.0.1] - ') },
+      { 'CHANGELOG.md': CHANGELOG.replaceAll(version, '0.0.1') },
     ],
     [
       'a date in the future',
@@ -204,6 +218,7 @@ describe('the check of the package before a release', () => {
       'README.md:1 docs/guides/caching.md',
       { 'README.md': '[Guide](docs/guides/caching.md)' },
     ],
+    ['a link without a target', 'README.md:1 (not defined)', { 'README.md': 'See the [Guide].' }],
     [
       'a link to a missing file',
       `README.md:1 ${HOME}/blob/main/docs/none.md`,
@@ -238,6 +253,10 @@ describe('the check of the package before a release', () => {
     const outcomes = await Promise.all(OFFLINE.map(only => check(only, { env })))
     const failed = outcomes.filter(({ code }) => code === 1)
     expect(failed.map(({ output }) => output)).toEqual([expect.stringContaining(message)])
+  })
+
+  it('fails if it has checked nothing', async () => {
+    expect(await check('a name with a mistake')).toMatchObject({ code: 1 })
   })
 
   it('fails if the tag is not that of the version', async () => {

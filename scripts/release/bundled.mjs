@@ -7,6 +7,9 @@ import { npm } from './npm.mjs'
 /** Licences that ask for nothing except to keep their text. */
 const LICENCES = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0', 'Apache-2.0']
 
+/** A list without one of these is wrong. */
+const ALWAYS = ['got', 'jose', 'lru-cache', 'p-retry']
+
 /** Lists the bundled packages. Fails if one has another licence, or if its text is not in the package. */
 export async function checkLicences(root) {
   const packages = await bundledIn(root)
@@ -21,15 +24,16 @@ export async function checkLicences(root) {
 
 /** Reports newer versions, which are no reason to fail. */
 export async function checkNewerVersions(root) {
-  const found = await Promise.all((await bundledIn(root)).map(newerVersion))
-  return found.filter(Boolean).join(', ') || 'none'
+  const found = await Promise.all((await bundledIn(root)).map(newestVersion))
+  const unknown = found.filter(({ newest }) => newest === undefined)
+  if (unknown.length > 0) throw new NotChecked(`no response for ${unknown.map(({ name }) => name).join(', ')}`)
+  const newer = found.filter(({ version, newest }) => newest !== version)
+  return newer.map(({ name, version, newest }) => `${name} ${version} -> ${newest}`).join(', ') || 'none'
 }
 
-async function newerVersion({ name, version }) {
+async function newestVersion({ name, version }) {
   const { output, failed } = await npm(['view', name, 'version'])
-  const latest = output.trim()
-  if (failed) return `${name} (no response)`
-  return latest === version ? undefined : `${name} ${version} -> ${latest}`
+  return { name, version, newest: failed ? undefined : output.trim() }
 }
 
 /** Fails if an advisory affects a bundled package, in the version that the lockfile pins. */
@@ -55,6 +59,8 @@ export async function checkAdvisories(root) {
 
 async function bundledIn(root) {
   const { components } = await readJson(path.join(root, 'dist/sbom.cdx.json'))
+  const missing = ALWAYS.filter(wanted => !components.some(({ name }) => name === wanted))
+  if (missing.length > 0) throw new Error(`dist/sbom.cdx.json does not list ${missing.join(', ')}`)
   return components.map(({ group, name, version, licenses = [] }) => ({
     name: group ? `${group}/${name}` : name,
     version,

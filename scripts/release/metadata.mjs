@@ -46,8 +46,9 @@ export async function checkCorrections(root) {
   const folder = await mkdtemp(path.join(tmpdir(), 'package-json-'))
   const file = path.join(folder, 'package.json')
   await cp(path.join(root, 'package.json'), file)
-  await npm(['pkg', 'fix'], { cwd: folder })
+  const { failed } = await npm(['pkg', 'fix'], { cwd: folder })
   const [before, after] = await Promise.all([path.join(root, 'package.json'), file].map(each => readFile(each, 'utf8')))
   await rm(folder, { recursive: true })
+  if (failed) throw failed
   if (JSON.stringify(JSON.parse(before)) !== JSON.stringify(JSON.parse(after))) throw new Error('Run: npm pkg fix')
 }
