@@ -9,12 +9,19 @@ import { listFiles } from './support/list-files.js'
 interface Step {
   readonly uses?: string
   readonly run?: string
+  readonly env?: Readonly<Record<string, string>>
 }
 
 interface Workflow {
   readonly on: Readonly<Record<string, unknown>>
   readonly permissions?: unknown
-  readonly jobs: Readonly<Record<string, { readonly permissions?: object; readonly steps?: readonly Step[] }>>
+  readonly jobs: Readonly<Record<string, Job>>
+}
+
+interface Job {
+  readonly permissions?: object
+  readonly strategy?: { readonly matrix: Readonly<Record<string, unknown>> }
+  readonly steps?: readonly Step[]
 }
 
 const files = listFiles('.github/workflows', /\.yml$/)
@@ -54,6 +61,19 @@ describe('workflows', () => {
     const foreign = uses.filter(line => !line.includes('uses: ./'))
     expect(foreign.length).toBeGreaterThan(5)
     expect(foreign.filter(line => !/uses: [\w-]+\/[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line))).toEqual([])
+  })
+
+  it('fail if a section of .ci/run lacks a program, and leave out none', () => {
+    const [, sections = ''] = /^sections='(.+)'$/m.exec(read('.ci/run')) ?? []
+    const { jobs } = workflow('.github/workflows/ci.yml')
+    const { section, consumers, readme } = jobs
+    const inMatrix = (section?.strategy?.matrix['section'] ?? []) as string[]
+    expect([...inMatrix, 'readme', 'consumers'].sort()).toEqual(sections.split(' ').sort())
+    expect([section?.steps?.at(-1), consumers?.steps?.at(-1)?.run]).toEqual([
+      { run: '.ci/run ${{ matrix.section }}', env: { CI_REQUIRE: '1' } },
+      '.ci/run consumers',
+    ])
+    expect(readme?.steps?.map(({ run }) => run)).toContain('npm ci && npm test')
   })
 
   it('run only scripts of this repository', () => {
