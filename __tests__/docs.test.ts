@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { compileBlocks, LANGUAGES } from './support/docs/compile-blocks.js'
 import { readAnchors, readBlocks, readLinks, REPOSITORY, UNDEFINED, type CodeBlock } from './support/docs/markdown.js'
@@ -156,6 +156,16 @@ describe('links within the repository', () => {
     expect(targetExists('README.md', `${REPOSITORY}docs/architecture.md#nowhere`)).toBe(false)
     expect(targetExists('docs/glossary.md', `${REPOSITORY}docs/architecture.md#rooms`)).toBe(true)
     expect(targetExists('README.md', UNDEFINED)).toBe(false)
+  })
+
+  it('are reported if their name is not defined', () => {
+    const page = path.join(folder, 'links.md')
+    writeFileSync(
+      page,
+      '[one][two], [Three], `[four]`, [five](https://five.example) and [Six]\n\n[six]: https://six.example\n',
+    )
+    const targets = readLinks(page).map(({ line, target }) => `${line} ${target}`)
+    expect(targets).toEqual(['1 https://five.example', `1 ${UNDEFINED}`, `1 ${UNDEFINED}`, '3 https://six.example'])
   })
 })
 

@@ -86,15 +86,16 @@ function proseOf(file: string): Line[] {
 /** How pages in the package link to files of this repository. */
 export const REPOSITORY = 'https://github.com/Video-io/videokit-nodejs/blob/main/'
 
-/** The target of `[text][name]` if the page does not define the name. */
+/** The target of `[text][name]` and `[name]` if the page does not define the name. */
 export const UNDEFINED = '(not defined)'
 
 export function readLinks(file: string): Link[] {
   const prose = proseOf(file)
-  const defined = new Set(prose.flatMap(({ text }) => /^\[([^\]]+)\]: /.exec(text)?.[1] ?? []))
+  const defined = new Set(prose.flatMap(({ text }) => /^\[([^\]]+)\]: /.exec(text)?.[1]?.toLowerCase() ?? []))
   return prose.flatMap(({ number, text }) => {
     const plain = text.replace(/(`+).+?\1/g, code => (/\]\(|\]\[/.test(code) ? '' : code))
-    const unknown = [...plain.matchAll(/\]\[([^\]]+)\]/g)].filter(([, name = '']) => !defined.has(name))
+    const names = [...plain.replace(/(`+).+?\1/g, '').matchAll(/(?:(?<=\])|(?<![\w\]\\]))\[([^[\]]{2,})\](?![[(:])/g)]
+    const unknown = names.filter(([, name = '']) => !defined.has(name.toLowerCase()))
     const inline = [...plain.matchAll(/\]\(\s*<?([^)\s>]+)>?(?:\s+"[^"]*")?\s*\)/g)]
     const definitions = [...plain.matchAll(/^\s*\[[^\]]+\]:\s*<?(\S+?)>?$/g)]
     const html = [...plain.matchAll(/\b(?:href|src)="([^"]+)"/g)]
