@@ -6,6 +6,8 @@ const testsDist = process.env['VKIT_TEST_DIST'] === '1'
 
 const config: Config = {
   testEnvironment: 'node',
+  // Jest watches every folder below these, and node_modules has thousands.
+  roots: ['<rootDir>/lib', '<rootDir>/__tests__'],
   // By default Jest leaves one core idle, which is half of a small machine.
   maxWorkers: '100%',
   // Modules of a test file stay in memory: the simulations took six times as long in a worker with a heap of 1.2 GB.
