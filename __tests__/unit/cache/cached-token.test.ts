@@ -145,6 +145,12 @@ describe('minValidityMs', () => {
     await expect(h.get('user', { minValidityMs: 0 })).rejects.toMatchObject({ code: 'VKIT_UNAVAILABLE' })
   })
 
+  it('causes no event for a new token that is valid for exactly this time', async () => {
+    const h = new CacheHarness()
+    await h.get('user', { minValidityMs: HOUR })
+    expect(h.count('short-lived')).toBe(0)
+  })
+
   it('returns a new token that is valid for a shorter time, with an event, after one mint', async () => {
     const h = new CacheHarness()
     h.lifetimeMs = 60_000

@@ -121,6 +121,28 @@ describe('at the edge, a flight whose request has ended', () => {
     expect(h.mints).toHaveLength(3)
   })
 
+  it('is not forgotten for its silence alone when another one starts', async () => {
+    const h = new EdgeHarness()
+    await h.callAndEnd()
+    await h.clock.advance(MAX_SILENCE_MS)
+    const calls = [h.call('other'), h.call()]
+    await h.settle()
+    expect(h.mints).toHaveLength(2)
+    await h.clock.advance(MAX_SILENCE_MS / 5)
+    for (const mint of h.mints) mint.succeed()
+    expect(await Promise.all(calls)).toEqual(['token-2', 'token-3'])
+  })
+
+  it('is forgotten after its deadline when another one starts, and delays no call any longer', async () => {
+    const h = new EdgeHarness()
+    await h.callAndEnd()
+    await h.clock.advance(15_000)
+    const calls = [h.call('other'), h.call()]
+    await h.settle()
+    for (const mint of h.mints) mint.succeed()
+    expect(await Promise.all(calls)).toEqual(['token-2', 'token-3'])
+  })
+
   it('is not cached if its result comes late', async () => {
     const h = new EdgeHarness()
     await h.callAndEnd()
@@ -198,6 +220,14 @@ describe('at the edge, a slow flight', () => {
     h.mints[0]?.succeed()
     expect(await Promise.all(calls)).toEqual(['token-1', 'token-1', 'token-1'])
     expect([h.mints.length, h.clock.sleepers]).toEqual([1, 0])
+  })
+
+  it('is shared although others start meanwhile', async () => {
+    const h = new EdgeHarness()
+    const calls = [h.call(), h.call('other'), h.call()]
+    await h.settle()
+    for (const mint of h.mints) mint.succeed()
+    expect(await Promise.all(calls)).toEqual(['token-1', 'token-2', 'token-1'])
   })
 
   it('as a refresh is started once, whatever the number of hits', async () => {
