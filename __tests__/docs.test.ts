@@ -1,8 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { compileBlocks, LANGUAGES } from './support/docs/compile-blocks.js'
-import { readAnchors, readBlocks, readLinks, REPOSITORY, UNDEFINED, type CodeBlock } from './support/docs/markdown.js'
+import {
+  readBlocks,
+  readLinks,
+  REPOSITORY,
+  SHIPPED,
+  targetExists,
+  UNDEFINED,
+  type CodeBlock,
+} from './support/docs/markdown.js'
 import { installCopy } from './support/docs/package-copy.js'
 import { runBlocks, unprinted, type RunOutcome } from './support/docs/run-blocks.js'
 import { runTranscripts, type Transcript } from './support/docs/run-transcripts.js'
@@ -12,9 +20,6 @@ import { describeWith, posix } from './support/needs.js'
 const MINUTES = 60_000
 
 const PAGE = /\.md$/
-
-/** Pages in the package: npm and node_modules do not have the files beside them. */
-const SHIPPED = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
 
 const guides = listFiles('docs/guides', PAGE)
 const pages = [
@@ -168,12 +173,3 @@ describe('links within the repository', () => {
     expect(targets).toEqual(['1 https://five.example', `1 ${UNDEFINED}`, `1 ${UNDEFINED}`, '3 https://six.example'])
   })
 })
-
-function targetExists(page: string, target: string): boolean {
-  if (target.startsWith(REPOSITORY)) return targetExists('README.md', target.slice(REPOSITORY.length))
-  if (/^[a-z][a-z+.-]*:/i.test(target)) return true
-  const [file = '', anchor] = decodeURIComponent(target).split('#')
-  const place = file === '' ? page : path.posix.join(path.posix.dirname(page), file)
-  if (place.startsWith('..') || /^(?:dist|node_modules|coverage)\b/.test(place) || !existsSync(place)) return false
-  return anchor === undefined || readAnchors(place).has(anchor)
-}

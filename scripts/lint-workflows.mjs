@@ -3,19 +3,12 @@
 // Checks the workflows in .github/ with the linter of GitHub's own editors: names, values and expressions.
 import { readdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
-import { build } from 'esbuild'
+import { importBundled } from './import-bundled.mjs'
 
 const FOLDER = '.github/workflows'
 
-/** Bundled, because the package imports JSON in a way that Node no longer supports. */
-const { outputFiles } = await build({
-  stdin: { contents: "export { validate } from '@actions/languageservice'", resolveDir: import.meta.dirname },
-  bundle: true,
-  write: false,
-  format: 'esm',
-  platform: 'browser', // Without `require`.
-})
-const { validate } = await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`)
+// The build for browsers is without `require`.
+const { validate } = await importBundled("export { validate } from '@actions/languageservice'", 'browser')
 
 const given = process.argv.slice(2)
 const files = given.length > 0 ? given : (await readdir(FOLDER)).map(name => path.posix.join(FOLDER, name))

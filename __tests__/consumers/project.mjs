@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
+import { npmCommand } from '../../scripts/npm.mjs'
 
 const here = import.meta.dirname
 const root = path.resolve(here, '../..')
@@ -25,10 +26,8 @@ export function makeWorkshop() {
   return mkdtemp(path.join(tmpdir(), 'consumers-'))
 }
 
-/** Runs npm through Node with the file that `npm run` names, because Windows cannot start npm without a shell. */
-function npm(args, options) {
-  if (!process.env.npm_execpath) throw new Error('Run this with: npm run test:consumers')
-  return run(process.execPath, [process.env.npm_execpath, ...args], options)
+async function npm(args, options) {
+  return run(...npmCommand(args), options)
 }
 
 /** Builds and packs the package, as `npm publish` does. */

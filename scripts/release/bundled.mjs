@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { NotChecked } from '../../__tests__/consumers/lines.mjs'
-import { npm } from './npm.mjs'
+import { npm } from '../npm.mjs'
 
 /** Licences that ask for nothing except to keep their text. */
 const LICENCES = ['MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0', 'Apache-2.0']

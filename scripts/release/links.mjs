@@ -1,25 +1,16 @@
-import { existsSync } from 'node:fs'
 import path from 'node:path'
-import { build } from 'esbuild'
 import { NotChecked } from '../../__tests__/consumers/lines.mjs'
+import { importBundled } from '../import-bundled.mjs'
 
-const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
-
-const { outputFiles } = await build({
-  entryPoints: [path.resolve(import.meta.dirname, '../../__tests__/support/docs/markdown.ts')],
-  bundle: true,
-  write: false,
-  format: 'esm',
-  platform: 'node',
-})
-const { readLinks, readAnchors, REPOSITORY } = await import(
-  `data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`
+const { readLinks, targetExists, REPOSITORY, SHIPPED } = await importBundled(
+  "export * from '../__tests__/support/docs/markdown.js'",
+  'node',
 )
 
 /** Fails if a link of a packed page leads to a file that neither the package nor the repository has. */
 export async function checkLinks(root) {
   const links = linksOf(root).filter(({ target }) => target.startsWith(REPOSITORY) || !isUrl(target))
-  const broken = links.filter(({ page, target }) => !targetExists(root, page, target))
+  const broken = links.filter(({ page, target }) => !targetExists(path.join(root, page), target))
   if (broken.length > 0) throw new Error(broken.map(({ page, line, target }) => `${page}:${line} ${target}`).join('\n'))
   return `${links.length} links`
 }
@@ -38,18 +29,11 @@ export async function checkWebLinks(root) {
 }
 
 function linksOf(root) {
-  return PAGES.flatMap(page => readLinks(path.join(root, page)).map(link => ({ page, ...link })))
+  return SHIPPED.flatMap(page => readLinks(path.join(root, page)).map(link => ({ page, ...link })))
 }
 
 function isUrl(target) {
   return /^[a-z][a-z+.-]*:/i.test(target)
-}
-
-function targetExists(root, page, target) {
-  const isOfRepository = target.startsWith(REPOSITORY)
-  const [file, anchor] = (isOfRepository ? target.slice(REPOSITORY.length) : target).split('#')
-  const place = file === '' ? path.join(root, page) : isOfRepository ? file : path.join(root, file)
-  return existsSync(place) && (anchor === undefined || readAnchors(place).has(anchor))
 }
 
 async function statusOf(url) {

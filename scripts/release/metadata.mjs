@@ -1,7 +1,7 @@
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { npm } from './npm.mjs'
+import { npm } from '../npm.mjs'
 
 const HOME = 'https://github.com/Video-io/videokit-nodejs'
 

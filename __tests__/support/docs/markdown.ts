@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import path from 'node:path'
 
 /** A fenced block of a page, with the options from the comments directly above it. */
 export interface CodeBlock {
@@ -83,6 +84,9 @@ function proseOf(file: string): Line[] {
   return prose
 }
 
+/** Pages in the package: npm and node_modules do not have the files beside them. */
+export const SHIPPED = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+
 /** How pages in the package link to files of this repository. */
 export const REPOSITORY = 'https://github.com/Video-io/videokit-nodejs/blob/main/'
 
@@ -102,6 +106,16 @@ export function readLinks(file: string): Link[] {
     const targets = [...inline, ...definitions, ...html].map(([, target = '']) => target)
     return [...targets, ...unknown.map(() => UNDEFINED)].map(target => ({ line: number, target }))
   })
+}
+
+/** Whether a link of a page leads to a file, and to a heading of it, in the repository. Links to other sites are not checked. */
+export function targetExists(page: string, target: string): boolean {
+  if (target.startsWith(REPOSITORY)) return targetExists('README.md', target.slice(REPOSITORY.length))
+  if (/^[a-z][a-z+.-]*:/i.test(target)) return true
+  const [file = '', anchor] = decodeURIComponent(target).split('#')
+  const place = file === '' ? page : path.join(path.dirname(page), file)
+  if (place.startsWith('..') || /^(?:dist|node_modules|coverage)\b/.test(place) || !existsSync(place)) return false
+  return anchor === undefined || readAnchors(place).has(anchor)
 }
 
 /** Returns the anchors of a page on GitHub: one per heading, and those that the page defines. */
