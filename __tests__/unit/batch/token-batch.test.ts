@@ -97,6 +97,26 @@ describe('a batch', () => {
     expect(max).toBe(4)
   })
 
+  it.each([
+    ['a quarter more than the client has, so that it can find out whether more are possible', 8, 10],
+    ['16 for a client without a limit, as at the edge', Infinity, 16],
+  ])('has at max this many mints in flight: %s', async (_, limit, expected) => {
+    let inFlight = 0
+    const getToken = (): Promise<never> => {
+      inFlight++
+      return new Promise(() => undefined)
+    }
+    const abort = new AbortController()
+    const options = { getToken, concurrency: 1_000, concurrencyLimit: () => limit, signals: [abort.signal] }
+    const next = makeBatch(options)
+      .run(count({ pulled: 0 }))
+      .next()
+    await clock.advance(1_000)
+    expect(inFlight).toBe(expected)
+    abort.abort('enough')
+    expect(await reasonOf(next)).toBe('enough')
+  })
+
   it('pulls an endless source no faster than it is consumed', async () => {
     const seen = { pulled: 0 }
     const results = makeBatch({}).run(count(seen))
@@ -359,6 +379,61 @@ describe('identities that always fail', () => {
     expect(references.length).toBeGreaterThan(0)
     expect(results.sort()).toEqual(Array.from({ length: 10 }, (_, i) => `user-${i}`))
   })
+
+  it('get their error although the identity that is minted again is refused by then, and it keeps its one result', async () => {
+    let references = 0
+    const getToken: TokenBatchOptions['getToken'] = async (identity, { isReference }) => {
+      if (isReference) references++
+      if (isReference) throw refused
+      if (identity === 'user-9') throw unavailable(3, 5_000)
+      return tokenFor(identity)
+    }
+    const results: string[] = []
+    const run = async (): Promise<void> => {
+      for await (const { identity } of makeBatch({ getToken }).run(count({ pulled: 0 }, 10))) results.push(identity)
+    }
+    await whileTimePasses(run())
+    expect(references).toBeGreaterThan(0)
+    expect(results.sort()).toEqual(Array.from({ length: 10 }, (_, i) => `user-${i}`))
+  })
+})
+
+describe('the pace of a run', () => {
+  /** Returns how long a run takes in which each identity at a multiple of `every` fails so many times in this way. */
+  async function durationWith(error?: Error, { every = 5, times = 1 } = {}): Promise<number> {
+    const failuresOf = new Map<string, number>()
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      const failures = failuresOf.get(identity) ?? 0
+      if (!error || Number(identity.slice(5)) % every > 0 || failures === times) return tokenFor(identity)
+      failuresOf.set(identity, failures + 1)
+      throw error
+    }
+    const began = clock.monotonic()
+    await whileTimePasses(collect(makeBatch({ getToken, concurrency: 100 }).run(count({ pulled: 0 }, 500))))
+    return clock.monotonic() - began
+  }
+
+  it.each([
+    ['invalid requests', refused],
+    ['errors of the gateway', unavailable(1)],
+    [
+      '429s that the client remembers, which were not sent',
+      new VKitRateLimitError('later', { attempts: 0, refusedBy: 'key', retryAfterMs: 1 }),
+    ],
+  ])('stays the same after %s', async (_, error) => {
+    expect(await durationWith(error)).toBeLessThan(2 * (await durationWith()))
+  })
+
+  const limited = new VKitRateLimitError('later', { attempts: 1, retryAfterMs: 1 })
+
+  it('falls after 429s of the gateway', async () => {
+    expect(await durationWith(limited)).toBeGreaterThan(2 * (await durationWith()))
+  })
+
+  it('does not fall again if a few identities always get a 429', async () => {
+    const first = await durationWith(limited, { every: 50 })
+    expect(await durationWith(limited, { every: 50, times: Infinity })).toBeLessThan(2 * first)
+  })
 })
 
 describe('an outage', () => {
@@ -525,6 +600,21 @@ describe('a batch that drains', () => {
     expect((await first).value).toMatchObject({ identity: 'a' })
     expect(await reasonOf(run.next())).toEqual(new Error('draining'))
     expect([...mints.keys()]).toEqual(['a'])
+  })
+
+  it('ends well while an identity is minted again to tell an outage from one bad identity', async () => {
+    const draining = new AbortController()
+    let isMintedAgain = false
+    const getToken: TokenBatchOptions['getToken'] = (identity, { signal, isReference }) => {
+      if (!isReference) return identity === 'bad' ? Promise.reject(unavailable(3)) : Promise.resolve(tokenFor(identity))
+      isMintedAgain = true
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)))
+    }
+    const ended = collect(makeBatch({ getToken, draining: draining.signal }).run(['good', 'bad']))
+    await clock.advance(1_000)
+    expect(isMintedAgain).toBe(true)
+    draining.abort(new Error('draining'))
+    expect(Object.fromEntries(await whileTimePasses(ended))).toEqual({ good: 'token', bad: 'VKIT_UNAVAILABLE' })
   })
 
   it('does not wait for a source that does not return', async () => {
