@@ -332,14 +332,14 @@ export class TokenCache implements FleetListener {
       this.#start(key, { request, priority, deadlineMs, waitMs: deadlineMs, limits, mustMint, isReload }, call)
     return this.#flights.wait(flight, waitMs, call.signal).then(outcome => {
       const found = outcome && resultOf(outcome)
-      if (found && this.#isUsable(found, wait.call)) return this.#deliver(found, wait.call)
+      if (found && this.#isUsable(found, call.minValidityMs)) return this.#deliver(found, call)
       return this.#takeOver(key, request, this.#afterWait(wait, startedAt))
     })
   }
 
   /** Whether the result of a flight is what a call needs: the shared store may have had it for another caller. */
-  #isUsable(found: MintedToken, { mode, minValidityMs }: TokenCall): boolean {
-    return mode === 'reload' || !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs)
+  #isUsable(found: MintedToken, minValidityMs: number | undefined): boolean {
+    return !this.#stored.has(found) || this.#entries.meetsMinValidity(found, minValidityMs)
   }
 
   /** What is left of a wait that began at `startedAt`. */

@@ -136,6 +136,25 @@ describe('a flight', () => {
     h.mints[2]?.succeed()
   })
 
+  it.each([
+    ["a timeout of the client's own length", 5_000, new VKitTimeoutError('slow', { attempts: 1 })],
+    ['another error of a call with a short timeout', 100, new VKitServerError('down', { attempts: 1 })],
+  ])('that ended with %s delays the next refresh of its token', async (_, timeoutMs, error) => {
+    const h = manual()
+    const first = h.get()
+    await h.settle()
+    h.mints[0]?.succeed()
+    const old = await first
+    await h.clock.advance(0.95 * h.lifetimeMs)
+    const call = h.get('user', { minValidityMs: h.lifetimeMs - 1, limits: { timeoutMs, maxRetries: 0 } })
+    await h.settle()
+    h.mints[1]?.fail(error)
+    expect(await call).toBe(old)
+    expect(await h.get()).toBe(old)
+    await h.settle()
+    expect(h.mints).toHaveLength(2)
+  })
+
   it('that a short timeout ended fails with that timeout, also if it is the first of its user', async () => {
     const h = new CacheHarness()
     h.failure = () => new VKitTimeoutError('slow', { attempts: 1 })
@@ -414,6 +433,19 @@ describe("'no-store'", () => {
     for (const mint of h.mints) mint.succeed()
     expect(await Promise.all([cached, uncached])).toEqual(['token-2', 'token-1'])
     expect(await h.getText()).toBe('token-2')
+  })
+
+  it('mints nothing if an event listener aborts it', async () => {
+    const leaving = new AbortController()
+    const h = new CacheHarness({ events: new Events(() => leaving.abort('gone')) })
+    expect(await reasonOf(h.get('user', { mode: 'no-store', signal: leaving.signal }))).toBe('gone')
+    expect(h.mints).toHaveLength(0)
+  })
+
+  it('removes its listener from the signal at the end', async () => {
+    const { signal } = new AbortController()
+    await new CacheHarness().get('user', { mode: 'no-store', signal })
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('ends its flight when its caller aborts', async () => {

@@ -23,6 +23,7 @@ interface Options {
   readonly deadlineMs?: number
   readonly medianMs?: number | undefined
   readonly clock?: FakeClock
+  readonly random?: number
 }
 
 /** A clock whose event loop is always busy. */
@@ -31,13 +32,14 @@ function busyClock(): FakeClock {
   return Object.assign(clock, { busyMs: () => clock.monotonic() })
 }
 
-/** A gate whose lease, record and cached token are in the hands of the test. Times have no jitter. */
+/** A gate whose lease, record and cached token are in the hands of the test. Without `random`, polls have no jitter. */
 function setUp({
   isAwaited = true,
   waitMs = 15_000,
   deadlineMs = 15_000,
   medianMs,
   clock = new FakeClock(),
+  random = 1,
 }: Options = {}) {
   const { events, types, onEvent } = recordEvents()
   const startedAt = clock.monotonic()
@@ -63,7 +65,14 @@ function setUp({
   const calls: string[] = []
   const note = <T>(name: string, result: T): T => (calls.push(name), result)
   const gate = new LeaseGate({
-    ...{ flight, clock, medianMintMs: () => medianMs, timeoutMs: 5_000, events: new Events(onEvent), random: () => 1 },
+    ...{
+      flight,
+      clock,
+      medianMintMs: () => medianMs,
+      timeoutMs: 5_000,
+      events: new Events(onEvent),
+      random: () => random,
+    },
     lease: {
       take: async () => note('take', state.lease),
       overtake: async () => note('overtake', state.overtaking),
@@ -135,6 +144,13 @@ describe('the gate of a mint', () => {
     expect(calls.at(-1)).toBe('fruitful')
   })
 
+  it('polls after half of that time at least, so that processes do not poll at the same time', async () => {
+    const { clock, state, pass } = setUp({ random: 0 })
+    const passing = pass()
+    state.stored = minted('theirs')
+    expect(await after(clock, 60, passing)).toEqual({ result: state.stored, atMs: 30 })
+  })
+
   it('lets it pass when the holder has released the lease without a record', async () => {
     const { clock, state, pass, types } = setUp()
     const passing = pass()
@@ -173,6 +189,14 @@ describe('the gate of a mint', () => {
     expect(events.at(-1)).toEqual({ type: 'lease-timeout', waitedMs: 4_600 })
   })
 
+  it('counts all of its time if the process was only busy before', async () => {
+    const clock = new FakeClock()
+    Object.assign(clock, { busyMs: () => 2_000 })
+    const { state, pass } = setUp({ medianMs: 100, clock })
+    state.overtaking = 'taken'
+    expect(await after(clock, 1_600, pass())).toEqual({ result: 'mint', atMs: 1_600 })
+  })
+
   it('polls every 120 ms at most while the process is busy', async () => {
     const busy = { since: Infinity }
     const clock = new FakeClock()
@@ -207,11 +231,14 @@ describe('the gate of a mint', () => {
   })
 
   it('lets it pass two medians later, whatever the leases say', async () => {
-    const { clock, pass, types } = setUp({ medianMs: 1_000 })
-    const { result, atMs } = await after(clock, 5_000, pass())
-    expect(result).toBe('mint')
-    expect(atMs).toBeGreaterThanOrEqual(4_500)
+    const { clock, pass, types, calls } = setUp({ medianMs: 900 })
+    const passing = pass()
+    await clock.advance(2_400)
+    const { length } = calls
+    expect(await after(clock, 2_000, passing)).toEqual({ result: 'mint', atMs: 1_500 + 900 + 2 * 900 })
     expect(types()).toEqual(['lease-wait', 'lease-timeout'])
+    // Meanwhile, it polls as seldom as before.
+    expect(calls.slice(length).filter(call => call === 'overtake')).toHaveLength(1_800 / 450)
   })
 
   it('gives the process that has overtaken the holder 1.5 s even if mints are fast', async () => {
@@ -222,7 +249,8 @@ describe('the gate of a mint', () => {
   describe('with a caller that waits for a short time', () => {
     it.each([
       { medianMs: undefined, waitMs: 400, atMs: 200 },
-      { medianMs: undefined, waitMs: 12_000, atMs: 7_000 },
+      { medianMs: undefined, waitMs: 11_499, atMs: 6_499 },
+      { medianMs: undefined, waitMs: 11_500, atMs: 6_500 },
       { medianMs: 10, waitMs: 1_000, atMs: 750 },
       { medianMs: 10, waitMs: 400, atMs: 200 },
       { medianMs: 300, waitMs: 1_000, atMs: 400 },
@@ -231,7 +259,7 @@ describe('the gate of a mint', () => {
       const { clock, pass, calls } = setUp({ medianMs, waitMs })
       expect(await after(clock, waitMs, pass())).toEqual({ result: 'mint', atMs })
       // Only a wait of the full time shows that waiting is of no use.
-      expect(calls.filter(call => call.startsWith('fruit'))).toEqual(atMs > 5_000 + 1_500 ? ['fruitless'] : [])
+      expect(calls.filter(call => call.startsWith('fruit'))).toEqual(atMs >= 5_000 + 1_500 ? ['fruitless'] : [])
     })
 
     it('that joins while the gate sleeps, lets it pass in time', async () => {
