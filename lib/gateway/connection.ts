@@ -42,7 +42,7 @@ export function maxSocketsOf(agent: http.Agent | undefined): number {
 export interface Connection {
   readonly url: URL
   readonly agent: http.Agent
-  /** The same agent, if the caller provided it and it uses TLS. */
+  /** The agent that the caller provided for https. */
   readonly callersAgent: https.Agent | undefined
   readonly sockets: SecureSockets
   readonly got: Got
@@ -55,10 +55,8 @@ export function makeConnection(
   agents: Agents,
   makeOwnAgent: () => http.Agent,
 ): Omit<Connection, 'got' | 'template'> {
-  const isSecure = url.protocol === 'https:'
   const agent = callersAgentFor(url, agents) ?? makeOwnAgent()
-  const callersAgent = isSecure ? agents.https : undefined
-  return { url, agent, callersAgent, sockets: new SecureSockets() }
+  return { url, agent, callersAgent: agents.https, sockets: new SecureSockets() }
 }
 
 export interface AgentSettings {
@@ -150,7 +148,7 @@ export class StaleSocketError extends Error {
   readonly code: string | undefined
 
   constructor(cause: unknown) {
-    super('stale socket')
+    super()
     this.code = sanitizeCause(cause)?.code
   }
 }

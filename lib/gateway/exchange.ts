@@ -16,17 +16,17 @@ export class Exchange {
   readonly #request: ExchangeRequest
   readonly #clock: Clock
   #opened: http.ClientRequest | undefined
-  #stream: Request | undefined
+  #stream!: Request
   #hasSocket = false
   #bytesReadBefore = 0
-  #response: http.IncomingMessage | undefined
+  #hasResponse = false
   readonly #chunks: Buffer[] = []
   #length = 0
   #isSettled = false
   #resolve!: (response: RawResponse) => void
   #reject!: (error: Error) => void
-  #stopTimer: (() => void) | undefined
-  #stopWatching: (() => void) | undefined
+  #stopTimer!: () => void
+  #stopWatching!: () => void
 
   constructor(connection: Connection, request: ExchangeRequest, clock: Clock) {
     this.#connection = connection
@@ -53,12 +53,11 @@ export class Exchange {
     const { deadline, timeoutMs } = this.#request
     // All requests share one template, because got copies it before it returns.
     template.request = (_, options) => this.#open(options)
-    const stream = (this.#stream = got(undefined, undefined, template) as Request)
-    if ('aborted' in Object.prototype) stream.on('request', dropInheritedListeners)
-    stream
-      .on('response', (response: http.IncomingMessage) => (this.#response = response))
+    this.#stream = got(undefined, undefined, template) as Request
+    if ('aborted' in Object.prototype) this.#stream.on('request', dropInheritedListeners)
+    this.#stream
+      .on('response', (response: http.IncomingMessage) => this.#onResponse(response))
       .on('data', (chunk: Buffer) => this.#onData(chunk))
-      .on('end', () => this.#onEnd())
       // got wraps all errors except those of a write.
       .on('error', (error: Error) => this.#onError(error.cause ?? error))
     this.#stopWatching = deadline.onAbort(() => this.#abort(deadline.reason as Error))
@@ -88,12 +87,17 @@ export class Exchange {
     if (this.#isSettled) return
     // The header is set below got, because got prints its own headers in errors and publishes them.
     this.#opened?.setHeader('authorization', `Bearer ${secret}`)
-    this.#stream?.end(body)
+    this.#stream.end(body)
   }
 
   #onUpgrade(socket: Socket): void {
     socket.destroy()
     this.#fail(new VKitResponseError(`${this.#place()} sent an unexpected 101 response.`, { status: 101 }))
+  }
+
+  #onResponse(response: http.IncomingMessage): void {
+    this.#hasResponse = true
+    this.#stream.on('end', () => this.#onEnd(response))
   }
 
   #onData(chunk: Buffer): void {
@@ -104,16 +108,14 @@ export class Exchange {
     this.#chunks.push(chunk)
   }
 
-  #onEnd(): void {
-    if (!this.#response?.complete) return this.#onError({ code: 'ECONNRESET' })
-    const { statusCode, headers } = this.#response
+  #onEnd({ statusCode, headers }: http.IncomingMessage): void {
     this.#settle()
     this.#resolve({ status: statusCode ?? 0, headers, bytes: Buffer.concat(this.#chunks) })
   }
 
   #onError(cause: unknown): void {
     const request = this.#opened
-    const isStale = !this.#response && request?.reusedSocket && request.socket?.bytesRead === this.#bytesReadBefore
+    const isStale = !this.#hasResponse && request?.reusedSocket && request.socket?.bytesRead === this.#bytesReadBefore
     this.#fail(
       isStale
         ? new StaleSocketError(cause)
@@ -131,14 +133,14 @@ export class Exchange {
     if (this.#isSettled) return
     this.#settle()
     // Destroyed without an error, because with one got would first read the rest of the body.
-    this.#stream?.destroy()
+    this.#stream.destroy()
     this.#reject(error)
   }
 
   #settle(): void {
     this.#isSettled = true
-    this.#stopTimer?.()
-    this.#stopWatching?.()
+    this.#stopTimer()
+    this.#stopWatching()
   }
 
   #timeoutError(): VKitTimeoutError {

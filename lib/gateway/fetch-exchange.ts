@@ -26,8 +26,8 @@ export class FetchExchange {
   #isSettled = false
   #resolve!: (response: RawResponse) => void
   #reject!: (error: Error) => void
-  #stopTimer: (() => void) | undefined
-  #stopWatching: (() => void) | undefined
+  #stopTimer!: () => void
+  #stopWatching!: () => void
 
   constructor(send: (signal: AbortSignal) => ReturnType<Fetch>, request: ExchangeRequest, context: Context) {
     this.#send = send
@@ -104,8 +104,8 @@ export class FetchExchange {
 
   #settle(): void {
     this.#isSettled = true
-    this.#stopTimer?.()
-    this.#stopWatching?.()
+    this.#stopTimer()
+    this.#stopWatching()
   }
 
   #timeoutError(): VKitTimeoutError {

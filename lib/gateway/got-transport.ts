@@ -76,7 +76,7 @@ export class GotTransport implements ClientTransport {
 
   /** Loads got. @throws VKitConnectionError if it cannot be loaded; VKitConfigError if the URL is invalid. */
   async load(): Promise<void> {
-    if (!this.#connection) await this.#connect()
+    await this.#connect()
   }
 
   /**

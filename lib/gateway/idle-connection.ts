@@ -26,15 +26,14 @@ export class IdleConnection {
   readonly #connection: Connection
   readonly #request: PreconnectRequest
   readonly #timeout: Timeout
-  #stream: Request | undefined
+  #stream!: Request
   #socket: Socket | undefined
   /** Whether the socket came from the agent and Node's request does not use it. */
   #isDetached = false
-  #isSettled = false
   #resolve!: () => void
   #reject!: (error: Error) => void
-  #stopTimer: (() => void) | undefined
-  #stopWatching: (() => void) | undefined
+  #stopTimer!: () => void
+  #stopWatching!: () => void
 
   constructor(connection: Connection, request: PreconnectRequest, timeout: Timeout) {
     this.#connection = connection
@@ -74,20 +73,17 @@ export class IdleConnection {
   #onSocket(socket: Socket): void {
     const { url, sockets, callersAgent } = this.#connection
     this.#socket = socket.on('error', this.#onError).once('close', this.#onClose)
-    if (this.#isSettled) return void socket.destroy()
     takeSocket(socket)
     if (url.protocol === 'https:') {
       const options = { hostname: hostOf(url), place: () => this.#place(), callersAgent }
-      sockets.whenSecure(socket, options, { send: () => this.#leave(), refuse: error => this.#fail(error) })
-    } else if (socket.connecting) socket.once('connect', () => this.#leave())
+      sockets.whenSecure(socket, options, { send: () => this.#leave(socket), refuse: error => this.#fail(error) })
+    } else if (socket.connecting) socket.once('connect', () => this.#leave(socket))
     // Otherwise, it failed at once, such as without a free port, and will emit the error.
-    else if (!socket.destroyed) this.#leave()
+    else if (!socket.destroyed) this.#leave(socket)
   }
 
   /** Leaves the socket to the agent. The sockets of test tools, which replace the agent, are closed. */
-  #leave(): void {
-    const socket = this.#socket
-    if (this.#isSettled || !socket) return
+  #leave(socket: Socket): void {
     this.#settle()
     if (this.#isDetached && socket.listenerCount('free') === 0) {
       // This agent takes no sockets back: without an owner, a later error of the socket would end the process.
@@ -97,7 +93,7 @@ export class IdleConnection {
       // As after a response: the agent reads `_httpMessage`, and notices a server that closes the connection.
       Object.assign(socket.resume(), { _httpMessage: KEPT_ALIVE }).emit('free')
     }
-    this.#stream?.destroy()
+    this.#stream.destroy()
     this.#resolve()
   }
 
@@ -110,18 +106,16 @@ export class IdleConnection {
   }
 
   #fail(error: Error): void {
-    if (this.#isSettled) return
     this.#settle()
     // Its listener stays, because an error of a closing socket without a listener would end the process.
     this.#socket?.destroy()
-    this.#stream?.destroy()
+    this.#stream.destroy()
     this.#reject(error)
   }
 
   #settle(): void {
-    this.#isSettled = true
-    this.#stopTimer?.()
-    this.#stopWatching?.()
+    this.#stopTimer()
+    this.#stopWatching()
   }
 
   #place(): string {

@@ -4,6 +4,7 @@ import https from 'node:https'
 import { connect, type Socket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 import { systemClock, type Clock } from '../../../lib/core/clock.js'
 import { Deadline } from '../../../lib/core/deadline.js'
 import { Events } from '../../../lib/core/events.js'
@@ -17,6 +18,7 @@ import { makeCertificate } from '../../support/certificates.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
 import { freePort } from '../../support/free-port.js'
 import { afterThisTest } from '../../support/gateway.js'
+import { withPollutedPrototypes } from '../../support/polluted-prototypes.js'
 import { respondWithToken, startRecordingServer } from '../../support/recording-server.js'
 
 const SECRET = 'sk-THE-APP-SECRET'
@@ -212,6 +214,27 @@ describe('an exchange that fails', () => {
     }
   })
 
+  it("rejects with an error of its own, also if both connections of the caller's agent are stale", async () => {
+    const port = await freePort()
+    const addRequest = jest.fn((request: http.ClientRequest) => {
+      Object.assign(request, { reusedSocket: true }).onSocket(connect(port))
+    })
+    const { exchange, place } = setUp(9, { agents: { http: { addRequest, freeSockets: {} } as unknown as http.Agent } })
+    const message = `The connection to ${place} failed (ECONNREFUSED).`
+    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_CONNECTION', message })
+    expect(addRequest).toHaveBeenCalledTimes(2)
+  })
+
+  it('takes no compressed response, which could become very long', async () => {
+    const server = await startRecordingServer()
+    const body = gzipSync('{"sessionToken":"token","expiresAt":"2099-01-01T00:00:00Z","identity":"user"}')
+    server.respond = socket => {
+      socket.write(`HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: ${body.length}\r\n\r\n`)
+      socket.write(body)
+    }
+    expect(await failureOf(setUp(server.port).exchange())).toMatchObject({ code: 'VKIT_INVALID_RESPONSE' })
+  })
+
   it('sends nothing if its deadline ends when it gets one', async () => {
     const server = await startRecordingServer()
     const { exchange, deadline } = setUp(server.port)
@@ -240,12 +263,9 @@ describe('an exchange that fails', () => {
 it('an exchange works although Object.prototype has the name of an event of a response', async () => {
   const server = await startRecordingServer()
   const { exchange } = setUp(server.port)
-  Object.defineProperty(Object.prototype, 'aborted', { value: 'polluted', configurable: true, writable: true })
-  try {
+  await withPollutedPrototypes('aborted', 'polluted', async () => {
     expect(await exchange()).toMatchObject({ status: 200 })
-  } finally {
-    Reflect.deleteProperty(Object.prototype, 'aborted')
-  }
+  })
 })
 
 describe('an idle connection', () => {
@@ -359,6 +379,21 @@ describe('a connection that is opened in advance', () => {
     // Not an address of this machine.
     const agent = agentOf(new http.Agent({ keepAlive: true, localAddress: '203.0.113.1' }))
     const { preconnect, place } = setUp(server.port, { agents: { http: agent } })
+    const message = `The connection to ${place} failed (EADDRNOTAVAIL).`
+    expect(await failureOf(preconnect())).toMatchObject({ code: 'VKIT_CONNECTION', message })
+  })
+
+  it('rejects if it had failed when the agent gave it to the request', async () => {
+    class FailingAgent extends http.Agent {
+      override createConnection(): Socket {
+        const destroy = (error: Error | null, done: (error: Error | null) => void): void =>
+          void setImmediate(done, error)
+        const nothing = (): void => undefined
+        const stream = Object.assign(new Duplex({ destroy }), { unref: nothing, setKeepAlive: nothing })
+        return stream.destroy(Object.assign(new Error('no port'), { code: 'EADDRNOTAVAIL' })) as unknown as Socket
+      }
+    }
+    const { preconnect, place } = setUp(9, { agents: { http: agentOf(new FailingAgent()) } })
     const message = `The connection to ${place} failed (EADDRNOTAVAIL).`
     expect(await failureOf(preconnect())).toMatchObject({ code: 'VKIT_CONNECTION', message })
   })

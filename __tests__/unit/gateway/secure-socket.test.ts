@@ -4,6 +4,7 @@ import { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { VKitError } from '../../../lib/core/vkit-error.js'
 import { isCertificateRejected, SecureSockets, type SecureSocketOptions } from '../../../lib/gateway/secure-socket.js'
+import { withPollutedPrototypes } from '../../support/polluted-prototypes.js'
 
 const HOST = 'gateway.example'
 
@@ -111,13 +112,8 @@ describe('a request on any other socket', () => {
     expect(use(stream(properties))).toEqual([expected])
   })
 
-  it('is not sent if Object.prototype has the property encrypted', () => {
-    Object.defineProperty(Object.prototype, 'encrypted', { value: true, configurable: true })
-    try {
-      expect(use(stream())).toEqual([NO_TLS])
-    } finally {
-      Reflect.deleteProperty(Object.prototype, 'encrypted')
-    }
+  it('is not sent if Object.prototype has the property encrypted', async () => {
+    await withPollutedPrototypes('encrypted', true, () => expect(use(stream())).toEqual([NO_TLS]))
   })
 })
 
