@@ -22,6 +22,9 @@ const [RUNNER, BAIL] = ['jest-by-file.mjs', 'bail-environment.mjs'].map(name => 
 const OTHER_TESTS =
   '/__tests__/(unit/(?!cli/)|integration/(?!browser|cli|docker|emulator-guide|plain-http|handlers/examples|outage-sockets|overload|release|process-end|permission|http-interceptors|load-got|shared-store|fleet|.*-redis)).+\\.test\\.ts$'
 
+const outdated = REASONS.filter(({ file, code }) => !linesOf(file).includes(code))
+if (outdated.length > 0) throw new Error(`survivors.json has lines that are gone: ${JSON.stringify(outdated, null, 2)}`)
+
 const { values, positionals } = parseArgs({ allowPositionals: true, options: { own: { type: 'boolean' } } })
 const names = positionals.length > 0 ? positionals : ROOMS
 mkdirSync(TEMP, { recursive: true })
@@ -138,7 +141,13 @@ function reasonOf(mutant) {
 
 /** The line where the mutant starts, because numbers of lines move. */
 function codeOf({ fileName, location }) {
-  return readFileSync(fileName, 'utf8').split('\n')[location.start.line - 1].trim()
+  return linesOf(fileName)[location.start.line - 1]
+}
+
+function linesOf(file) {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .map(line => line.trim())
 }
 
 function share({ mutants, caught }) {
