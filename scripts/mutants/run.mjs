@@ -31,6 +31,7 @@ mkdirSync(TEMP, { recursive: true })
 process.env.MUTANTS_FILES_OF_TESTS = path.resolve(TEMP, 'files-of-tests.json')
 // 10,000 for each mutant would take hours.
 process.env.VKIT_TEST_RUNS ??= '300'
+process.env.VKIT_TEST_ORDERS ??= '10'
 
 const started = performance.now()
 const results = new Map()
@@ -64,7 +65,11 @@ async function tryMutants(mutate, testRegex, testTimeout = 5_000) {
     mutate,
     plugins: ['@stryker-mutator/jest-runner', RUNNER],
     testRunner: 'jest-by-file',
-    testRunnerNodeArgs: ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
+    testRunnerNodeArgs: [
+      ...['--experimental-vm-modules', '--disable-warning=ExperimentalWarning'],
+      // A mutant that fills the memory ends sooner.
+      '--max-old-space-size=1500',
+    ],
     // A mutant may keep a process busy or leak memory.
     maxTestRunnerReuse: 200,
     jest: { enableFindRelatedTests: false, config: { testRegex, testEnvironment: BAIL, testTimeout } },
