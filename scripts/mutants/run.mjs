@@ -5,7 +5,8 @@
 // stops after the room's own. Without a name, it takes the rooms where a mistake hurts users.
 //
 // A survivor needs a test, less code, or an entry in survivors.json with the reason: "equivalent" (no caller can notice) or
-// "speed" (only the time or the memory changes). It fails if a room catches less than 95 %, or if a survivor has no reason.
+// "speed" (only the time or the memory changes). An entry is for one survivor, or for as many as its "times" says. It fails if
+// a room catches less than 95 %, or if a survivor has no reason.
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import path from 'node:path'
@@ -40,8 +41,7 @@ for (const file of names.flatMap(filesOf)) (filesOfRooms[roomOf(file)] ??= []).p
 for (const [room, files] of Object.entries(filesOfRooms)) {
   await tryMutants(files, `/__tests__/(unit|integration)/${room}/(?!examples).+\\.test\\.ts$`)
 }
-report()
-const left = survivors().filter(mutant => reasonOf(mutant) === undefined)
+const left = report()
 if (!values.own && left.length > 0) {
   console.log(`\nThe other tests, on the ${left.length} without a reason:`)
   await tryMutants(left.map(rangeOf), OTHER_TESTS, 15_000)
@@ -95,10 +95,6 @@ function keyOf({ fileName, location: { start, end }, replacement }) {
   return [path.relative('.', fileName), start.line, start.column, end.line, end.column, replacement].join(':')
 }
 
-function survivors() {
-  return [...results.values()].filter(isSurvivor)
-}
-
 function isSurvivor({ status }) {
   return status === 'Survived' || status === 'NoCoverage'
 }
@@ -108,9 +104,11 @@ function rangeOf({ fileName, location: { start, end } }) {
   return `${path.relative('.', fileName)}:${start.line}:${start.column - 1}-${end.line}:${end.column - 1}`
 }
 
+/** Prints the survivors and the table. Returns the survivors without a reason. */
 function report() {
   const rooms = new Map()
   const unexplained = []
+  const explained = new Map(REASONS.map(each => [each, 0]))
   for (const mutant of results.values()) {
     if (['CompileError', 'RuntimeError', 'Ignored'].includes(mutant.status)) continue
     const file = path.relative('.', mutant.fileName)
@@ -120,9 +118,10 @@ function report() {
     count.mutants++
     if (mutant.status === 'Killed' || mutant.status === 'Timeout') count.caught++
     else {
-      const reason = reasonOf(mutant)
-      count[reason ?? 'unexplained']++
-      if (reason === undefined) unexplained.push({ file, code: codeOf(mutant), mutant })
+      const entry = reasonsOf(mutant).find(each => explained.get(each) < (each.times ?? 1))
+      count[entry?.reason ?? 'unexplained']++
+      if (entry) explained.set(entry, explained.get(entry) + 1)
+      else unexplained.push({ file, code: codeOf(mutant), mutant })
     }
   }
   for (const { file, code, mutant } of unexplained) {
@@ -130,18 +129,23 @@ function report() {
     console.log(`\n${file}:${line}:${column} ${mutant.status === 'NoCoverage' ? '(no test reaches it)' : ''}`)
     console.log(`  ${code}\n  ${mutant.mutatorName}: ${mutant.replacement}`)
   }
+  const files = new Set([...results.values()].map(({ fileName }) => path.relative('.', fileName)))
+  for (const [{ file, code, mutant, times = 1 }, count] of explained) {
+    if (files.has(file) && count < times) console.log(`\nA reason without its mutant: ${file}\n  ${code}\n  ${mutant}`)
+  }
   const table = [...rooms].map(([room, count]) => ({ room, ...count, share: share(count) }))
   console.log()
   console.table(Object.fromEntries(table.map(({ room, share, ...count }) => [room, { ...count, '%': percent(share) }])))
   console.log(`${((performance.now() - started) / 60_000).toFixed(1)} minutes`)
   process.exitCode = unexplained.length > 0 || table.some(({ share }) => share < WANTED) ? 1 : 0
+  return unexplained.map(({ mutant }) => mutant)
 }
 
-/** The reason in survivors.json, if it has one. */
-function reasonOf(mutant) {
+/** The entries in survivors.json for this change of this line. */
+function reasonsOf(mutant) {
   const file = path.relative('.', mutant.fileName).replaceAll(path.sep, '/')
   const code = codeOf(mutant)
-  return REASONS.find(each => each.file === file && each.code === code && each.mutant === mutant.replacement)?.reason
+  return REASONS.filter(each => each.file === file && each.code === code && each.mutant === mutant.replacement)
 }
 
 /** The line where the mutant starts, because numbers of lines move. */
