@@ -26,7 +26,7 @@ export class Exchange {
   #resolve!: (response: RawResponse) => void
   #reject!: (error: Error) => void
   #stopTimer!: () => void
-  #stopWatching!: () => void
+  #stopWatching: () => void = () => undefined
 
   constructor(connection: Connection, request: ExchangeRequest, clock: Clock) {
     this.#connection = connection
@@ -60,8 +60,9 @@ export class Exchange {
       .on('data', (chunk: Buffer) => this.#onData(chunk))
       // got wraps all errors except those of a write.
       .on('error', (error: Error) => this.#onError(error.cause ?? error))
-    this.#stopWatching = deadline.onAbort(() => this.#abort(deadline.reason as Error))
     this.#stopTimer = callAfter(this.#clock, timeoutMs, () => this.#abort(this.#timeoutError()))
+    // Last, because a subscriber to got's diagnostics channels may have ended the deadline.
+    this.#stopWatching = deadline.onAbort(() => this.#abort(deadline.reason as Error))
   }
 
   /** Opens the request; got sends headers and body when the body is written to its stream. */

@@ -27,7 +27,7 @@ export class FetchExchange {
   #resolve!: (response: RawResponse) => void
   #reject!: (error: Error) => void
   #stopTimer!: () => void
-  #stopWatching!: () => void
+  #stopWatching: () => void = () => undefined
 
   constructor(send: (signal: AbortSignal) => ReturnType<Fetch>, request: ExchangeRequest, context: Context) {
     this.#send = send
@@ -45,8 +45,9 @@ export class FetchExchange {
     return new Promise<RawResponse>((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
-      this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
       this.#stopTimer = callAfter(this.#context.clock, timeoutMs, () => this.#fail(this.#timeoutError()))
+      // Last, because a getter of the global `fetch` may have ended the deadline.
+      this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
       onDispatch?.()
       this.#receive().catch((error: unknown) => this.#fail(networkError(causeOf(error), this.#context.place())))
     })

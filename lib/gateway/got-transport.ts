@@ -157,7 +157,8 @@ function makeTemplate(Options: new () => Options, { url, agent }: Pick<Connectio
 
 /** Replaces errors of third-party code, which may contain any data that this code had. */
 function toOwnError(error: unknown, { url }: Connection, { deadline, secret }: PreconnectRequest): unknown {
-  return error instanceof VKitError || deadline.aborted ? error : networkError(error, placeOf(url, secret))
+  if (error instanceof VKitError) return error
+  return deadline.aborted ? deadline.reason : networkError(error, placeOf(url, secret))
 }
 
 /**

@@ -33,7 +33,7 @@ export class IdleConnection {
   #resolve!: () => void
   #reject!: (error: Error) => void
   #stopTimer!: () => void
-  #stopWatching!: () => void
+  #stopWatching: () => void = () => undefined
 
   constructor(connection: Connection, request: PreconnectRequest, timeout: Timeout) {
     this.#connection = connection
@@ -58,9 +58,10 @@ export class IdleConnection {
     const { timeoutMs, clock } = this.#timeout
     template.request = (_, options) => this.#openRequest(options)
     this.#stream = (got(undefined, undefined, template) as Request).on('error', ({ cause }) => this.#onError(cause))
-    this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
     const timeout = `No connection to ${this.#place()} within ${timeoutMs} ms.`
     this.#stopTimer = callAfter(clock, timeoutMs, () => this.#fail(new VKitTimeoutError(timeout)))
+    // Last, because a subscriber to got's diagnostics channels may have ended the deadline.
+    this.#stopWatching = deadline.onAbort(() => this.#fail(deadline.reason as Error))
   }
 
   #openRequest(options: http.RequestOptions): http.ClientRequest {
@@ -73,6 +74,8 @@ export class IdleConnection {
   #onSocket(socket: Socket): void {
     const { url, sockets, callersAgent } = this.#connection
     this.#socket = socket.on('error', this.#onError).once('close', this.#onClose)
+    // The deadline may have ended since the agent opened it.
+    if (this.#stream.destroyed) return void socket.destroy()
     takeSocket(socket)
     if (url.protocol === 'https:') {
       const options = { hostname: hostOf(url), place: () => this.#place(), callersAgent }

@@ -1,4 +1,6 @@
 import { describe, expect, it } from '@jest/globals'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { FailureStreak } from '../../../lib/gateway/failure-streak.js'
 
 /** Fails an attempt of each key, sent at `sentAt` and ended at `at`. Returns whether the last one affects everyone. */
@@ -19,6 +21,19 @@ describe('a streak of failures', () => {
   it('counts each key once, however often it fails', () => {
     const streak = new FailureStreak()
     for (let time = 0; time < 100; time++) expect(fail(streak, users(39))).toBe(false)
+  })
+
+  it('takes no more memory the longer it is', () => {
+    setFlagsFromString('--expose_gc')
+    const collectGarbage = runInNewContext('gc') as () => void
+    const streak = new FailureStreak()
+    const heapAfter = (prefix: string): number => {
+      for (const user of users(20_000, prefix)) fail(streak, [user.padEnd(1_000)])
+      collectGarbage()
+      return process.memoryUsage().heapUsed
+    }
+    const before = heapAfter('user')
+    expect(heapAfter('other') - before).toBeLessThan(10_000_000)
   })
 
   it('ends after one success', () => {

@@ -403,6 +403,15 @@ describe('the timeout and the deadline of an exchange with fetch', () => {
     await untilClosed(socket)
   })
 
+  it('reject with the reason of a deadline that ends while the global fetch is read', async () => {
+    const { exchange, deadline } = setUp('https://gateway.example')
+    const cancelled = new Error('cancelled')
+    const fetch = jest.fn(() => new Promise<never>(() => undefined))
+    replaceGlobal('fetch', undefined)
+    Object.defineProperty(globalThis, 'fetch', { configurable: true, get: () => (deadline.cancel(cancelled), fetch) })
+    expect(await reasonOf(exchange())).toBe(cancelled)
+  })
+
   it('send nothing after the deadline', async () => {
     const { calls, fetch } = recordingFetch()
     const { deadline, exchange } = setUpFetch(fetch)

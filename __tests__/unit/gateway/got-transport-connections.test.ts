@@ -1,4 +1,5 @@
 import { describe, expect, it, jest } from '@jest/globals'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import http from 'node:http'
 import https from 'node:https'
 import { connect, type Socket } from 'node:net'
@@ -65,6 +66,12 @@ async function requestByOthers(port: number, agent: https.Agent): Promise<void> 
   request.end('{}')
   await new Promise(resolve => request.on('response', response => response.resume().on('end', resolve)))
   await nextTurn() // The agent takes the connection back.
+}
+
+/** Does something when got creates a request, as a subscriber to its diagnostics channels can. */
+function whenRequestIsCreated(act: () => void): void {
+  subscribe('got:request:create', act)
+  afterThisTest(async () => void unsubscribe('got:request:create', act))
 }
 
 describe('an exchange over https', () => {
@@ -242,6 +249,48 @@ describe('an exchange that fails', () => {
     expect(await reasonOf(exchange({ onDispatch: () => deadline.cancel(cancelled) }))).toBe(cancelled)
     await server.closed()
     expect(server.connections.join('')).toBe('')
+  })
+
+  it('rejects with the reason of a deadline that ends while its request is created, and opens no connection', async () => {
+    const server = await startRecordingServer()
+    const { exchange, deadline } = setUp(server.port)
+    const cancelled = new Error('cancelled')
+    whenRequestIsCreated(() => deadline.cancel(cancelled))
+    expect(await reasonOf(exchange())).toBe(cancelled)
+    await nextTurn()
+    expect(server.connections).toEqual([])
+  })
+
+  it.each([
+    ['stale, and ended with something that is no error', (socket: Socket) => socket.destroy('text' as never)],
+    ['closed', (socket: Socket) => socket.destroy()],
+  ])('sends its request again if its connection is %s', async (_, end) => {
+    const server = await startRecordingServer()
+    const agent = agentOf(new http.Agent({ keepAlive: true }))
+    const reuseSocket = jest.spyOn(agent, 'reuseSocket')
+    const { exchange } = setUp(server.port, { agents: { http: agent } })
+    await exchange()
+    await nextTurn() // The agent takes the connection back.
+    reuseSocket.mockImplementationOnce((socket, request) => {
+      request.reusedSocket = true
+      process.nextTick(end, socket)
+    })
+    expect(await exchange()).toMatchObject({ status: 200 })
+    expect([reuseSocket.mock.calls.length, server.connections.length]).toEqual([1, 2])
+  })
+
+  it('rejects with an error of its own if the agent destroys the request that is to reuse a connection', async () => {
+    const server = await startRecordingServer()
+    const agent = agentOf(new http.Agent({ keepAlive: true }))
+    const { exchange, place } = setUp(server.port, { agents: { http: agent } })
+    await exchange()
+    await nextTurn() // The agent takes the connection back.
+    jest.spyOn(agent, 'reuseSocket').mockImplementationOnce((_, request) => {
+      request.reusedSocket = true
+      request.destroy(new Error('no'))
+    })
+    const message = `The connection to ${place} failed (Error).`
+    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_CONNECTION', message })
   })
 
   it('names its place if the gateway refuses it', async () => {
@@ -473,6 +522,35 @@ describe('a connection that is opened in advance', () => {
     else expect(await reason).toBe(cancelled)
     await server.closed()
     expect(clock.sleepers).toBe(0)
+  })
+
+  it('is not opened if the deadline ends while its request is created', async () => {
+    const server = await startRecordingServer()
+    const { preconnect, deadline } = setUp(server.port)
+    const cancelled = new Error('cancelled')
+    whenRequestIsCreated(() => deadline.cancel(cancelled))
+    expect(await reasonOf(preconnect())).toBe(cancelled)
+    await nextTurn()
+    expect(server.connections).toEqual([])
+  })
+
+  it('is closed if the deadline ends while the agent hands it over', async () => {
+    const server = await startRecordingServer()
+    let open = 0
+    class EndingAgent extends http.Agent {
+      override createConnection(): Socket {
+        queueMicrotask(() => deadline.cancel(cancelled))
+        open++
+        return connect(server.port, '127.0.0.1').on('close', () => open--)
+      }
+    }
+    const { preconnect, deadline } = setUp(server.port, {
+      agents: { http: agentOf(new EndingAgent({ keepAlive: true })) },
+    })
+    const cancelled = new Error('cancelled')
+    expect(await reasonOf(preconnect())).toBe(cancelled)
+    await nextTurn()
+    expect(open).toBe(0)
   })
 
   it('is not opened after the deadline', async () => {
