@@ -447,7 +447,7 @@ export class TokenCache implements FleetListener {
     })
   }
 
-  /** Ends the refresh that is in flight. Returns the cached token, for a caller that may already wait. */
+  /** Ends the refresh that is in flight, which no call waits for, with the cached token as its result. */
   #postpone(key: string): MintedToken | undefined {
     const entry = this.#entries.peek(key)
     if (!entry) return undefined

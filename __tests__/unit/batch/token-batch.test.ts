@@ -163,6 +163,39 @@ describe('a batch', () => {
     expect([...outcomes.values()].filter(outcome => outcome === 'token')).toHaveLength(1_000)
   })
 
+  it('does not mint what other calls have minted while it waited for its turn', async () => {
+    const requested: string[] = []
+    const getToken = async (identity: string): Promise<SessionToken> => {
+      requested.push(identity)
+      return tokenFor(identity)
+    }
+    let areMinted = false
+    const findToken = (identity: string): SessionToken | undefined => (areMinted ? tokenFor(identity) : undefined)
+    const outcomes = collect(makeBatch({ findToken, getToken, concurrency: 50 }).run(count({ pulled: 0 }, 50)))
+    await clock.advance(0)
+    areMinted = true
+    const { length } = requested
+    expect((await whileTimePasses(outcomes)).size).toBe(50)
+    expect(length).toBeLessThan(50)
+    expect(requested).toHaveLength(length)
+  })
+
+  it.each([
+    ['its mints', ['anna']],
+    ['its source', { [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }) }],
+  ])('sets no timer while it waits only for %s', async (_, identities) => {
+    const abort = new AbortController()
+    const ownClock = new FakeClock()
+    const getToken = (): Promise<never> => new Promise(() => undefined)
+    const next = makeBatch({ getToken, signals: [abort.signal], clock: ownClock })
+      .run(identities)
+      .next()
+    await ownClock.advance(0)
+    expect(ownClock.sleepers).toBe(0)
+    abort.abort('enough')
+    expect(await reasonOf(next)).toBe('enough')
+  })
+
   it('has the error of an invalid identity as its result', async () => {
     const invalid = new VKitArgumentError('identity must not be empty.')
     const findToken = (identity: string): undefined => {

@@ -123,6 +123,7 @@ describe('the options of a call', () => {
     ['a negative number of retries', { maxRetries: -1 }, 'maxRetries must be a whole number from 0 to 10000000.'],
     ['half a retry', { maxRetries: 0.5 }, 'maxRetries must be a whole number from 0 to 10000000.'],
     ['a negative validity', { minValidityMs: -1 }, 'minValidityMs must be a number of milliseconds, 0 or more.'],
+    ['a symbol as validity', { minValidityMs: Symbol() }, 'minValidityMs must be a number of milliseconds, 0 or more.'],
     ['an unknown cache mode', { cache: 'never' }, "cache must be 'default', 'reload' or 'no-store'."],
     ['a waitUntil that is not a function', { waitUntil: { method } }, 'waitUntil must be a function.'],
     ['a number', 42, 'The options must be an object.'],
