@@ -1,5 +1,6 @@
 import { describe, expect, it, jest } from '@jest/globals'
 import { VKitServerError } from '../../../lib/core/errors.js'
+import { Events } from '../../../lib/core/events.js'
 import type { CacheHarness as Harness } from '../../support/cache.js'
 import { RequestClock } from '../../support/request-clock.js'
 
@@ -45,6 +46,12 @@ class EdgeHarness extends CacheHarness {
     await this.clock.advance(this.lifetimeMs / 2)
   }
 }
+
+it('at the edge, a flight rejects a caller whom an event listener aborts', async () => {
+  const leaving = new AbortController()
+  const h = new EdgeHarness({ events: new Events(() => leaving.abort('gone')) })
+  expect(await reasonOf(h.call('user', { signal: leaving.signal }))).toBe('gone')
+})
 
 describe('at the edge, a flight whose request has ended', () => {
   it.each([

@@ -246,6 +246,23 @@ describe('a flight', () => {
     expect(await reasonOf(h.get('user', { signal: leaving.signal, mode: 'no-store' }))).toBe('a string')
   })
 
+  it('rejects a caller whom an event listener aborts, and continues', async () => {
+    const leaving = new AbortController()
+    const h = manual({ events: new Events(() => leaving.abort('gone')) })
+    expect(await reasonOf(h.get('user', { signal: leaving.signal }))).toBe('gone')
+    await h.settle()
+    h.mints[0]?.succeed()
+    expect(await h.getText()).toBe('token-1')
+  })
+
+  it('gives a caller with a minimum validity the token with an unreadable expiry', async () => {
+    const h = manual()
+    const call = h.getText('user', { minValidityMs: 60_000 })
+    await h.settle()
+    h.mints[0]?.succeedUncacheably()
+    expect(await call).toBe('token-1')
+  })
+
   it('adds one listener to a signal that 50,000 calls share, and removes it at the end', async () => {
     const h = manual()
     const { signal } = new AbortController()

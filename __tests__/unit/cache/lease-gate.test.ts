@@ -231,14 +231,14 @@ describe('the gate of a mint', () => {
   })
 
   it('lets it pass two medians later, whatever the leases say', async () => {
-    const { clock, pass, types, calls } = setUp({ medianMs: 900 })
+    const { clock, pass, types, calls } = setUp({ medianMs: 1_125 })
     const passing = pass()
-    await clock.advance(2_400)
+    await clock.advance(1_500 + 1_125)
     const { length } = calls
-    expect(await after(clock, 2_000, passing)).toEqual({ result: 'mint', atMs: 1_500 + 900 + 2 * 900 })
+    expect(await after(clock, 2 * 1_125, passing)).toEqual({ result: 'mint', atMs: 1_500 + 3 * 1_125 })
     expect(types()).toEqual(['lease-wait', 'lease-timeout'])
     // Meanwhile, it polls as seldom as before.
-    expect(calls.slice(length).filter(call => call === 'overtake')).toHaveLength(1_800 / 450)
+    expect(calls.slice(length).filter(call => call === 'overtake')).toHaveLength((2 * 1_125) / 450)
   })
 
   it('gives the process that has overtaken the holder 1.5 s even if mints are fast', async () => {
