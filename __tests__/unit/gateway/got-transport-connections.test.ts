@@ -12,6 +12,7 @@ import { Events } from '../../../lib/core/events.js'
 import type { Agents } from '../../../lib/gateway/connection.js'
 import { GotTransport } from '../../../lib/gateway/got-transport.js'
 import { loadGot } from '../../../lib/gateway/load-got.js'
+import type { ProxyEnv } from '../../../lib/gateway/proxy-agent.js'
 import type { GatewayResponse } from '../../../lib/gateway/response.js'
 import type { ExchangeRequest } from '../../../lib/gateway/transport.js'
 import { assertNoSecret, FakeClock } from '../../../lib/testing/index.js'
@@ -31,14 +32,25 @@ interface Options {
   readonly agents?: Agents
   readonly clock?: Clock
   readonly load?: typeof loadGot
+  readonly proxyEnv?: ProxyEnv
 }
 
-function setUp(port: number, { scheme = 'http', agents = {}, clock = systemClock, load = loadGot }: Options = {}) {
+function setUp(
+  port: number,
+  { scheme = 'http', agents = {}, clock = systemClock, load = loadGot, proxyEnv }: Options = {},
+) {
   const endpoint = (): URL => new URL(`${scheme}://127.0.0.1:${port}/v1/sessions`)
-  const proxyEnv = (): undefined => undefined
   const limits = { timeoutMs: 5_000, maxConnections: 50 }
   const events = new Events()
-  const transport = new GotTransport({ endpoint, ...limits, agents, proxyEnv, clock, events, loadGot: load })
+  const transport = new GotTransport({
+    endpoint,
+    ...limits,
+    agents,
+    proxyEnv: () => proxyEnv,
+    clock,
+    events,
+    loadGot: load,
+  })
   const deadline = new Deadline(systemClock, 60_000, () => new Error('the deadline'))
   afterThisTest(async () => {
     deadline.clear()
@@ -167,24 +179,26 @@ describe('an error of the agent of the caller', () => {
   )
 })
 
-it('an exchange fails if the stream of an agent ends in the middle of the response', async () => {
-  class StreamAgent extends http.Agent {
-    override createConnection(): Socket {
-      const stream = new Duplex({
-        read: () => undefined,
-        write: (chunk: Buffer, _encoding, done) => {
-          done()
-          if (!chunk.includes('"identity"')) return
-          stream.push(`HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{`)
-          stream.push(null)
-        },
-      })
-      const nothing = (): void => undefined
-      return Object.assign(stream, { unref: nothing, setKeepAlive: nothing, setTimeout: nothing }) as unknown as Socket
-    }
-  }
-  const { exchange, place } = setUp(9, { agents: { http: agentOf(new StreamAgent()) } })
+it.each([
+  ['a new', false],
+  ['a kept', true],
+])('an exchange fails if %s stream of an agent ends in the middle of the response', async (_, isKept) => {
+  const addRequest = jest.fn((request: http.ClientRequest) => {
+    const stream = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _encoding, done) => {
+        done()
+        if (!chunk.includes('"identity"')) return
+        stream.push(`HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{`)
+        stream.push(null)
+      },
+    })
+    request.reusedSocket = isKept
+    request.onSocket(Object.assign(stream, { unref: () => undefined }) as unknown as Socket)
+  })
+  const { exchange, place } = setUp(9, { agents: { http: { addRequest } as unknown as http.Agent } })
   expect((await failureOf(exchange())).message).toBe(`The connection to ${place} failed (ECONNRESET).`)
+  expect(addRequest).toHaveBeenCalledTimes(1)
 })
 
 describe('an exchange that fails', () => {
@@ -291,6 +305,16 @@ describe('an exchange that fails', () => {
     })
     const message = `The connection to ${place} failed (Error).`
     expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_CONNECTION', message })
+  })
+
+  it('rejects with VKIT_CONFIG if Node does not accept the URL of its proxy', async () => {
+    const on = jest.spyOn(http.Agent.prototype, 'on').mockImplementationOnce(() => {
+      throw Object.assign(new TypeError('invalid'), { code: 'ERR_INVALID_URL' })
+    })
+    afterThisTest(async () => on.mockRestore())
+    const { exchange } = setUp(9, { scheme: 'https', proxyEnv: { HTTPS_PROXY: 'http://proxy' } })
+    const message = 'HTTPS_PROXY is not a valid URL of a proxy.'
+    expect(await failureOf(exchange())).toMatchObject({ code: 'VKIT_CONFIG', message })
   })
 
   it('names its place if the gateway refuses it', async () => {
