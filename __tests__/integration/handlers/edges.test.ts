@@ -294,6 +294,11 @@ describe('a call that need not wait', () => {
     expect(await response.json()).toMatchObject({ sessionToken: 'T0KEN' })
   })
 
+  it('is served to a request without a signal, as tests create them', async () => {
+    const handler = createFetchTokenHandler<{ method: string }>(await cached(), { authenticate })
+    expect((await handler({ method: 'GET' })).status).toBe(200)
+  })
+
   it('is not served to a request that was aborted', async () => {
     const handler = createFetchTokenHandler(await cached(), { authenticate })
     expect((await handler(new Request('http://localhost/token', { signal: AbortSignal.abort() }))).status).toBe(499)
