@@ -276,7 +276,7 @@ describe('an exchange that fails', () => {
   })
 
   it.each([
-    ['stale, and ended with something that is no error', (socket: Socket) => socket.destroy('text' as never)],
+    ['stale, and ended with a text in place of an error', (socket: Socket) => socket.destroy('text' as never)],
     ['closed', (socket: Socket) => socket.destroy()],
   ])('sends its request again if its connection is %s', async (_, end) => {
     const server = await startRecordingServer()
