@@ -10,7 +10,7 @@ import {
 import { Events, type VKitEvent } from '../../../lib/core/events.js'
 import { instant } from '../../../lib/core/instant.js'
 import { FakeClock } from '../../../lib/testing/index.js'
-import type { MintedToken } from '../../../lib/token/session-token.js'
+import type { MintedToken, SessionToken } from '../../../lib/token/session-token.js'
 import { CacheHarness } from '../../support/cache.js'
 import { failureOf, reasonOf } from '../../support/failure.js'
 import { makeSharedStore } from '../../support/shared-store.js'
@@ -19,6 +19,16 @@ function manual(options?: ConstructorParameters<typeof CacheHarness>[0]): CacheH
   const h = new CacheHarness(options)
   h.manual = true
   return h
+}
+
+/** Mints a token, and makes its time of refresh come. */
+async function fillWithDueToken(h: CacheHarness): Promise<SessionToken> {
+  const first = h.get()
+  await h.settle()
+  h.mints[0]?.succeed()
+  const token = await first
+  await h.clock.advance(0.95 * h.lifetimeMs)
+  return token
 }
 
 describe('a flight', () => {
@@ -120,11 +130,7 @@ describe('a flight', () => {
 
   it('that a short timeout ended does not delay the next refresh of its token', async () => {
     const h = manual()
-    const first = h.get()
-    await h.settle()
-    h.mints[0]?.succeed()
-    const old = await first
-    await h.clock.advance(0.95 * h.lifetimeMs)
+    const old = await fillWithDueToken(h)
     const limits = { timeoutMs: 100, maxRetries: 0 }
     const call = h.get('user', { minValidityMs: h.lifetimeMs - 1, limits })
     await h.settle()
@@ -141,11 +147,7 @@ describe('a flight', () => {
     ['another error of a call with a short timeout', 100, new VKitServerError('down', { attempts: 1 })],
   ])('that ended with %s delays the next refresh of its token', async (_, timeoutMs, error) => {
     const h = manual()
-    const first = h.get()
-    await h.settle()
-    h.mints[0]?.succeed()
-    const old = await first
-    await h.clock.advance(0.95 * h.lifetimeMs)
+    const old = await fillWithDueToken(h)
     const call = h.get('user', { minValidityMs: h.lifetimeMs - 1, limits: { timeoutMs, maxRetries: 0 } })
     await h.settle()
     h.mints[1]?.fail(error)

@@ -65,14 +65,9 @@ function setUp({
   const calls: string[] = []
   const note = <T>(name: string, result: T): T => (calls.push(name), result)
   const gate = new LeaseGate({
-    ...{
-      flight,
-      clock,
-      medianMintMs: () => medianMs,
-      timeoutMs: 5_000,
-      events: new Events(onEvent),
-      random: () => random,
-    },
+    ...{ flight, clock, timeoutMs: 5_000, events: new Events(onEvent) },
+    medianMintMs: () => medianMs,
+    random: () => random,
     lease: {
       take: async () => note('take', state.lease),
       overtake: async () => note('overtake', state.overtaking),
@@ -251,6 +246,7 @@ describe('the gate of a mint', () => {
       { medianMs: undefined, waitMs: 400, atMs: 200 },
       { medianMs: undefined, waitMs: 11_499, atMs: 6_499 },
       { medianMs: undefined, waitMs: 11_500, atMs: 6_500 },
+      { medianMs: undefined, waitMs: 12_000, atMs: 7_000 },
       { medianMs: 10, waitMs: 1_000, atMs: 750 },
       { medianMs: 10, waitMs: 400, atMs: 200 },
       { medianMs: 300, waitMs: 1_000, atMs: 400 },

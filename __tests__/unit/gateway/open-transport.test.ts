@@ -14,12 +14,16 @@ it('mints are sent through the agent of the caller by Node, and with its fetch a
   const fetch = jest.fn(() => Promise.reject(new Error('no network')))
   const addRequest = jest.fn((request: http.ClientRequest) => request.onSocket(connect(port)))
   const options = {
+    endpoint: () => new URL('http://localhost'),
+    agents: { http: { addRequest } as unknown as http.Agent },
     ...{
-      endpoint: () => new URL('http://localhost'),
       fetch,
-      agents: { http: { addRequest } as unknown as http.Agent },
+      proxyEnv: () => undefined,
+      timeoutMs: 5_000,
+      maxConnections: 50,
+      clock: systemClock,
+      events: new Events(),
     },
-    ...{ proxyEnv: () => undefined, timeoutMs: 5_000, maxConnections: 50, clock: systemClock, events: new Events() },
   }
   const deadline = new Deadline(systemClock, 60_000, () => new Error('the deadline'))
   const calls: number[][] = []
